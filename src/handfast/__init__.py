@@ -1,0 +1,1 @@
+"""handfast: the TLS handshake, in Python, in full view."""

@@ -1,0 +1,1 @@
+"""Trust decisions. No sockets: what would have to be fetched is asked for."""

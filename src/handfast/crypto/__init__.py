@@ -1,0 +1,1 @@
+"""The primitives of `cryptography`, under the names of the RFC."""

@@ -1,0 +1,131 @@
+"""Signature schemes (RFC 9846 section 4.3.3): what signs, what verifies, and which key goes with which scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
+
+from handfast.errors import PeerMisbehaved
+from handfast.reasons import BAD_SIGNATURE, WRONG_SIGNATURE_TYPE
+from handfast.wire.codepoints import SignatureScheme as S
+
+PublicKey = Any  # one of the public key classes of `cryptography`; they share no base class
+PrivateKey = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """One signature scheme.
+
+    ``key``      the kind of key, as :func:`kind_of` names it
+    ``options``  what `cryptography` wants besides signature and content
+    """
+
+    id: int
+    key: str
+    options: Callable[[], tuple[Any, ...]]
+    hash_bits: int = 0
+
+
+def _fixed(*options: Any) -> Callable[[], tuple[Any, ...]]:
+    return lambda: options
+
+
+def _pss(algorithm: hashes.HashAlgorithm) -> Callable[[], tuple[Any, ...]]:
+    # RFC 9846 section 4.3.3: MGF1 with the same hash, and a salt as long as the hash.
+    return _fixed(padding.PSS(padding.MGF1(algorithm), algorithm.digest_size), algorithm)
+
+
+_SHA256, _SHA384, _SHA512 = hashes.SHA256(), hashes.SHA384(), hashes.SHA512()
+
+# Those of TLS 1.3 that CertificateVerify may use. RSA PKCS#1 is not among them: it may stand in certificates alone.
+SCHEMES: Final = {
+    scheme.id: scheme
+    for scheme in (
+        Scheme(S.ECDSA_SECP256R1_SHA256, "secp256r1", _fixed(ec.ECDSA(_SHA256)), 256),
+        Scheme(S.ECDSA_SECP384R1_SHA384, "secp384r1", _fixed(ec.ECDSA(_SHA384)), 384),
+        Scheme(S.ECDSA_SECP521R1_SHA512, "secp521r1", _fixed(ec.ECDSA(_SHA512)), 512),
+        Scheme(S.ED25519, "ed25519", _fixed()),
+        Scheme(S.ED448, "ed448", _fixed()),
+        Scheme(S.RSA_PSS_RSAE_SHA256, "rsa", _pss(_SHA256), 256),
+        Scheme(S.RSA_PSS_RSAE_SHA384, "rsa", _pss(_SHA384), 384),
+        Scheme(S.RSA_PSS_RSAE_SHA512, "rsa", _pss(_SHA512), 512),
+        Scheme(S.RSA_PSS_PSS_SHA256, "rsa-pss", _pss(_SHA256), 256),
+        Scheme(S.RSA_PSS_PSS_SHA384, "rsa-pss", _pss(_SHA384), 384),
+        Scheme(S.RSA_PSS_PSS_SHA512, "rsa-pss", _pss(_SHA512), 512),
+        Scheme(S.MLDSA44, "mldsa44", _fixed()),
+        Scheme(S.MLDSA65, "mldsa65", _fixed()),
+        Scheme(S.MLDSA87, "mldsa87", _fixed()),
+    )
+}
+
+# What may sign a certificate besides: RSA PKCS#1 (RFC 9846 section 4.3.3), never with SHA-1.
+CERTIFICATE_SCHEMES: Final = (*SCHEMES, S.RSA_PKCS1_SHA256, S.RSA_PKCS1_SHA384, S.RSA_PKCS1_SHA512)
+
+_KINDS: Final[dict[type, str]] = {
+    ed25519.Ed25519PublicKey: "ed25519",
+    ed25519.Ed25519PrivateKey: "ed25519",
+    ed448.Ed448PublicKey: "ed448",
+    ed448.Ed448PrivateKey: "ed448",
+    rsa.RSAPublicKey: "rsa",
+    rsa.RSAPrivateKey: "rsa",
+    mldsa.MLDSA44PublicKey: "mldsa44",
+    mldsa.MLDSA44PrivateKey: "mldsa44",
+    mldsa.MLDSA65PublicKey: "mldsa65",
+    mldsa.MLDSA65PrivateKey: "mldsa65",
+    mldsa.MLDSA87PublicKey: "mldsa87",
+    mldsa.MLDSA87PrivateKey: "mldsa87",
+}
+
+
+def kind_of(key: PublicKey | PrivateKey, *, pss: bool = False) -> str:
+    """The kind of a key: "secp256r1", "rsa", "ed25519", ...; the curve's own name for curves TLS does not know.
+
+    ``pss``  the key's certificate names it id-RSASSA-PSS; `cryptography` does not tell from the key itself
+    """
+    if isinstance(key, (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey)):
+        return key.curve.name
+    for known, kind in _KINDS.items():
+        if isinstance(key, known):
+            return "rsa-pss" if pss and kind == "rsa" else kind
+    return type(key).__name__
+
+
+def schemes_of(key: PublicKey | PrivateKey, *, pss: bool = False) -> tuple[int, ...]:
+    """The schemes a key can be used with, best first; none for a key that TLS 1.3 has no scheme for.
+
+    An RSA key has to be long enough for the hash and its salt (RFC 8017 section 9.1.1).
+    """
+    kind = kind_of(key, pss=pss)
+    room = key.key_size - 16 if kind.startswith("rsa") else 1 << 16
+    return tuple(scheme.id for scheme in SCHEMES.values() if scheme.key == kind and 2 * scheme.hash_bits <= room)
+
+
+def sign(key: PrivateKey, scheme: int, content: bytes) -> bytes:
+    """Sign ``content`` with one of the schemes of :func:`schemes_of`."""
+    options = SCHEMES[scheme].options()
+    if isinstance(key, (ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)):
+        return key.sign(content, *options)
+    signature: bytes = key.sign(content, *options)
+    return signature
+
+
+def verify(key: PublicKey, scheme: int, signature: bytes, content: bytes, *, pss: bool = False) -> None:
+    """Check a signature of the peer (RFC 9846 section 4.5.2).
+
+    Raises :class:`~handfast.errors.PeerMisbehaved`: WRONG_SIGNATURE_TYPE when the scheme does not fit the key,
+    BAD_SIGNATURE when the signature is wrong. ``scheme`` has to be one that we offered.
+    """
+    wanted = SCHEMES[scheme]
+    kind = kind_of(key, pss=pss)
+    if wanted.key != kind:
+        raise PeerMisbehaved(WRONG_SIGNATURE_TYPE, scheme=S.name(scheme), key=kind)
+    try:
+        key.verify(signature, content, *wanted.options())
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        raise PeerMisbehaved(BAD_SIGNATURE, scheme=S.name(scheme)) from None

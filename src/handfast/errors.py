@@ -1,0 +1,263 @@
+"""The exceptions that leave handfast.
+
+::
+
+    TLSError
+    ├── ProtocolError            the handshake or the record layer went wrong
+    │   ├── PeerMisbehaved       the peer broke a rule of the protocol
+    │   │   ├── DecodeError      ... by bytes that do not parse (knows the field and the offset)
+    │   │   └── BadRecord        ... by a record that does not decrypt or may not stand here
+    │   └── PeerIncompatible     both sides are honest, and have nothing in common
+    ├── CertificateError         the peer's certificate was not accepted (one subclass a cause)
+    ├── AlertReceived            the peer broke off and said so
+    ├── TruncationError          the peer's bytes ended without close_notify
+    ├── ConnectionFailed         the transport failed: no connection, a reset
+    ├── HandshakeTimeout         the handshake took longer than allowed
+    ├── ConfigurationError       a setting, key or file of ours is unusable; raised before any byte is sent
+    └── MisuseError              the API was called in a way it does not allow
+
+Every error carries a :class:`~handfast.reasons.Reason`, which owns the alert that is sent, the section of the RFC, a
+sentence and a hint, and ``evidence``: what was offered and what came, as plain values that may be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from handfast import reasons
+from handfast.reasons import Reason
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Self
+
+Party = Literal["us", "peer", "nobody"]
+
+
+class TLSError(Exception):
+    """Anything that goes wrong in handfast.
+
+    ``reason``    why, as an entry of the table in :mod:`handfast.reasons`
+    ``evidence``  facts for the reader: plain values, never a secret
+    ``sent_by``   who broke off: "us" (we sent, or would have sent, the alert), "peer", or "nobody"
+    ``step``      the message that was awaited or handled when it happened (RFC name), "" where there was none
+    """
+
+    default_reason: ClassVar[Reason] = reasons.INTERNAL_ERROR
+    sent_by: Party = "us"
+
+    def __init__(self, reason: Reason | None = None, /, **evidence: object) -> None:
+        self.reason = reason or self.default_reason
+        self.evidence: dict[str, object] = evidence
+        self.step = ""
+        super().__init__(self.reason.sentence)
+
+    @property
+    def alert(self) -> int | None:
+        """The alert that this error makes us send (RFC 9846 section 6.2), None where there is none."""
+        return self.reason.alert
+
+    def copy(self) -> Self:
+        """The same error as a new exception, without traceback, cause or context.
+
+        A connection that failed raises a fresh copy at each later call: raising one object again and again would let
+        its traceback grow, and the frames in it would keep what they hold alive.
+        """
+        clone = type(self).__new__(type(self))
+        Exception.__init__(clone, *self.args)
+        clone.__dict__.update(self.__dict__)
+        clone.evidence = dict(self.evidence)
+        return clone
+
+    def __str__(self) -> str:
+        facts = "; ".join(f"{name.replace('_', ' ')}: {shown(value)}" for name, value in self.evidence.items())
+        return f"{self.reason.sentence} ({facts})" if facts else self.reason.sentence
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions cross process borders in test runners and worker pools; keep reason and evidence on the way.
+        return (_rebuild, (type(self), self.reason.name, self.evidence, dict(self.__dict__)))
+
+
+def _rebuild(kind: type[TLSError], name: str, evidence: Mapping[str, object], state: dict[str, object]) -> TLSError:
+    error = kind.__new__(kind)
+    reason = reasons.by_name(name)
+    Exception.__init__(error, reason.sentence)
+    error.__dict__.update(state)
+    error.reason, error.evidence = reason, dict(evidence)
+    return error
+
+
+def shown(value: object) -> str:
+    """One piece of evidence as text on one line, with whatever a peer may have put in it made harmless.
+
+    Control characters and everything that moves, colours or reorders text on a terminal is shown as an escape; long
+    values are cut. This is the one function through which untrusted text reaches terminal, log and report.
+    """
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        text = bytes(value[:64]).hex(" ") + (" ..." if len(value) > 64 else "")
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        text = ", ".join(shown(item) for item in value) or "nothing"
+    else:
+        text = str(value)
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:2001])
+    return safe if len(safe) <= 2000 else safe[:2000] + "..."
+
+
+class ProtocolError(TLSError):
+    """The handshake or the record layer went wrong."""
+
+
+class PeerMisbehaved(ProtocolError):
+    """The peer broke a rule of the protocol."""
+
+
+class DecodeError(PeerMisbehaved):
+    """Bytes that do not parse. ``field`` is the RFC's name of what was read, ``offset`` where in the message."""
+
+    default_reason = reasons.DECODE_ERROR
+
+    def __init__(self, field: str, offset: int, reason: Reason | None = None, /, **evidence: object) -> None:
+        super().__init__(reason, field=field, offset=offset, **evidence)
+        self.field = field
+        self.offset = offset
+
+
+class BadRecord(PeerMisbehaved):
+    """A record that does not decrypt, is too long, or may not stand where it stands."""
+
+    default_reason = reasons.BAD_RECORD_MAC
+
+
+class PeerIncompatible(ProtocolError):
+    """Both sides are honest and have nothing in common; the evidence names what each side offered."""
+
+    default_reason = reasons.NO_COMMON_VERSION
+
+
+class CertificateError(TLSError):
+    """The peer's certificate was not accepted. ``certificate`` is the DER of the one at fault, or None.
+
+    Subclasses name the cause; the reason names the alert.
+    """
+
+    default_reason = reasons.CERTIFICATE_REFUSED
+
+    def __init__(
+        self, reason: Reason | None = None, /, *, certificate: bytes | None = None, **evidence: object
+    ) -> None:
+        super().__init__(reason, **evidence)
+        self.certificate = certificate
+
+
+class CertificateUnreadable(CertificateError):
+    """A certificate of the chain cannot be parsed."""
+
+    default_reason = reasons.CERTIFICATE_UNREADABLE
+
+
+class CertificateExpired(CertificateError):
+    """A certificate of the chain is past its notAfter."""
+
+    default_reason = reasons.CERTIFICATE_EXPIRED
+    not_after: datetime
+
+
+class CertificateNotYetValid(CertificateError):
+    """A certificate of the chain is before its notBefore."""
+
+    default_reason = reasons.CERTIFICATE_NOT_YET_VALID
+    not_before: datetime
+
+
+class CertificateNameMismatch(CertificateError):
+    """The certificate is for other names than the one asked for."""
+
+    default_reason = reasons.CERTIFICATE_NAME_MISMATCH
+
+
+class CertificateUsageError(CertificateError):
+    """The certificate is for another purpose (key usage, extended key usage, basic constraints)."""
+
+    default_reason = reasons.CERTIFICATE_WRONG_USAGE
+
+
+class UnknownIssuer(CertificateError):
+    """The chain ends at an issuer that is not among the trusted roots."""
+
+    default_reason = reasons.UNKNOWN_ISSUER
+
+
+class MissingIntermediate(UnknownIssuer):
+    """The server left out an intermediate certificate, so the chain does not reach a root."""
+
+    default_reason = reasons.MISSING_INTERMEDIATE
+
+
+class SelfSignedCertificate(UnknownIssuer):
+    """The certificate is its own issuer, and is not trusted."""
+
+    default_reason = reasons.SELF_SIGNED_CERTIFICATE
+
+
+class WeakCertificate(CertificateError):
+    """A key or signature of the chain is too weak."""
+
+    default_reason = reasons.WEAK_KEY
+
+
+class CertificateRuleBroken(CertificateError):
+    """A rule of the certificate profile is broken; the evidence names the switch that relaxes this rule alone."""
+
+    default_reason = reasons.CERTIFICATE_RULE_BROKEN
+
+
+class AlertReceived(TLSError):
+    """The peer broke off with an alert. ``description`` is its number (RFC 9846 section 6.2)."""
+
+    default_reason = reasons.ALERT_RECEIVED
+    sent_by: Party = "peer"
+
+    def __init__(self, description: int, name: str, reason: Reason | None = None, /, **evidence: object) -> None:
+        super().__init__(reason, alert=name, **evidence)
+        self.description = description
+        self.name = name
+
+    @property
+    def alert(self) -> int | None:
+        """The alert that came."""
+        return self.description
+
+
+class TruncationError(TLSError):
+    """The peer's bytes ended without close_notify: what was read may not be all that was sent."""
+
+    default_reason = reasons.TRUNCATED
+    sent_by: Party = "peer"
+
+
+class ConnectionFailed(TLSError):
+    """The transport failed: no connection could be made, or it broke."""
+
+    default_reason = reasons.CONNECTION_FAILED
+    sent_by: Party = "nobody"
+
+
+class HandshakeTimeout(TLSError, TimeoutError):
+    """The handshake took longer than allowed."""
+
+    default_reason = reasons.HANDSHAKE_TIMEOUT
+
+
+class ConfigurationError(TLSError, ValueError):
+    """A setting, a key or a file of ours cannot be used. Raised before any byte is sent."""
+
+    default_reason = reasons.BAD_CONFIGURATION
+    sent_by: Party = "nobody"
+
+
+class MisuseError(TLSError, RuntimeError):
+    """The API was called in a way it does not allow."""
+
+    default_reason = reasons.MISUSE
+    sent_by: Party = "nobody"

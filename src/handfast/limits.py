@@ -1,0 +1,38 @@
+"""Every cap on what a peer can make us hold or do.
+
+Each has a test in tests/unit/test_limits.py. Sizes are bytes unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Handshake messages, by HandshakeType, header included (RFC 9846 section 4 allows 16 MiB for each). The ones that are
+# missing here may have MESSAGE bytes.
+MESSAGE: Final = 16_384
+CLIENT_HELLO: Final = 131_072  # extensions are at most 65,535; post-quantum shares of several groups fit many times
+SERVER_HELLO: Final = 20_480
+ENCRYPTED_EXTENSIONS: Final = 65_540
+CERTIFICATE: Final = 131_072
+CERTIFICATE_REQUEST: Final = 65_540
+CERTIFICATE_VERIFY: Final = 20_480  # an ML-DSA-87 signature has 4,627
+NEW_SESSION_TICKET: Final = 65_540
+
+CERTIFICATES_OF_A_CHAIN: Final = 16
+EXTENSIONS_OF_A_MESSAGE: Final = 128
+KEY_SHARES: Final = 32
+CODEPOINTS_OF_A_LIST: Final = 1_024  # groups, schemes, versions; cipher suites may be more
+SERVER_NAME: Final = 255  # RFC 1035 section 3.1
+PATH_DEPTH: Final = 8  # intermediates between a certificate and its root
+
+EMPTY_RECORDS_IN_A_ROW: Final = 32
+CHANGE_CIPHER_SPECS: Final = 4  # a handshake has one, or two with a retry
+WARNING_ALERTS: Final = 4
+POST_HANDSHAKE_MESSAGES_WITHOUT_DATA: Final = 32
+
+INPUT_HELD: Final = 1 << 20  # bytes received and not yet asked for, or held while a question is open
+RECORDS_OF_A_KEY: Final = 23_726_566  # 2^24.5, RFC 9846 section 5.5; below that for AES-GCM
+
+HANDSHAKE_SECONDS: Final = 30.0
+CLOSE_SECONDS: Final = 2.0  # how long a failed connection is drained so that its alert arrives
+CONCURRENT_HANDSHAKES: Final = 256  # of one blocking server

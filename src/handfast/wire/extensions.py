@@ -1,0 +1,320 @@
+"""The extension block (RFC 9846 section 4.3): which extension may stand in which message, and how each is read.
+
+A message is a dataclass whose fields are the extensions we understand, None where one is absent. Everything else
+survives as bytes in ``other_extensions``; ``extension_types`` is the order in which they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from handfast.errors import DecodeError, PeerMisbehaved
+from handfast.limits import EXTENSIONS_OF_A_MESSAGE, KEY_SHARES, SERVER_NAME
+from handfast.reasons import DUPLICATE_EXTENSION, EXTENSION_NOT_ALLOWED, TOO_MANY_ITEMS
+from handfast.wire.codepoints import ExtensionType
+from handfast.wire.cursor import Reader, Writer
+
+E = ExtensionType
+
+# The table of RFC 9846 section 4.3. CH ClientHello, SH ServerHello, HRR HelloRetryRequest, EE EncryptedExtensions, CT
+# Certificate, CR CertificateRequest, NST NewSessionTicket. What only TLS 1.2 uses may stand in a ClientHello alone.
+ALLOWED: Mapping[int, frozenset[str]] = {
+    extension: frozenset(places.split())
+    for extension, places in {
+        E.SERVER_NAME: "CH EE CR",
+        E.MAX_FRAGMENT_LENGTH: "CH EE",
+        E.STATUS_REQUEST: "CH CR CT",
+        E.SUPPORTED_GROUPS: "CH EE",
+        E.EC_POINT_FORMATS: "CH",
+        E.SIGNATURE_ALGORITHMS: "CH CR",
+        E.USE_SRTP: "CH EE",
+        E.HEARTBEAT: "CH EE",
+        E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION: "CH EE",
+        E.SIGNED_CERTIFICATE_TIMESTAMP: "CH CR CT",
+        E.CLIENT_CERTIFICATE_TYPE: "CH EE",
+        E.SERVER_CERTIFICATE_TYPE: "CH EE",
+        E.PADDING: "CH",
+        E.ENCRYPT_THEN_MAC: "CH",
+        E.EXTENDED_MAIN_SECRET: "CH",
+        E.COMPRESS_CERTIFICATE: "CH CR",
+        E.RECORD_SIZE_LIMIT: "CH EE",
+        E.DELEGATED_CREDENTIAL: "CH CR CT",
+        E.SESSION_TICKET: "CH",
+        E.PRE_SHARED_KEY: "CH SH",
+        E.EARLY_DATA: "CH EE NST",
+        E.SUPPORTED_VERSIONS: "CH SH HRR",
+        E.COOKIE: "CH HRR",
+        E.PSK_KEY_EXCHANGE_MODES: "CH",
+        E.CERTIFICATE_AUTHORITIES: "CH CR",
+        E.OID_FILTERS: "CR",
+        E.POST_HANDSHAKE_AUTH: "CH",
+        E.SIGNATURE_ALGORITHMS_CERT: "CH CR",
+        E.KEY_SHARE: "CH SH HRR",
+        E.TRANSPARENCY_INFO: "CH CR CT",
+        E.QUIC_TRANSPORT_PARAMETERS: "CH EE",
+        E.TICKET_REQUEST: "CH EE",
+        E.ECH_OUTER_EXTENSIONS: "CH",
+        E.ENCRYPTED_CLIENT_HELLO: "CH HRR EE",
+        E.RENEGOTIATION_INFO: "CH",
+    }.items()
+}
+
+
+@dataclass(slots=True)
+class KeyShareEntry:
+    """A group and a public value of it (RFC 9846 section 4.3.8)."""
+
+    group: int
+    key_exchange: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How one extension is read into a field of a message, and written from it."""
+
+    type: int
+    field: str
+    read: Callable[[Reader], Any]
+    write: Callable[[Writer, Any], None]
+
+
+class Block(Protocol):
+    """What a message needs to hold extensions."""
+
+    extension_types: list[int]
+    other_extensions: dict[int, bytes]
+
+
+def split(reader: Reader) -> list[tuple[int, Reader]]:
+    """``Extension extensions<0..2^16-1>`` as pairs of a type and a reader over its data; nothing twice."""
+    block = reader.nested16("extensions")
+    found: dict[int, Reader] = {}
+    while block:
+        extension = block.uint16("extension_type")
+        data = block.nested16("extension_data")
+        if extension in found:
+            raise DecodeError("extensions", data.position, DUPLICATE_EXTENSION, extension=E.name(extension))
+        found[extension] = data
+        if len(found) > EXTENSIONS_OF_A_MESSAGE:
+            raise DecodeError("extensions", data.position, TOO_MANY_ITEMS)
+    return list(found.items())
+
+
+def read(message: Block, pairs: list[tuple[int, Reader]], place: str, codecs: Mapping[int, Codec]) -> None:
+    """Fill the fields of ``message`` from an extension block; refuse what may not stand in it."""
+    for extension, data in pairs:
+        if extension in ALLOWED and place not in ALLOWED[extension]:
+            raise PeerMisbehaved(EXTENSION_NOT_ALLOWED, extension=E.name(extension), message=place)
+        codec = codecs.get(extension)
+        if codec is None:
+            message.other_extensions[extension] = data.rest()
+        else:
+            setattr(message, codec.field, codec.read(data))
+            data.done(E.name(extension))
+        message.extension_types.append(extension)
+
+
+def write(writer: Writer, message: Block, codecs: Mapping[int, Codec]) -> None:
+    """Write the block: in the order of ``extension_types``, and where that is empty in the order of the table.
+
+    The order written is left in ``extension_types``, so that answers can be held against what was offered.
+    """
+    if not message.extension_types:
+        present = [codec.type for codec in codecs.values() if getattr(message, codec.field) is not None]
+        message.extension_types = [*present, *message.other_extensions]
+    block = Writer()
+    for extension in message.extension_types:
+        block.uint16(extension)
+        if extension in message.other_extensions:
+            block.vector16(message.other_extensions[extension])
+        else:
+            codec = codecs[extension]
+            data = Writer()
+            codec.write(data, getattr(message, codec.field))
+            block.vector16(data.data)
+    writer.vector16(block.data)
+
+
+# --- how each extension is read and written ----------------------------------------------------------------------
+
+
+def _read_nothing(reader: Reader) -> bool:
+    return True
+
+
+def _write_nothing(writer: Writer, value: bool) -> None:
+    pass
+
+
+def _read_server_name(reader: Reader) -> str:
+    """RFC 6066 section 3. host_name(0) is the only type there is; a list with another one is refused."""
+    names = reader.nested16("server_name_list", 1)
+    if names.uint8("name_type") != 0:
+        raise names.error("name_type", "not a host_name")
+    name = names.vector16("host_name", 1)
+    names.done("server_name_list")
+    if len(name) > SERVER_NAME or not name.isascii() or b"\0" in name:
+        raise reader.error("host_name", "not an ASCII name of 1 to 255 bytes")
+    return name.decode("ascii")
+
+
+def _write_server_name(writer: Writer, name: str) -> None:
+    host = name.encode("ascii")
+    writer.uint16(len(host) + 3)
+    writer.uint8(0)
+    writer.vector16(host)
+
+
+def _read_protocols(reader: Reader) -> list[bytes]:
+    names = reader.nested16("protocol_name_list", 2)
+    protocols = []
+    while names:
+        protocols.append(names.vector8("ProtocolName", 1))
+    return protocols
+
+
+def _write_protocols(writer: Writer, protocols: list[bytes]) -> None:
+    names = Writer()
+    for protocol in protocols:
+        names.vector8(protocol)
+    writer.vector16(names.data)
+
+
+def _read_protocol(reader: Reader) -> bytes:
+    protocols = _read_protocols(reader)
+    if len(protocols) != 1:
+        raise reader.error("protocol_name_list", "more than one protocol selected")  # RFC 7301 section 3.1
+    return protocols[0]
+
+
+def _write_protocol(writer: Writer, protocol: bytes) -> None:
+    _write_protocols(writer, [protocol])
+
+
+def _read_share(reader: Reader) -> KeyShareEntry:
+    return KeyShareEntry(reader.uint16("group"), reader.vector16("key_exchange", 1))
+
+
+def _write_share(writer: Writer, share: KeyShareEntry) -> None:
+    writer.uint16(share.group)
+    writer.vector16(share.key_exchange)
+
+
+def _read_shares(reader: Reader) -> list[KeyShareEntry]:
+    entries = reader.nested16("client_shares")
+    shares: list[KeyShareEntry] = []
+    while entries:
+        shares.append(_read_share(entries))
+        if len(shares) > KEY_SHARES:
+            raise DecodeError("client_shares", entries.position, TOO_MANY_ITEMS)
+    return shares
+
+
+def _write_shares(writer: Writer, shares: list[KeyShareEntry]) -> None:
+    entries = Writer()
+    for share in shares:
+        _write_share(entries, share)
+    writer.vector16(entries.data)
+
+
+def _read_authorities(reader: Reader) -> list[bytes]:
+    names = reader.nested16("authorities", 3)
+    authorities = []
+    while names:
+        authorities.append(names.vector16("DistinguishedName", 1))
+    return authorities
+
+
+def _write_authorities(writer: Writer, authorities: list[bytes]) -> None:
+    names = Writer()
+    for authority in authorities:
+        names.vector16(authority)
+    writer.vector16(names.data)
+
+
+def _read_padding(reader: Reader) -> int:
+    """RFC 7685. Not checked to be zero: a server has no use for it."""
+    return len(reader.rest())
+
+
+def _write_padding(writer: Writer, length: int) -> None:
+    writer.opaque(bytes(length))
+
+
+def _read_code_points(field: str) -> Callable[[Reader], list[int]]:
+    return lambda reader: reader.uint16s(field)
+
+
+def _read_code_point(field: str) -> Callable[[Reader], int]:
+    return lambda reader: reader.uint16(field)
+
+
+def _write_code_points(writer: Writer, values: list[int]) -> None:
+    writer.uint16s(values)
+
+
+def _table(*codecs: Codec) -> Mapping[int, Codec]:
+    return {codec.type: codec for codec in codecs}
+
+
+_GROUPS = Codec(E.SUPPORTED_GROUPS, "supported_groups", _read_code_points("named_group_list"), _write_code_points)
+_SCHEMES = Codec(
+    E.SIGNATURE_ALGORITHMS,
+    "signature_algorithms",
+    _read_code_points("supported_signature_algorithms"),
+    _write_code_points,
+)
+_SCHEMES_CERT = Codec(
+    E.SIGNATURE_ALGORITHMS_CERT,
+    "signature_algorithms_cert",
+    _read_code_points("supported_signature_algorithms"),
+    _write_code_points,
+)
+_AUTHORITIES = Codec(E.CERTIFICATE_AUTHORITIES, "certificate_authorities", _read_authorities, _write_authorities)
+_SELECTED_VERSION = Codec(
+    E.SUPPORTED_VERSIONS, "selected_version", _read_code_point("selected_version"), Writer.uint16
+)
+_COOKIE = Codec(E.COOKIE, "cookie", lambda reader: reader.vector16("cookie", 1), Writer.vector16)
+
+# In the order in which our own ClientHello has them; the last two are last for a reason (RFC 7685 section 4 sets the
+# length by what stands before, RFC 9846 section 4.3.11 wants pre_shared_key at the very end).
+CLIENT_HELLO = _table(
+    Codec(E.SERVER_NAME, "server_name", _read_server_name, _write_server_name),
+    _GROUPS,
+    Codec(
+        E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION,
+        "application_layer_protocol_negotiation",
+        _read_protocols,
+        _write_protocols,
+    ),
+    _SCHEMES,
+    _SCHEMES_CERT,
+    _AUTHORITIES,
+    Codec(E.SUPPORTED_VERSIONS, "supported_versions", lambda reader: reader.uint16s8("versions"), Writer.uint16s8),
+    _COOKIE,
+    Codec(E.KEY_SHARE, "key_share", _read_shares, _write_shares),
+    Codec(E.PADDING, "padding", _read_padding, _write_padding),
+)
+SERVER_HELLO = _table(
+    _SELECTED_VERSION,
+    Codec(E.KEY_SHARE, "key_share", _read_share, _write_share),
+)
+HELLO_RETRY_REQUEST = _table(
+    _SELECTED_VERSION,
+    Codec(E.KEY_SHARE, "selected_group", _read_code_point("selected_group"), Writer.uint16),
+    _COOKIE,
+)
+ENCRYPTED_EXTENSIONS = _table(
+    Codec(E.SERVER_NAME, "server_name_acknowledged", _read_nothing, _write_nothing),
+    _GROUPS,
+    Codec(
+        E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION,
+        "application_layer_protocol_negotiation",
+        _read_protocol,
+        _write_protocol,
+    ),
+)
+CERTIFICATE_ENTRY: Mapping[int, Codec] = {}
+CERTIFICATE_REQUEST = _table(_SCHEMES, _SCHEMES_CERT, _AUTHORITIES)
