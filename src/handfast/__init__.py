@@ -1,1 +1,128 @@
-"""handfast: the TLS handshake, in Python, in full view."""
+"""handfast: the TLS handshake, in Python, in full view.
+
+::
+
+    import handfast
+
+    with handfast.connect("example.com", 443) as tls:
+        tls.sendall(b"...")
+        print(tls.recv(4096), tls.handshake)
+
+Importing this module costs next to nothing: each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handfast import errors, insecure, reasons, testing
+    from handfast.certificates.identity import Identity, PeerIdentity, Signer
+    from handfast.certificates.policy import ChainVerifier, Policy
+    from handfast.certificates.store import TrustStore
+    from handfast.clock import Clock
+    from handfast.config import ASK, ClientConfig, ServerConfig
+    from handfast.connection import ClientConnection, ServerConnection, Tap
+    from handfast.errors import (
+        AlertReceived,
+        CertificateError,
+        ConfigurationError,
+        ConnectionFailed,
+        HandshakeTimeout,
+        MisuseError,
+        ProtocolError,
+        TLSError,
+        TruncationError,
+    )
+    from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed, Timings
+    from handfast.handshake.flow import ChooseIdentity, Question, Sign, VerifyPeer
+    from handfast.reasons import Reason
+    from handfast.transport.blocking import TLSSocket, connect, wrap
+    from handfast.transport.server import Server, serve
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "handfast.certificates.identity": ("Identity", "PeerIdentity", "Signer"),
+    "handfast.certificates.policy": ("ChainVerifier", "Policy"),
+    "handfast.certificates.store": ("TrustStore",),
+    "handfast.clock": ("Clock",),
+    "handfast.config": ("ASK", "ClientConfig", "ServerConfig"),
+    "handfast.connection": ("ClientConnection", "ServerConnection", "Tap"),
+    "handfast.errors": (
+        "AlertReceived",
+        "CertificateError",
+        "ConfigurationError",
+        "ConnectionFailed",
+        "HandshakeTimeout",
+        "MisuseError",
+        "ProtocolError",
+        "TLSError",
+        "TruncationError",
+    ),
+    "handfast.events": ("ApplicationData", "Handshake", "HandshakeCompleted", "PeerClosed", "Timings"),
+    "handfast.handshake.flow": ("ChooseIdentity", "Question", "Sign", "VerifyPeer"),
+    "handfast.reasons": ("Reason",),
+    "handfast.transport.blocking": ("TLSSocket", "connect", "wrap"),
+    "handfast.transport.server": ("Server", "serve"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("errors", "insecure", "reasons", "testing")
+
+__all__ = [
+    "ASK",
+    "AlertReceived",
+    "ApplicationData",
+    "CertificateError",
+    "ChainVerifier",
+    "ChooseIdentity",
+    "ClientConfig",
+    "ClientConnection",
+    "Clock",
+    "ConfigurationError",
+    "ConnectionFailed",
+    "Handshake",
+    "HandshakeCompleted",
+    "HandshakeTimeout",
+    "Identity",
+    "MisuseError",
+    "PeerClosed",
+    "PeerIdentity",
+    "Policy",
+    "ProtocolError",
+    "Question",
+    "Reason",
+    "Server",
+    "ServerConfig",
+    "ServerConnection",
+    "Sign",
+    "Signer",
+    "TLSError",
+    "TLSSocket",
+    "Tap",
+    "Timings",
+    "TruncationError",
+    "TrustStore",
+    "VerifyPeer",
+    "connect",
+    "errors",
+    "insecure",
+    "reasons",
+    "serve",
+    "testing",
+    "wrap",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"handfast.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'handfast' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

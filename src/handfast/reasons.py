@@ -206,6 +206,12 @@ TOO_MUCH_HELD = _reason(
     "The peer sent more than we hold while a question is open.",
     "The transport has to stop reading while a question waits for its answer.",
 )
+TOO_MANY_MESSAGES = _reason(
+    "too_many_messages",
+    _UNEXPECTED_MESSAGE,
+    "RFC 9846 section 4.7",
+    "The peer sent too many handshake messages in a row after the handshake.",
+)
 KEYS_EXHAUSTED = _reason(
     "keys_exhausted",
     _INTERNAL_ERROR,

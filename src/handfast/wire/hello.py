@@ -19,7 +19,7 @@ HELLO_RETRY_RANDOM = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB
 
 def with_header(kind: int, body: Writer) -> bytes:
     """A handshake message: type, length, body (RFC 9846 section 4)."""
-    return b"%c%b%b" % (kind, len(body.data).to_bytes(3), body.data)
+    return (kind << 24 | len(body.data)).to_bytes(4) + body.data
 
 
 @dataclass(slots=True)

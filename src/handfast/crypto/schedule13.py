@@ -1,0 +1,150 @@
+"""The key schedule of TLS 1.3 (RFC 9846 section 7), one class a stage, so that no stage can be skipped.
+
+::
+
+    EarlySecret --(shared secret of the key exchange)--> HandshakeSecret --> MainSecret
+
+HKDF is made of HMAC alone (RFC 5869), and hmac.digest is one call to C: a fifth of the work of a handshake is here.
+Secrets are bytes; they live as long as the frame or object that holds them, and no repr shows them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from functools import cache
+
+
+from handfast.crypto.aead import NONCE_LENGTH, Cipher
+from handfast.crypto.guard import Guarded
+from handfast.crypto.suites import Suite
+
+_digest = hmac.digest
+
+
+@cache
+def _label(label: str, context: bytes, length: int) -> bytes:
+    """HkdfLabel (RFC 9846 section 7.1), and the counter byte 1 of HKDF-Expand's only block (RFC 5869 section 2.3)."""
+    name = b"tls13 " + label.encode("ascii")
+    return b"%b%c%b%c%b\x01" % (length.to_bytes(2), len(name), name, len(context), context)
+
+
+@cache
+def _prefix(label: str, length: int, context_length: int) -> bytes:
+    """The part of an HkdfLabel that stands before a context which changes with every handshake."""
+    name = b"tls13 " + label.encode("ascii")
+    return b"%b%c%b%c" % (length.to_bytes(2), len(name), name, context_length)
+
+
+@cache
+def _empty_hash(hash_name: str) -> bytes:
+    return hashlib.new(hash_name).digest()
+
+
+def expand_label(suite: Suite, secret: bytes, label: str, context: bytes, length: int) -> bytes:
+    """HKDF-Expand-Label (RFC 9846 section 7.1). All lengths of TLS 1.3 fit into one block of HKDF-Expand."""
+    assert length <= suite.hash_length, "one block of HKDF-Expand is all that TLS 1.3 needs"
+    return _digest(secret, _label(label, context, length), suite.hash)[:length]
+
+
+def _derive(suite: Suite, secret: bytes, label: str, transcript_hash: bytes) -> bytes:
+    """Derive-Secret (RFC 9846 section 7.1) over a transcript."""
+    length = suite.hash_length
+    return _digest(secret, b"%b%b\x01" % (_prefix(label, length, length), transcript_hash), suite.hash)
+
+
+def _derived(suite: Suite, secret: bytes) -> bytes:
+    """``Derive-Secret(., "derived", "")``: the salt of the next stage."""
+    return _derive(suite, secret, "derived", _empty_hash(suite.hash))
+
+
+class TrafficSecret(Guarded):
+    """A secret that protects records in one direction: the root of a key and an IV (RFC 9846 section 7.3)."""
+
+    __slots__ = ("secret", "suite")
+
+    def __init__(self, suite: Suite, secret: bytes) -> None:
+        self.suite = suite
+        self.secret = secret
+
+    def cipher(self) -> tuple[Cipher, int]:
+        """The AEAD with its key, and the IV as a number, ready to be XORed with a sequence number (section 5.3)."""
+        suite = self.suite
+        key = _digest(self.secret, _label("key", b"", suite.key_length), suite.hash)[: suite.key_length]
+        iv = _digest(self.secret, _label("iv", b"", NONCE_LENGTH), suite.hash)[:NONCE_LENGTH]
+        return suite.aead(key), int.from_bytes(iv)
+
+    def verify_data(self, transcript_hash: bytes) -> bytes:
+        """The content of Finished (RFC 9846 section 4.5.3) for the side that this secret belongs to."""
+        suite = self.suite
+        finished_key = _digest(self.secret, _label("finished", b"", suite.hash_length), suite.hash)
+        return _digest(finished_key, transcript_hash, suite.hash)
+
+
+class EarlySecret(Guarded):
+    """The first stage. Without a PSK it is the same for all connections of a suite, and worked out once."""
+
+    __slots__ = ("_salt", "suite")
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self._salt = _salt_without_psk(suite)
+
+    def handshake_secret(self, shared_secret: bytes) -> HandshakeSecret:
+        """Mix in what the key exchange agreed on."""
+        return HandshakeSecret(self.suite, _digest(self._salt, shared_secret, self.suite.hash))
+
+
+@cache
+def _salt_without_psk(suite: Suite) -> bytes:
+    zeros = bytes(suite.hash_length)
+    return _derived(suite, _digest(zeros, zeros, suite.hash))
+
+
+class HandshakeSecret(Guarded):
+    """The second stage: keys for the handshake itself."""
+
+    __slots__ = ("_secret", "suite")
+
+    def __init__(self, suite: Suite, secret: bytes) -> None:
+        self.suite = suite
+        self._secret = secret
+
+    def client_traffic(self, transcript_hash: bytes) -> TrafficSecret:
+        """client_handshake_traffic_secret, over ClientHello...ServerHello."""
+        return TrafficSecret(self.suite, _derive(self.suite, self._secret, "c hs traffic", transcript_hash))
+
+    def server_traffic(self, transcript_hash: bytes) -> TrafficSecret:
+        """server_handshake_traffic_secret, over ClientHello...ServerHello."""
+        return TrafficSecret(self.suite, _derive(self.suite, self._secret, "s hs traffic", transcript_hash))
+
+    def main_secret(self) -> MainSecret:
+        """The next stage."""
+        salt = _derived(self.suite, self._secret)
+        return MainSecret(self.suite, _digest(salt, bytes(self.suite.hash_length), self.suite.hash))
+
+
+class MainSecret(Guarded):
+    """The last stage: keys for the application's data. What people search for as the master secret."""
+
+    __slots__ = ("_secret", "suite")
+
+    def __init__(self, suite: Suite, secret: bytes) -> None:
+        self.suite = suite
+        self._secret = secret
+
+    def client_traffic(self, transcript_hash: bytes) -> TrafficSecret:
+        """client_application_traffic_secret_0, over ClientHello...server Finished."""
+        return TrafficSecret(self.suite, _derive(self.suite, self._secret, "c ap traffic", transcript_hash))
+
+    def server_traffic(self, transcript_hash: bytes) -> TrafficSecret:
+        """server_application_traffic_secret_0, over ClientHello...server Finished."""
+        return TrafficSecret(self.suite, _derive(self.suite, self._secret, "s ap traffic", transcript_hash))
+
+    def exporter(self, transcript_hash: bytes) -> bytes:
+        """exporter_secret, over ClientHello...server Finished (RFC 9846 section 7.5)."""
+        return _derive(self.suite, self._secret, "exp master", transcript_hash)
+
+    def resumption(self, transcript_hash: bytes) -> bytes:
+        """resumption_secret, over ClientHello...client Finished (RFC 9846 section 4.7.1)."""
+        return _derive(self.suite, self._secret, "res master", transcript_hash)

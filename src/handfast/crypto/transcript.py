@@ -1,0 +1,49 @@
+"""The transcript hash (RFC 9846 section 4.1): everything that both sides said, in one running hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, Protocol
+
+# Constructors, so that no name is looked up for each handshake.
+HASHES: Final[dict[str, Callable[[bytes], hashlib._Hash]]] = {
+    "sha256": hashlib.sha256,
+    "sha384": hashlib.sha384,
+}
+
+
+class Message(Protocol):
+    """What is added: a message that keeps its bytes."""
+
+    raw: bytes
+
+
+class Transcript:
+    """The handshake messages so far.
+
+    Until the suite is known its hash is not, so the first messages are kept as bytes (RFC 9846 section 4.1).
+    """
+
+    __slots__ = ("_buffer", "_hash")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._hash: hashlib._Hash | None = None
+
+    def add(self, message: Message) -> None:
+        """Add a message, as it was sent or received."""
+        if self._hash is None:
+            self._buffer += message.raw
+        else:
+            self._hash.update(message.raw)
+
+    def use(self, hash_name: str) -> None:
+        """Fix the hash, once the cipher suite is agreed."""
+        self._hash = HASHES[hash_name](self._buffer)
+        self._buffer = b""
+
+    def digest(self) -> bytes:
+        """Transcript-Hash of all messages so far."""
+        assert self._hash is not None, "the suite's hash is fixed before anything is hashed"
+        return self._hash.copy().digest()

@@ -1,0 +1,68 @@
+"""What comes out of a connection: facts about the handshake, and events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handfast.certificates.identity import Identity, PeerIdentity
+
+
+@dataclass(slots=True)
+class Timings:
+    """Seconds that parts of the handshake took on this side.
+
+    ``handshake``                 from the start of the connection to the end of the handshake
+    ``key_exchange``              making our key share and agreeing on the secret
+    ``certificate_verification``  deciding on the peer's certificate, or waiting for that decision
+    ``signature``                 signing with our key, or waiting for that
+    """
+
+    handshake: float = 0.0
+    key_exchange: float = 0.0
+    certificate_verification: float = 0.0
+    signature: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Handshake:
+    """What was agreed.
+
+    ``version, cipher_suite, group, signature_scheme``  by their RFC names; the scheme is that of the server's proof
+    ``alpn``         the application protocol, None where none was agreed
+    ``server_name``  the name that the client asked for
+    ``peer``         who the peer has proved to be, None for a client without certificate
+    ``identity``     who we proved to be, None for a client without certificate
+    ``resumed``      whether an earlier session was resumed
+    """
+
+    version: str
+    cipher_suite: str
+    group: str
+    signature_scheme: str
+    alpn: str | None
+    server_name: str | None
+    peer: PeerIdentity | None
+    identity: Identity | None
+    resumed: bool = False
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(slots=True)
+class HandshakeCompleted:
+    """The handshake is over: the keys are proven on both sides, and application data may be sent."""
+
+    handshake: Handshake
+
+
+@dataclass(slots=True)
+class ApplicationData:
+    """Data from the peer: the content of one record."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class PeerClosed:
+    """The peer sent close_notify: it will send nothing more, and nothing was cut off (RFC 9846 section 6.1)."""

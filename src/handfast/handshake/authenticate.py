@@ -1,0 +1,82 @@
+"""Certificate, CertificateVerify and Finished: the steps by which a side proves who it is (RFC 9846 section 4.5)."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Final
+
+from handfast.crypto import signatures
+from handfast.crypto.schedule13 import TrafficSecret
+from handfast.errors import PeerMisbehaved
+from handfast.reasons import (
+    BAD_CERTIFICATE_CONTEXT,
+    BAD_FINISHED,
+    NO_CERTIFICATE,
+    SCHEME_NOT_OFFERED,
+    UNSOLICITED_EXTENSION,
+)
+from handfast.wire.codepoints import ExtensionType, SignatureScheme
+from handfast.wire.messages13 import Certificate, CertificateVerify, Finished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from handfast.certificates.identity import PeerIdentity
+
+_SERVER_CONTEXT: Final = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"
+
+
+def server_signature_content(transcript_hash: bytes) -> bytes:
+    """What a server signs (RFC 9846 section 4.5.2): a text that occurs in no other protocol, and the transcript."""
+    return _SERVER_CONTEXT + transcript_hash
+
+
+def check_solicited(offered: Iterable[int], answered: Iterable[int]) -> None:
+    """An answer may hold only extensions that were offered (RFC 9846 section 4.3)."""
+    allowed = set(offered)
+    for extension in answered:
+        if extension not in allowed:
+            raise PeerMisbehaved(UNSOLICITED_EXTENSION, extension=ExtensionType.name(extension))
+
+
+def certificate_chain(certificate: Certificate, offered: Sequence[int]) -> tuple[bytes, ...]:
+    """The server's chain, DER (RFC 9846 section 4.5.1). ``offered``: the extensions of our ClientHello."""
+    if certificate.certificate_request_context:
+        raise PeerMisbehaved(BAD_CERTIFICATE_CONTEXT)
+    if not certificate.certificate_list:
+        raise PeerMisbehaved(NO_CERTIFICATE)
+    for entry in certificate.certificate_list:
+        check_solicited(offered, entry.extension_types)
+    return tuple(entry.cert_data for entry in certificate.certificate_list)
+
+
+def check_certificate_verify(
+    proof: CertificateVerify, peer: PeerIdentity, offered: Sequence[int], content: bytes
+) -> None:
+    """That the peer holds the key of its certificate (RFC 9846 section 4.5.2)."""
+    if proof.algorithm not in offered:
+        raise PeerMisbehaved(
+            SCHEME_NOT_OFFERED,
+            scheme=SignatureScheme.name(proof.algorithm),
+            we_offered=[SignatureScheme.name(scheme) for scheme in offered],
+        )
+    signatures.verify(peer.public_key, proof.algorithm, proof.signature, content, pss=peer.pss)
+
+
+_PROOF = object()
+
+
+class VerifiedFinished:
+    """Says that the peer's Finished was right. Only :func:`check_finished` makes one, and Established needs it."""
+
+    __slots__ = ()
+
+    def __init__(self, proof: object) -> None:
+        assert proof is _PROOF, "a VerifiedFinished is made by check_finished alone"
+
+
+def check_finished(finished: Finished, secret: TrafficSecret, transcript_hash: bytes) -> VerifiedFinished:
+    """That both sides saw the same handshake (RFC 9846 section 4.5.3). ``secret``: the peer's, of the handshake."""
+    if not hmac.compare_digest(finished.verify_data, secret.verify_data(transcript_hash)):
+        raise PeerMisbehaved(BAD_FINISHED)
+    return VerifiedFinished(_PROOF)

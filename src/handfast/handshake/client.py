@@ -1,0 +1,52 @@
+"""The client's first flight, and the fork between versions."""
+
+from __future__ import annotations
+
+from handfast.config import ClientConfig
+from handfast.errors import PeerIncompatible, PeerMisbehaved
+from handfast.handshake.client13 import client13
+from handfast.handshake.established import Established
+from handfast.handshake.flow import Flow, expect
+from handfast.handshake.hello import offer
+from handfast.handshake.link import Link
+from handfast.handshake.negotiate import VERSIONS
+from handfast.reasons import HELLO_RETRY_UNSUPPORTED, NO_COMMON_VERSION, VERSION_NOT_OFFERED
+from handfast.wire.codepoints import NamedGroup, ProtocolVersion
+from handfast.wire.hello import ServerHello
+
+
+def client(link: Link, config: ClientConfig, server_name: str | None) -> Flow[Established]:
+    """A client, from its ClientHello to the end of the handshake."""
+    sent = offer(link, config, server_name)
+    link.layer.initial_version = ProtocolVersion.TLS_1_0
+    link.send(sent.message)
+    link.flush()
+    link.layer.initial_version = ProtocolVersion.TLS_1_2
+    link.layer.change_cipher_spec_allowed = True
+    link.transcript.add(sent.message)
+
+    answer = yield from expect(ServerHello)
+    check_version(answer)
+    if answer.is_retry_request:
+        raise PeerIncompatible(
+            HELLO_RETRY_UNSUPPORTED,
+            server_asks_for=NamedGroup.name(answer.selected_group or 0),
+            we_sent_shares_of=[NamedGroup.name(share.group) for share in sent.shares],
+        )
+    return (yield from client13(link, sent, answer))
+
+
+def check_version(answer: ServerHello) -> None:
+    """The server's choice of version (RFC 9846 sections 4.2.3 and 4.3.1)."""
+    if answer.selected_version is None:
+        raise PeerIncompatible(
+            NO_COMMON_VERSION,
+            peer_speaks=ProtocolVersion.name(answer.legacy_version),
+            we_offered=[ProtocolVersion.name(version) for version in VERSIONS],
+        )
+    if answer.selected_version not in VERSIONS:
+        raise PeerMisbehaved(
+            VERSION_NOT_OFFERED,
+            selected=ProtocolVersion.name(answer.selected_version),
+            we_offered=[ProtocolVersion.name(version) for version in VERSIONS],
+        )

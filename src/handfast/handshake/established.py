@@ -1,0 +1,90 @@
+"""After the handshake: what the scripts leave behind, and what the peer may still say (RFC 9846 section 4.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.crypto.suites import Suite
+from handfast.errors import PeerMisbehaved
+from handfast.events import Handshake, Timings
+from handfast.handshake.authenticate import VerifiedFinished
+from handfast.handshake.flow import Message
+from handfast.handshake.negotiate import shown_protocol
+from handfast.reasons import KEY_UPDATE_UNSUPPORTED, RENEGOTIATION, UNEXPECTED_MESSAGE
+from handfast.wire.codepoints import HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme
+from handfast.wire.messages13 import NewSessionTicket
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was agreed, as the script knows it."""
+
+    suite: Suite
+    group: int
+    scheme: int
+    protocol: bytes | None
+    server_name: str | None
+    peer: PeerIdentity | None
+    identity: Identity | None
+
+    def facts(self, timings: Timings) -> Handshake:
+        """The same in words, for the application."""
+        return Handshake(
+            version=ProtocolVersion.name(ProtocolVersion.TLS_1_3),
+            cipher_suite=self.suite.name,
+            group=NamedGroup.name(self.group),
+            signature_scheme=SignatureScheme.name(self.scheme),
+            alpn=None if self.protocol is None else shown_protocol(self.protocol),
+            server_name=self.server_name,
+            peer=self.peer,
+            identity=self.identity,
+            timings=timings,
+        )
+
+
+@dataclass(slots=True)
+class Established:
+    """The end of a handshake. It cannot be made without the proof that the peer's Finished was right."""
+
+    outcome: Outcome
+    finished: VerifiedFinished
+
+
+def _ignore_ticket(raw: bytes) -> Message:
+    """A client that does not resume sessions has to ignore tickets (RFC 9846 section 4.7.1), once they parse."""
+    return NewSessionTicket.parse(raw)
+
+
+def _refuse_key_update(raw: bytes) -> Message:
+    raise PeerMisbehaved(KEY_UPDATE_UNSUPPORTED)
+
+
+def _refuse_hello(raw: bytes) -> Message:
+    raise PeerMisbehaved(RENEGOTIATION)
+
+
+Handler = Callable[[bytes], Message]
+
+# What each side does with a handshake message that comes after the handshake. Post-handshake authentication, which a
+# client never offers, is refused like everything else that is not here.
+OF_CLIENT: Final[Mapping[int, Handler]] = {
+    HandshakeType.NEW_SESSION_TICKET: _ignore_ticket,
+    HandshakeType.KEY_UPDATE: _refuse_key_update,
+    HandshakeType.HELLO_REQUEST: _refuse_hello,
+}
+OF_SERVER: Final[Mapping[int, Handler]] = {
+    HandshakeType.KEY_UPDATE: _refuse_key_update,
+    HandshakeType.CLIENT_HELLO: _refuse_hello,
+}
+
+
+def handler(table: Mapping[int, Handler], message_type: int) -> Handler:
+    """What to do with a message of this type; PeerMisbehaved (UNEXPECTED_MESSAGE) if it may not come now."""
+    if message_type not in table:
+        raise PeerMisbehaved(
+            UNEXPECTED_MESSAGE, expected="nothing but application data", came=HandshakeType.name(message_type)
+        )
+    return table[message_type]

@@ -1,0 +1,130 @@
+"""What a handshake script may ask for (see docs/architecture.md).
+
+A script is a generator. It yields what it waits for, and its connection sends the answer in::
+
+    extensions = yield from expect(EncryptedExtensions)      # the next message
+    signature = yield Sign(identity, scheme, content)        # a question
+
+A question whose answer takes time leaves the connection as an event; see :class:`Question`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from datetime import datetime
+
+    from handfast.certificates.identity import Identity
+    from handfast.wire.hello import ClientHello
+
+
+class Message(Protocol):
+    """A handshake message; the classes are in handfast.wire."""
+
+    TYPE: ClassVar[int]
+    NAME: ClassVar[str]
+    raw: bytes
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Any:
+        """Read a whole message."""
+
+
+M = TypeVar("M", bound=Message)
+N = TypeVar("N", bound=Message)
+
+
+@dataclass(slots=True)
+class Expect:
+    """The next message has to be of one of these classes; the connection refuses any other before it is parsed."""
+
+    classes: tuple[type[Message], ...]
+
+
+class _Reply(Protocol):
+    def __call__(self, question: Question, value: object, error: BaseException | None) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """Something a script cannot know by itself. One is open at a time.
+
+    Where the answer is at hand (a local key, a local verifier) the connection answers inline. Where it is not, the
+    question is an event: call :meth:`answer` or :meth:`refuse`, now or later, then go on pulling events. An answer
+    that comes after the connection has failed or closed is ignored.
+
+    ``awaitable``  what a callback returned that has to be awaited first; None if the application is to find the answer
+    """
+
+    NAME: ClassVar[str] = ""
+    awaitable: Awaitable[Any] | None = field(default=None, init=False, repr=False)
+    _reply: _Reply | None = field(default=None, init=False, repr=False)
+
+    def answer(self, value: object) -> None:
+        """Give the answer; what it has to be is said at each question."""
+        if self._reply is not None:
+            self._reply(self, value, None)
+
+    def refuse(self, error: BaseException | None = None) -> None:
+        """Refuse to answer: the handshake fails, with ``error`` where that is a TLSError."""
+        from handfast.errors import TLSError
+        from handfast.reasons import REFUSED_BY_CALLBACK
+
+        if self._reply is not None:
+            self._reply(self, None, error or TLSError(REFUSED_BY_CALLBACK, question=self.NAME))
+
+
+@dataclass(slots=True, eq=False)
+class Sign(Question):
+    """Sign ``content`` with the identity's key. Answer: the signature, bytes."""
+
+    NAME: ClassVar[str] = "Sign"
+    identity: Identity
+    scheme: int
+    content: bytes = field(repr=False)
+
+
+@dataclass(slots=True, eq=False)
+class VerifyPeer(Question):
+    """Is this chain the peer's? Answer: a PeerIdentity, which only verifying code can make.
+
+    ``chain``        DER, as sent, the peer's own certificate first
+    ``server_name``  the name it has to be for
+    ``now``          the time to check against
+    """
+
+    NAME: ClassVar[str] = "VerifyPeer"
+    chain: tuple[bytes, ...] = field(repr=False)
+    server_name: str | None
+    now: datetime
+
+
+@dataclass(slots=True, eq=False)
+class ChooseIdentity(Question):
+    """Who are we for this client? Answer: an Identity, or None to choose among those of the configuration."""
+
+    NAME: ClassVar[str] = "ChooseIdentity"
+    client_hello: ClientHello
+
+
+Request = Expect | Question
+T = TypeVar("T")
+Flow = Generator[Request, Any, T]
+
+
+def expect(wanted: type[M]) -> Flow[M]:
+    """Wait for the next message, which has to be a ``wanted``."""
+    message: M = yield Expect((wanted,))
+    return message
+
+
+def expect_either(first: type[M], second: type[N]) -> Flow[M | N]:
+    """Wait for the next message, which has to be one of two."""
+    message: M | N = yield Expect((first, second))
+    return message
+
+

@@ -1,0 +1,96 @@
+"""What a handshake script can do to its connection: send messages, change keys, keep the transcript."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from handfast.clock import Clock
+from handfast.config import KeyLog
+from handfast.crypto.guard import Guarded
+from handfast.crypto.schedule13 import TrafficSecret
+from handfast.crypto.transcript import Transcript
+from handfast.errors import PeerMisbehaved
+from handfast.events import Timings
+from handfast.handshake.flow import Message
+from handfast.reasons import EXCESS_HANDSHAKE_DATA
+from handfast.record.layer import RecordLayer
+from handfast.record.reassembly import Reassembly
+from handfast.wire.codepoints import ContentType
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Outgoing(Message, Protocol):
+    """A message that can be sent."""
+
+    def encode(self) -> bytes:
+        """The whole message, header included."""
+
+
+MessageHook = Callable[[bool, Any, bool], None]
+"""Called with (sent, message, encrypted) for each message: a handshake message, an Alert or a ChangeCipherSpec."""
+
+
+class Link(Guarded):
+    """A script's hold on its connection."""
+
+    __slots__ = ("_flight", "_hook", "_keylog", "clock", "layer", "messages", "timings", "transcript")
+
+    def __init__(
+        self, layer: RecordLayer, clock: Clock, keylog: KeyLog | None = None, hook: MessageHook | None = None
+    ) -> None:
+        self.layer = layer
+        self.messages = Reassembly()
+        self.transcript = Transcript()
+        self.clock = clock
+        self.timings = Timings()
+        self._keylog = keylog
+        self._hook = hook
+        self._flight = bytearray()
+
+    def send(self, message: Outgoing) -> None:
+        """Send a message. Messages of one flight share records, up to the next change of keys (section 5.1)."""
+        message.raw = message.raw or message.encode()
+        self._flight += message.raw
+        if self._hook is not None:
+            self._hook(True, message, self.layer.encrypted)
+
+    def send_change_cipher_spec(self) -> None:
+        """Send the record that makes middleboxes see TLS 1.2 (RFC 9846 appendix E.4)."""
+        self.flush()
+        self.layer.write_change_cipher_spec()
+
+    def flush(self) -> None:
+        """Hand what was sent to the record layer."""
+        if self._flight:
+            self.layer.write(ContentType.HANDSHAKE, self._flight)
+            self._flight = bytearray()
+
+    def discard(self) -> None:
+        """Forget what was to be sent and is not sealed yet: the handshake has failed."""
+        self._flight.clear()
+
+    def install_keys(self, *, read: TrafficSecret | None = None, write: TrafficSecret | None = None) -> None:
+        """Change keys. Whatever the peer sent before has to be complete (RFC 9846 section 5.1)."""
+        if write is not None:
+            self.flush()
+            self.layer.install_write(write)
+        if read is not None:
+            if len(self.messages):
+                raise PeerMisbehaved(EXCESS_HANDSHAKE_DATA, excess_bytes=len(self.messages))
+            self.layer.install_read(read)
+
+    def log_secret(self, label: str, client_random: bytes, secret: bytes) -> None:
+        """Give a secret to the key log, where the configuration has one."""
+        if self._keylog is not None:
+            self._keylog.secret(label, client_random, secret)
+
+    def key_exchange(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do a step of the key exchange, and count its time."""
+        started = self.clock.monotonic()
+        try:
+            return step(*args, **kwargs)
+        finally:
+            self.timings.key_exchange += self.clock.monotonic() - started

@@ -1,0 +1,182 @@
+"""The decisions of a handshake: pure functions from what both sides offer to what is used.
+
+Each takes values and returns a value, or raises PeerIncompatible with what either side offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from handfast.crypto.suites import SUITES, Suite
+from handfast.errors import PeerIncompatible, PeerMisbehaved
+from handfast.reasons import (
+    BAD_COMPRESSION,
+    BAD_KEY_SHARE_LIST,
+    BAD_LEGACY_VERSION,
+    MISSING_EXTENSION,
+    NO_COMMON_ALPN,
+    NO_COMMON_GROUP,
+    NO_COMMON_SIGNATURE_SCHEME,
+    NO_COMMON_SUITE,
+    NO_COMMON_VERSION,
+    NO_USABLE_KEY_SHARE,
+    UNRECOGNIZED_NAME,
+)
+from handfast.wire.codepoints import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme, is_grease
+from handfast.wire.extensions import KeyShareEntry
+from handfast.wire.hello import ClientHello
+
+if TYPE_CHECKING:
+    from handfast.certificates.identity import Identity
+    from handfast.config import ServerConfig
+
+T = TypeVar("T")
+
+VERSIONS = (ProtocolVersion.TLS_1_3,)
+
+
+@dataclass(slots=True)
+class Terms:
+    """What a server has decided on (RFC 9846 section 4.2.1)."""
+
+    suite: Suite
+    share: KeyShareEntry
+    identity: Identity
+    scheme: int
+    protocol: bytes | None
+
+
+def version(hello: ClientHello) -> int:
+    """The version to speak with this client (RFC 9846 section 4.3.1), which counts supported_versions alone."""
+    offered = hello.supported_versions
+    if offered is None:
+        # Before TLS 1.3 a client named only the highest version it speaks, and a newer one has to be read as TLS 1.2.
+        offered = [min(hello.legacy_version, ProtocolVersion.TLS_1_2)]
+    for candidate in VERSIONS:
+        if candidate in offered:
+            return candidate
+    highest = max((value for value in offered if not is_grease(value)), default=0)
+    raise PeerIncompatible(
+        NO_COMMON_VERSION,
+        peer_speaks=ProtocolVersion.name(highest),
+        peer_offered=[ProtocolVersion.name(value) for value in offered],
+        we_accept=[ProtocolVersion.name(value) for value in VERSIONS],
+    )
+
+
+def terms(config: ServerConfig, hello: ClientHello, chosen: Identity | None) -> Terms:
+    """All that a server of TLS 1.3 decides from the ClientHello. ``chosen``: the identity, if it is settled already."""
+    check_hello(hello)
+    share = key_share(config.group_ids, required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS), hello)
+    who, scheme = identity([chosen] if chosen else config.identities, hello, config.unknown_names == "refuse")
+    return Terms(
+        suite=cipher_suite(config.suite_ids, hello.cipher_suites, config.suite_order == "client"),
+        share=share,
+        identity=who,
+        scheme=scheme,
+        protocol=application_protocol(config.protocols, hello.application_layer_protocol_negotiation),
+    )
+
+
+def check_hello(hello: ClientHello) -> None:
+    """What a ClientHello of TLS 1.3 has to be, whatever is chosen from it (RFC 9846 sections 4.2.2 and 9.2)."""
+    if hello.legacy_version != ProtocolVersion.TLS_1_2:
+        raise PeerMisbehaved(BAD_LEGACY_VERSION, legacy_version=ProtocolVersion.name(hello.legacy_version))
+    if hello.legacy_compression_methods != b"\0":
+        raise PeerMisbehaved(BAD_COMPRESSION, methods=list(hello.legacy_compression_methods))
+    groups = required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS)
+    shares = [share.group for share in required(hello.key_share, ExtensionType.KEY_SHARE)]
+    # Each share belongs to a group that is offered, there is one of each, and their order is that of the groups.
+    positions = [groups.index(group) if group in groups else -1 for group in shares]
+    if -1 in positions or positions != sorted(set(positions)):
+        raise PeerMisbehaved(
+            BAD_KEY_SHARE_LIST,
+            key_shares=[NamedGroup.name(group) for group in shares],
+            supported_groups=[NamedGroup.name(group) for group in groups],
+        )
+
+
+def required(value: T | None, extension: int) -> T:
+    """An extension that has to be there (RFC 9846 section 9.2)."""
+    if value is None:
+        raise PeerMisbehaved(MISSING_EXTENSION, extension=ExtensionType.name(extension))
+    return value
+
+
+def cipher_suite(ours: Sequence[int], theirs: Sequence[int], client_decides: bool) -> Suite:
+    """The first common suite in the order of whoever decides.
+
+    A client that puts ChaCha20 first has no fast AES, and gets ChaCha20 in either case if we have it.
+    """
+    first = next((suite for suite in theirs if not is_grease(suite)), None)
+    chacha_first = first == CipherSuite.TLS_CHACHA20_POLY1305_SHA256
+    preferred, others = (theirs, ours) if client_decides or chacha_first else (ours, theirs)
+    for suite in preferred:
+        if suite in others:
+            return SUITES[suite]
+    raise PeerIncompatible(
+        NO_COMMON_SUITE,
+        peer_offered=[CipherSuite.name(suite) for suite in theirs],
+        we_accept=[CipherSuite.name(suite) for suite in ours],
+    )
+
+
+def key_share(ours: Sequence[int], theirs: Sequence[int], hello: ClientHello) -> KeyShareEntry:
+    """The client's share of the group we prefer among those it sent a share of (RFC 9846 section 4.3.8)."""
+    shares = {share.group: share for share in hello.key_share or ()}
+    for group in ours:
+        if group in shares:
+            return shares[group]
+    common = [NamedGroup.name(group) for group in ours if group in theirs]
+    raise PeerIncompatible(
+        NO_USABLE_KEY_SHARE if common else NO_COMMON_GROUP,
+        peer_offered=[NamedGroup.name(group) for group in theirs],
+        peer_sent_shares_of=[NamedGroup.name(group) for group in shares],
+        we_accept=[NamedGroup.name(group) for group in ours],
+    )
+
+
+def identity(identities: Sequence[Identity], hello: ClientHello, refuse_unknown: bool) -> tuple[Identity, int]:
+    """Who we are for this client, and the scheme to sign with.
+
+    Of the identities that fit the name it asks for (of all, if none does) the first that can sign in a way the client
+    accepts (RFC 9846 sections 4.3.3 and 4.5.1.2).
+    """
+    accepted = required(hello.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
+    fitting = [candidate for candidate in identities if candidate.fits(hello.server_name)]
+    if not fitting and refuse_unknown and hello.server_name is not None:
+        raise PeerIncompatible(
+            UNRECOGNIZED_NAME,
+            peer_asked_for=hello.server_name,
+            we_are=[name for candidate in identities for name in candidate.names],
+        )
+    for candidate in fitting or identities:
+        for scheme in candidate.schemes:
+            if scheme in accepted:
+                return candidate, scheme
+    raise PeerIncompatible(
+        NO_COMMON_SIGNATURE_SCHEME,
+        peer_offered=[SignatureScheme.name(scheme) for scheme in accepted],
+        we_can_sign_with=[SignatureScheme.name(scheme) for candidate in identities for scheme in candidate.schemes],
+    )
+
+
+def application_protocol(ours: Sequence[bytes], theirs: Sequence[bytes] | None) -> bytes | None:
+    """The first of our protocols that the client offers (RFC 7301 section 3.2); None if either side has no ALPN."""
+    if not ours or theirs is None:
+        return None
+    for protocol in ours:
+        if protocol in theirs:
+            return protocol
+    raise PeerIncompatible(
+        NO_COMMON_ALPN,
+        peer_offered=[shown_protocol(name) for name in theirs],
+        we_accept=[shown_protocol(name) for name in ours],
+    )
+
+
+def shown_protocol(name: bytes) -> str:
+    """An ALPN name as text; RFC 7301 allows any bytes."""
+    return name.decode("utf-8", "backslashreplace")

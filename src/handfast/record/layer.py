@@ -1,0 +1,197 @@
+"""The record layer of one connection: framing, protection and order, in both directions (RFC 9846 section 5)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from handfast import limits
+from handfast.crypto.guard import Guarded
+from handfast.crypto.schedule13 import TrafficSecret
+from handfast.errors import BadRecord
+from handfast.reasons import (
+    BAD_CHANGE_CIPHER_SPEC,
+    EMPTY_RECORD,
+    TOO_MANY_CHANGE_CIPHER_SPECS,
+    TOO_MANY_EMPTY_RECORDS,
+    UNENCRYPTED_RECORD,
+    UNEXPECTED_RECORD,
+)
+from handfast.record.framing import CIPHERTEXT_LIMIT, PLAINTEXT_LIMIT, Framing
+from handfast.record.protection13 import Opener, Sealer
+from handfast.wire.codepoints import ContentType as C
+from handfast.wire.codepoints import ProtocolVersion
+
+_ALERT_LENGTH: Final = 2
+
+RecordHook = Callable[[bool, int, int, bool], None]
+"""Called with (sent, content type, length on the wire without header, encrypted) for each record."""
+
+
+class RecordLayer(Guarded):
+    """Content in, bytes out; bytes in, content out.
+
+    Sealing and queueing happen under one lock, so the order on the wire is the order of sequence numbers even when
+    one thread writes and another, which reads, has to send an alert.
+    """
+
+    __slots__ = (
+        "_change_cipher_specs",
+        "_empty",
+        "_framing",
+        "_hook",
+        "_lock",
+        "_opener",
+        "_output",
+        "_sealer",
+        "change_cipher_spec_allowed",
+        "initial_version",
+        "plaintext_alert_allowed",
+    )
+
+    def __init__(self, hook: RecordHook | None = None) -> None:
+        self._framing = Framing()
+        self._opener: Opener | None = None
+        self._sealer: Sealer | None = None
+        self._output = bytearray()
+        self._lock = threading.Lock()
+        self._hook = hook
+        self._empty = 0
+        self._change_cipher_specs = 0
+        # A client's first record says TLS 1.0, for old middleboxes (RFC 9846 section 5.1).
+        self.initial_version = ProtocolVersion.TLS_1_2
+        self.change_cipher_spec_allowed = False
+        # A client that gives up at ServerHello has no keys yet, while its server already has.
+        self.plaintext_alert_allowed = False
+
+    # --- reading
+
+    @property
+    def held(self) -> int:
+        """Bytes received and not yet read as records."""
+        return len(self._framing)
+
+    @property
+    def started(self) -> bool:
+        """Whether a whole record has been received."""
+        return not self._framing.first
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether what is sent now is encrypted."""
+        return self._sealer is not None
+
+    @property
+    def decrypting(self) -> bool:
+        """Whether what is received now has to be encrypted."""
+        return self._opener is not None
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Add what arrived."""
+        self._framing.feed(data)
+
+    def install_read(self, secret: TrafficSecret) -> None:
+        """Open what comes from now on with this key. Keys change at record borders only: the caller has checked that."""
+        self._opener = Opener(secret)
+        self._framing.limit = CIPHERTEXT_LIMIT
+
+    def read(self) -> tuple[int, bytes | memoryview, bool] | None:
+        """The next record as (content type, content, encrypted), or None until it is complete.
+
+        A change_cipher_spec comes out too, where it may stand (RFC 9846 section 5): it means nothing, but the caller
+        has to see that it does not interrupt a handshake message. Raises BadRecord or PeerMisbehaved.
+        """
+        while (record := self._framing.next()) is not None:
+            content_type, header, body = record
+            if self._hook is not None:
+                self._hook(False, content_type, len(body), self._opener is not None and content_type == C.APPLICATION_DATA)
+            if content_type == C.CHANGE_CIPHER_SPEC:
+                self._check_change_cipher_spec(body)
+                return C.CHANGE_CIPHER_SPEC, body, False
+            if self._opener is None:
+                return self._plaintext(content_type, body)
+            if content_type != C.APPLICATION_DATA:
+                return self._plaintext_alert(content_type, body)
+            inner_type, content = self._opener.open(header, body)
+            self.plaintext_alert_allowed = False
+            if content:
+                self._empty = 0
+                return inner_type, content, True
+            self._count_empty(inner_type)
+        return None
+
+    def _plaintext(self, content_type: int, body: memoryview) -> tuple[int, memoryview, bool]:
+        if content_type == C.APPLICATION_DATA:
+            raise BadRecord(UNEXPECTED_RECORD, content_type=C.name(content_type))
+        if not body:
+            raise BadRecord(EMPTY_RECORD, content_type=C.name(content_type))
+        return content_type, body, False
+
+    def _plaintext_alert(self, content_type: int, body: memoryview) -> tuple[int, memoryview, bool]:
+        if content_type != C.ALERT or not self.plaintext_alert_allowed or len(body) != _ALERT_LENGTH:
+            raise BadRecord(UNENCRYPTED_RECORD, content_type=C.name(content_type))
+        return content_type, body, False
+
+    def _check_change_cipher_spec(self, body: memoryview) -> None:
+        if not self.change_cipher_spec_allowed or bytes(body) != b"\x01":
+            raise BadRecord(BAD_CHANGE_CIPHER_SPEC, content=bytes(body[:8]))
+        self._change_cipher_specs += 1
+        if self._change_cipher_specs > limits.CHANGE_CIPHER_SPECS:
+            raise BadRecord(TOO_MANY_CHANGE_CIPHER_SPECS, limit=limits.CHANGE_CIPHER_SPECS)
+
+    def _count_empty(self, inner_type: int) -> None:
+        # Only application data may be empty (RFC 9846 section 5.4), and not for ever.
+        if inner_type != C.APPLICATION_DATA:
+            raise BadRecord(EMPTY_RECORD, content_type=C.name(inner_type))
+        self._empty += 1
+        if self._empty > limits.EMPTY_RECORDS_IN_A_ROW:
+            raise BadRecord(TOO_MANY_EMPTY_RECORDS, limit=limits.EMPTY_RECORDS_IN_A_ROW)
+
+    # --- writing
+
+    def install_write(self, secret: TrafficSecret) -> None:
+        """Seal what is written from now on with this key."""
+        with self._lock:
+            self._sealer = Sealer(secret)
+
+    def write(self, content_type: int, data: bytes | bytearray | memoryview) -> None:
+        """Queue content for the peer, as many records as it needs; see Sealer.seal for what it raises."""
+        with self._lock:
+            if self._sealer is not None:
+                start = len(self._output)
+                self._sealer.seal(content_type, memoryview(data).cast("B"), self._output)
+                if self._hook is not None:
+                    self._report_sent(start)
+            else:
+                self._write_plaintext(content_type, data)
+
+    def _write_plaintext(self, content_type: int, data: bytes | bytearray | memoryview) -> None:
+        start = len(self._output)
+        for at in range(0, len(data), PLAINTEXT_LIMIT):
+            fragment = data[at : at + PLAINTEXT_LIMIT]
+            self._output += bytes((content_type,)) + self.initial_version.to_bytes(2) + len(fragment).to_bytes(2)
+            self._output += fragment
+        self._report_sent(start)
+
+    def write_change_cipher_spec(self) -> None:
+        """Queue the record that makes middleboxes see TLS 1.2 (RFC 9846 appendix E.4). It is never encrypted."""
+        with self._lock:
+            start = len(self._output)
+            self._output += b"\x14\x03\x03\x00\x01\x01"
+            self._report_sent(start)
+
+    def _report_sent(self, start: int) -> None:
+        if self._hook is None:
+            return
+        output = self._output
+        while start < len(output):
+            length = output[start + 3] << 8 | output[start + 4]
+            self._hook(True, output[start], length, output[start] == C.APPLICATION_DATA)
+            start += 5 + length
+
+    def take(self) -> bytearray:
+        """What is queued for the peer, which is then no longer queued."""
+        with self._lock:
+            output, self._output = self._output, bytearray()
+        return output

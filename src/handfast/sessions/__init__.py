@@ -1,0 +1,1 @@
+"""Tickets, sessions and anti-replay. Empty until resumption comes; its messages are read and ignored until then."""

@@ -1,0 +1,1 @@
+"""Thin drivers between connections and sockets. No protocol here."""

@@ -1,0 +1,401 @@
+"""TLS over blocking sockets, for programs with threads.
+
+::
+
+    with connect("example.com", 443) as tls:
+        tls.sendall(b"...")
+        data = tls.recv(4096)
+
+One thread may read while another one writes. A timeout of a read loses nothing: the next read goes on. After a timeout
+of a write the rest of what was sealed goes out with the next write, so the stream stays whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import select
+import socket
+import threading
+import time
+from collections.abc import Awaitable
+from typing import Any, Self
+
+from handfast import limits
+from handfast.config import ASK, ClientConfig, ServerConfig
+from handfast.connection import ClientConnection, Connection, Event, ServerConnection, Tap
+from handfast.errors import ConnectionFailed, MisuseError, TLSError
+from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed
+from handfast.handshake.flow import Question
+from handfast.reasons import CONNECT_TIMEOUT, RESET
+
+_READ_SIZE = 65_536
+_WRITE_SIZE = 262_144  # what is sealed at once: enough to be quick, little enough to stay in the cache
+
+
+def connect(
+    host: str,
+    port: int = 443,
+    *,
+    config: ClientConfig | None = None,
+    server_name: str | None = None,
+    timeout: float | None = 10.0,
+    tap: Tap | None = None,
+) -> TLSSocket:
+    """Connect to a server and shake hands.
+
+    ``server_name``  the name that the server has to prove; the host's by default
+    ``timeout``      seconds for the TCP connection; the handshake's are in the configuration
+
+    Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
+    """
+    connection = ClientConnection(config, server_name=host if server_name is None else server_name, tap=tap)
+    started = time.perf_counter()
+    try:
+        sock = socket.create_connection((host, port), timeout)
+    except TimeoutError:
+        raise ConnectionFailed(CONNECT_TIMEOUT, host=host, port=port, seconds=timeout) from None
+    except (OSError, UnicodeError) as error:
+        raise ConnectionFailed(None, host=host, port=port, problem=_words(error)) from None
+    tls = TLSSocket(sock, connection)
+    tls.tcp_connect_seconds = time.perf_counter() - started
+    tls.do_handshake()
+    return tls
+
+
+def wrap(
+    sock: socket.socket,
+    config: ClientConfig | ServerConfig | None = None,
+    *,
+    server_name: str | None = None,
+    tap: Tap | None = None,
+) -> TLSSocket:
+    """Shake hands over a connected socket: as a server with a ServerConfig, as a client otherwise.
+
+    The socket then belongs to what is returned, and is closed when the handshake fails.
+    """
+    connection: Connection
+    if isinstance(config, ServerConfig):
+        connection = ServerConnection(config, tap=tap)
+    else:
+        connection = ClientConnection(config, server_name=server_name, tap=tap)
+    tls = TLSSocket(sock, connection)
+    tls.do_handshake()
+    return tls
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+class TLSSocket:
+    """A TLS connection over a socket, with the methods of a socket.
+
+    ``connection``           the protocol's side of it
+    ``tcp_connect_seconds``  how long the TCP connection took, where :func:`connect` made it
+    """
+
+    def __init__(self, sock: socket.socket, connection: Connection) -> None:
+        """Take over a connected socket; :func:`connect` and :func:`wrap` do that and shake hands too."""
+        timeout = sock.gettimeout()
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = sock
+        self._timeout = timeout
+        self.connection = connection
+        self.tcp_connect_seconds = 0.0
+        self._received = memoryview(b"")  # application data that recv has not handed out yet
+        self._unsent = memoryview(b"")  # sealed bytes that the socket has not taken yet
+        self._write_lock = threading.Lock()
+        self._end_of_data = False
+
+    def __repr__(self) -> str:
+        return f"<TLSSocket {self.connection!r} over {self._sock!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- the handshake
+
+    @property
+    def handshake(self) -> Handshake:
+        """What was agreed."""
+        facts = self.connection.handshake
+        if facts is None:
+            raise MisuseError(problem="the handshake is not complete")
+        return facts
+
+    def do_handshake(self) -> None:
+        """Shake hands; done by connect and wrap. Whatever fails, the socket is closed afterwards."""
+        try:
+            self.connection.start()
+            while True:
+                event = self._next_event(in_handshake=True)
+                if isinstance(event, HandshakeCompleted):
+                    self._flush(self._deadline())
+                    return
+        except TLSError:
+            raise
+        except BaseException:
+            self._sock.close()
+            raise
+
+    # --- reading
+
+    def recv(self, size: int = _READ_SIZE) -> bytes:
+        """At most ``size`` bytes; b"" once the peer has said that nothing more will come.
+
+        Raises TimeoutError after the socket's timeout; TruncationError where the bytes end without close_notify.
+        """
+        if size <= 0 or not self._fill():
+            return b""
+        data = bytes(self._received[:size])
+        self._received = self._received[size:]
+        return data
+
+    def recv_into(self, buffer: Any, size: int = 0) -> int:
+        """Read into a buffer; how many bytes were read, 0 at the end."""
+        view = memoryview(buffer).cast("B")
+        wanted = size or len(view)
+        if not wanted or not self._fill():
+            return 0
+        count = min(wanted, len(self._received), len(view))
+        view[:count] = self._received[:count]
+        self._received = self._received[count:]
+        return count
+
+    def _fill(self) -> bool:
+        """Have data ready for recv; False at the end."""
+        while not self._received:
+            if self._end_of_data:
+                return False
+            event = self._next_event()
+            if isinstance(event, ApplicationData):
+                self._received = memoryview(event.data)
+            elif isinstance(event, PeerClosed):
+                self._end_of_data = True
+        return True
+
+    def _next_event(self, *, in_handshake: bool = False) -> Event:
+        """The next event, whatever has to be read and sent until then. On failure the peer is told, and we close."""
+        deadline = self._deadline()
+        connection = self.connection
+        try:
+            while True:
+                event = connection.next_event()
+                if in_handshake or event is None:
+                    self._flush_quietly(deadline)
+                if isinstance(event, Question):
+                    _answer(event)
+                elif event is not None:
+                    return event
+                else:
+                    self._read(deadline, in_handshake)
+        except TLSError:
+            self._part()
+            raise
+
+    def _read(self, deadline: float | None, in_handshake: bool) -> None:
+        if in_handshake:
+            deadline = self._handshake_deadline()
+        try:
+            data = self._receive(deadline)
+        except TimeoutError:
+            if not in_handshake:
+                raise
+            self.connection.handle_timeout()
+            return
+        except OSError as error:
+            raise ConnectionFailed(RESET, problem=_words(error), awaiting=self.connection.awaiting) from None
+        if data:
+            self.connection.receive_data(data)
+        else:
+            self.connection.receive_eof()
+
+    def _receive(self, deadline: float | None) -> bytes:
+        while True:
+            try:
+                return self._sock.recv(_READ_SIZE)
+            except BlockingIOError:
+                self._wait(select.POLLIN, deadline)
+
+    # --- writing
+
+    def sendall(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of ``data``. Raises TimeoutError after the socket's timeout, ConnectionFailed if it broke."""
+        view = memoryview(data).cast("B")
+        deadline = self._deadline()
+        for start in range(0, len(view), _WRITE_SIZE):
+            with self._write_lock:
+                self._send_unsent(deadline)
+                self.connection.send(view[start : start + _WRITE_SIZE])
+                self._send_unsent(deadline)
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """Send some of ``data``; how many bytes were taken."""
+        view = memoryview(data).cast("B")[:_WRITE_SIZE]
+        self.sendall(view)
+        return len(view)
+
+    def _flush(self, deadline: float | None) -> None:
+        with self._write_lock:
+            self._send_unsent(deadline)
+
+    def _flush_quietly(self, deadline: float | None) -> None:
+        """Send what the protocol has to say. Where that fails, reading goes on: the peer's alert may say why."""
+        try:
+            self._flush(deadline)
+        except ConnectionFailed:
+            return
+
+    def _send_unsent(self, deadline: float | None) -> None:
+        """Send what is sealed. The lock is held, so that the order of records is the order on the wire."""
+        while True:
+            if not self._unsent:
+                self._unsent = memoryview(self.connection.data_to_send())
+                if not self._unsent:
+                    return
+            try:
+                self._unsent = self._unsent[self._sock.send(self._unsent) :]
+            except BlockingIOError:
+                self._wait(select.POLLOUT, deadline)
+            except OSError as error:
+                raise ConnectionFailed(RESET, problem=_words(error), awaiting=self.connection.awaiting) from None
+
+    # --- the end
+
+    def shutdown_write(self) -> None:
+        """Say that we shall send nothing more; reading goes on (RFC 9846 section 6.1)."""
+        self.connection.close()
+        self._flush(self._deadline())
+
+    def close(self) -> None:
+        """Say that we shall send nothing more, and close the socket. Never raises because of the network."""
+        if self._sock.fileno() < 0:
+            return
+        try:
+            self.connection.close()
+            self._flush(time.monotonic() + limits.CLOSE_SECONDS)
+            self._drain(0.0)
+        except (TLSError, OSError):
+            pass
+        finally:
+            self._sock.close()
+
+    def abort(self) -> None:
+        """Break the connection: whoever reads or writes in another thread then fails. For servers that stop."""
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it is closed already
+
+    def _part(self) -> None:
+        """The connection has failed: deliver the alert, then close.
+
+        Closing a socket with unread data resets the connection, and the peer then sees the reset instead of the alert.
+        So we half-close, and read for a bounded time until the peer is done.
+        """
+        try:
+            self._flush(time.monotonic() + limits.CLOSE_SECONDS)
+            self._sock.shutdown(socket.SHUT_WR)
+            self._drain(limits.CLOSE_SECONDS)
+        except (TLSError, OSError):
+            pass
+        finally:
+            self._sock.close()
+
+    def _drain(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        held = limits.INPUT_HELD
+        while held > 0 and (data := self._receive(deadline)):
+            held -= len(data)
+
+    # --- what a socket has besides
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Seconds that each later read or write may take; None for no limit."""
+        self._timeout = seconds
+
+    def gettimeout(self) -> float | None:
+        """Seconds that each read or write may take."""
+        return self._timeout
+
+    def fileno(self) -> int:
+        """The socket's descriptor. That it is readable does not mean that there is application data."""
+        return self._sock.fileno()
+
+    def getpeername(self) -> Any:
+        """The peer's address."""
+        return self._sock.getpeername()
+
+    def getsockname(self) -> Any:
+        """Our address."""
+        return self._sock.getsockname()
+
+    def makefile(self, mode: str = "rb") -> io.BufferedReader | io.BufferedWriter:
+        """A buffered binary file over the connection, "rb" or "wb". Closing it leaves the connection open."""
+        if mode == "rb":
+            return io.BufferedReader(_File(self))
+        if mode == "wb":
+            return io.BufferedWriter(_File(self))
+        raise MisuseError(problem=f'makefile has the modes "rb" and "wb", not {mode!r}')
+
+    # --- waiting
+
+    def _deadline(self) -> float | None:
+        return None if self._timeout is None else time.monotonic() + self._timeout
+
+    def _handshake_deadline(self) -> float | None:
+        """The connection's deadline, which is in the configuration's clock, in ours."""
+        deadline = self.connection.deadline
+        if deadline is None:
+            return None
+        return time.monotonic() + max(deadline - self.connection.clock.monotonic(), 0.0)
+
+    def _wait(self, event: int, deadline: float | None) -> None:
+        """Wait until the socket can go on; TimeoutError when the deadline is over."""
+        poll = select.poll()
+        poll.register(self._sock, event)
+        milliseconds = None if deadline is None else max(deadline - time.monotonic(), 0.0) * 1000
+        if not poll.poll(milliseconds):
+            raise TimeoutError("timed out")
+
+
+class _File(io.RawIOBase):
+    """What makefile puts its buffer on."""
+
+    def __init__(self, tls: TLSSocket) -> None:
+        self._tls = tls
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._tls.recv_into(buffer)
+
+    def write(self, data: Any) -> int:
+        return self._tls.send(data)
+
+
+def _answer(question: Question) -> None:
+    """A question that was not answered inline: here there is time to wait."""
+    if question.awaitable is None:
+        question.refuse(MisuseError(problem=f"{ASK!r} needs an application that pulls events itself"))
+        return
+    try:
+        answer = asyncio.run(_awaited(question.awaitable))
+    except Exception as error:
+        question.refuse(error)
+    else:
+        question.answer(answer)
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable

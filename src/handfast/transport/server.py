@@ -1,0 +1,138 @@
+"""A TLS server with a thread for each connection."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Self
+
+from handfast import limits
+from handfast.config import ServerConfig
+from handfast.connection import ServerConnection, Tap
+from handfast.errors import ConfigurationError
+from handfast.transport.blocking import TLSSocket
+
+Handler = Callable[[TLSSocket], None]
+FailureHandler = Callable[[Any, Exception, Tap | None], None]
+"""Called with the peer's address, what went wrong, and the connection's tap."""
+
+
+def _ignore(address: Any, error: Exception, tap: Tap | None) -> None:
+    """A failed connection is the peer's affair, unless somebody wants to know."""
+
+
+class Server:
+    """Accepts connections, shakes hands, and calls ``handler`` with each, in a thread of its own.
+
+    ::
+
+        with Server(handler, "127.0.0.1", 8443, config=config) as server:
+            print(server.address)
+
+    ``handler``         takes a TLSSocket whose handshake is complete; it is closed when the handler returns
+    ``on_failure``      is told of failed handshakes and of what a handler raises
+    ``tap``             makes a tap for each connection, from the peer's address
+    ``max_handshakes``  how many may be under way at once; more wait in the listen queue
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        config: ServerConfig,
+        on_failure: FailureHandler = _ignore,
+        tap: Callable[[Any], Tap] | None = None,
+        max_handshakes: int = limits.CONCURRENT_HANDSHAKES,
+    ) -> None:
+        self.config = config
+        self._handler = handler
+        self._on_failure = on_failure
+        self._make_tap = tap
+        self._handshakes = threading.BoundedSemaphore(max_handshakes)
+        self._connections: set[TLSSocket] = set()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._listener = _listen(host, port)
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Serve in a thread of its own."""
+        self._thread = threading.Thread(target=self.serve_forever, name="handfast-server", daemon=True)
+        self._thread.start()
+
+    def serve_forever(self) -> None:
+        """Serve until :meth:`close` is called."""
+        while not self._closed.is_set():
+            self._handshakes.acquire()
+            try:
+                sock, address = self._listener.accept()
+            except OSError:
+                self._handshakes.release()
+                # Closed by close(); or out of descriptors, which passes as connections end.
+                self._closed.wait(0.05)
+                continue
+            threading.Thread(target=self._serve, args=(sock, address), name="handfast-connection", daemon=True).start()
+
+    def _serve(self, sock: socket.socket, address: Any) -> None:
+        tap = self._make_tap(address) if self._make_tap else None
+        tls = TLSSocket(sock, ServerConnection(self.config, tap=tap))
+        with self._lock:
+            self._connections.add(tls)
+        try:
+            try:
+                tls.do_handshake()
+            finally:
+                self._handshakes.release()
+            self._handler(tls)
+        except Exception as error:
+            self._on_failure(address, error, tap)
+        finally:
+            tls.close()
+            with self._lock:
+                self._connections.discard(tls)
+
+    def close(self) -> None:
+        """Accept nothing more, and close what is open."""
+        self._closed.set()
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+        except OSError:
+            pass  # not every system can shut down a listening socket; closing it wakes accept there
+        self._listener.close()
+        with self._lock:
+            open_connections = list(self._connections)
+        for tls in open_connections:
+            tls.abort()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(limits.CLOSE_SECONDS)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=256)
+    except (OSError, OverflowError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(setting="address", address=f"{host} port {port}", problem=problem) from None
+
+
+def serve(handler: Handler, host: str, port: int, *, config: ServerConfig) -> None:
+    """Serve for ever, as :class:`Server` does."""
+    server = Server(handler, host, port, config=config)
+    try:
+        server.serve_forever()
+    finally:
+        server.close()
+
+
