@@ -1,0 +1,51 @@
+#!/bin/sh
+# Installs the peers of the interop tests, where that can be done: as root, on Debian and its relatives. Elsewhere it says
+# what is missing and which command installs it; the tests of a missing peer are then skipped by name. With CI=true a
+# missing peer is an error.
+set -eu
+
+PATH="$PATH:/usr/sbin:/sbin"
+
+# program:package
+peers="openssl:openssl gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin curl:curl nginx:nginx-light"
+
+missing_packages() {
+    for peer in $peers; do
+        command -v "${peer%%:*}" >/dev/null 2>&1 || echo "${peer##*:}"
+    done | sort -u | tr '\n' ' '
+}
+
+# The tests start their own servers: no package may start one of its own on this machine.
+policy=/usr/sbin/policy-rc.d
+hold_services() {
+    [ ! -e "$policy" ] || return 0
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+}
+
+install_packages() {
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 $1
+}
+
+missing=$(missing_packages)
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] && command -v apt-get >/dev/null 2>&1; then
+    echo "peers: installing $missing"
+    log=$(mktemp)
+    hold_services
+    install_packages "$missing" >"$log" 2>&1 || cat "$log" >&2
+    rm -f "$log"
+    missing=$(missing_packages)
+fi
+
+if [ -z "$missing" ]; then
+    echo "peers: openssl, gnutls, curl and nginx are there"
+    exit 0
+fi
+echo "peers: missing: $missing"
+echo "peers: their tests are skipped. On Debian, as root: apt-get install $missing"
+[ "${CI:-}" != true ] || exit 1

@@ -1,0 +1,1 @@
+"""The tests of handfast; see CONTRIBUTING.md for what goes where."""

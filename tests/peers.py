@@ -1,0 +1,54 @@
+"""The TLS programs that nobody here wrote, and where they are on this machine.
+
+::
+
+    openssl = require_peer("openssl")
+    subprocess.Popen([openssl, "s_server", ...])
+
+A test whose peer is missing is skipped by name. With CI=true it fails: there the set-up has to be complete.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+# What is run -> what installs it. scripts/peers.sh installs the packages of the system, pyproject.toml the others.
+PEERS = {
+    "curl": "apt-get install curl",
+    "gnutls-cli": "apt-get install gnutls-bin",
+    "gnutls-serv": "apt-get install gnutls-bin",
+    "go": "make venv",
+    "nginx": "apt-get install nginx-light",
+    "openssl": "apt-get install openssl",
+}
+
+# The environment's own programs come first; a plain user's PATH has no sbin, where Debian has nginx.
+_PLACES = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin"])
+
+
+def find_peer(name: str) -> str | None:
+    """The path of a peer's program; None if it is not on this machine."""
+    if name not in PEERS:
+        raise ValueError(f"{name!r} is no peer; known: {', '.join(PEERS)}")
+    return shutil.which(name, path=_PLACES)
+
+
+def require_peer(name: str) -> str:
+    """The path of a peer's program. Without it the test is skipped, and with CI=true it fails."""
+    path = find_peer(name)
+    if path is not None:
+        return path
+    sentence = f"{name} is not on this machine: {PEERS[name]}"
+    if in_ci():
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+def in_ci() -> bool:
+    """Whether this run is the one that decides, and nothing may be skipped."""
+    return os.environ.get("CI", "").lower() == "true"
