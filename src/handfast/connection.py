@@ -87,7 +87,7 @@ class Connection(Guarded):
         self._layer = RecordLayer(None if tap is None else tap.record)
         self._link = Link(self._layer, config.clock, config.keylog, None if tap is None else tap.message)
         self._flow: Generator[Request, Any, Established] | None = None
-        self._expected: tuple[type[Message], ...] = ()
+        self._expected: dict[int, type[Message]] = {}
         self._step = ""  # the message that is awaited or handled
         self._question: Question | None = None
         self._asked_at = 0.0
@@ -290,7 +290,7 @@ class Connection(Guarded):
             if raw is not None:
                 self._handle_post_handshake(handler, raw)
             return raw is not None
-        wanted = next((kind for kind in self._expected if message_type == kind.TYPE), None)
+        wanted = self._expected.get(message_type)
         if wanted is None:
             raise PeerMisbehaved(UNEXPECTED_MESSAGE, expected=self._step, came=HandshakeType.name(message_type))
         raw = messages.next()
@@ -334,8 +334,8 @@ class Connection(Guarded):
         except StopIteration as end:
             self._complete(end.value)
         else:
-            self._expected = request.classes
-            self._step = " or ".join(kind.NAME for kind in request.classes)
+            self._expected = request.by_type
+            self._step = request.names
         self._link.flush()
 
     def _complete(self, outcome: Established) -> None:

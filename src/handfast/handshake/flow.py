@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -38,11 +39,21 @@ M = TypeVar("M", bound=Message)
 N = TypeVar("N", bound=Message)
 
 
-@dataclass(slots=True)
 class Expect:
-    """The next message has to be of one of these classes; the connection refuses any other before it is parsed."""
+    """The next message has to be of one of these classes; the connection refuses any other before it is parsed.
 
-    classes: tuple[type[Message], ...]
+    ``by_type``  the classes, by HandshakeType
+    ``names``    the RFC's names of the messages
+    """
+
+    __slots__ = ("by_type", "names")
+
+    def __init__(self, *classes: type[Message]) -> None:
+        self.by_type = {kind.TYPE: kind for kind in classes}
+        self.names = " or ".join(kind.NAME for kind in classes)
+
+
+_expectation = cache(Expect)  # there are a handful, and each handshake needs them all
 
 
 class _Reply(Protocol):
@@ -118,13 +129,13 @@ Flow = Generator[Request, Any, T]
 
 def expect(wanted: type[M]) -> Flow[M]:
     """Wait for the next message, which has to be a ``wanted``."""
-    message: M = yield Expect((wanted,))
+    message: M = yield _expectation(wanted)
     return message
 
 
 def expect_either(first: type[M], second: type[N]) -> Flow[M | N]:
     """Wait for the next message, which has to be one of two."""
-    message: M | N = yield Expect((first, second))
+    message: M | N = yield _expectation(first, second)
     return message
 
 

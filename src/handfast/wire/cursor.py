@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Sequence
 
 from handfast.errors import DecodeError
 from handfast.limits import CODEPOINTS_OF_A_LIST
@@ -37,7 +38,11 @@ class Reader:
 
     def uint16(self, field: str) -> int:
         """A number of two bytes, big-endian."""
-        return int.from_bytes(self.opaque(2, field))
+        position = self.position
+        if position + 2 > self.end:
+            raise self.error(field, "too short")
+        self.position = position + 2
+        return self.data[position] << 8 | self.data[position + 1]
 
     def uint24(self, field: str) -> int:
         """A number of three bytes, big-endian."""
@@ -62,44 +67,41 @@ class Reader:
         self.position = self.end
         return data
 
-    def vector8(self, field: str, minimum: int = 0) -> bytes:
-        """``opaque field<minimum..2^8-1>``."""
-        return self._vector(self.uint8(field), field, minimum)
-
-    def vector16(self, field: str, minimum: int = 0) -> bytes:
-        """``opaque field<minimum..2^16-1>``."""
-        return self._vector(self.uint16(field), field, minimum)
-
-    def vector24(self, field: str, minimum: int = 0) -> bytes:
-        """``opaque field<minimum..2^24-1>``."""
-        return self._vector(self.uint24(field), field, minimum)
-
-    def _vector(self, length: int, field: str, minimum: int) -> bytes:
-        if length < minimum:
-            raise self.error(field, f"{length} bytes, at least {minimum} are needed")
-        return self.opaque(length, field)
-
-    def nested8(self, field: str, minimum: int = 0) -> Reader:
-        """A reader over a vector with a length of one byte, which it leaves behind."""
-        return self._nested(self.uint8(field), field, minimum)
-
-    def nested16(self, field: str, minimum: int = 0) -> Reader:
-        """A reader over a vector with a length of two bytes, which it leaves behind."""
-        return self._nested(self.uint16(field), field, minimum)
-
-    def nested24(self, field: str, minimum: int = 0) -> Reader:
-        """A reader over a vector with a length of three bytes, which it leaves behind."""
-        return self._nested(self.uint24(field), field, minimum)
-
-    def _nested(self, length: int, field: str, minimum: int) -> Reader:
-        start = self.position
+    def _span(self, width: int, field: str, minimum: int) -> int:
+        """Pass a vector whose length has ``width`` bytes; where its content starts. It ends where we then stand."""
+        start = self.position + width
+        if start > self.end:
+            raise self.error(field, "too short")
+        length = int.from_bytes(self.data[self.position : start])
         stop = start + length
         if length < minimum:
             raise self.error(field, f"{length} bytes, at least {minimum} are needed")
         if stop > self.end:
             raise self.error(field, "too short")
         self.position = stop
-        return Reader(self.data, start, stop)
+        return start
+
+    def vector8(self, field: str, minimum: int = 0) -> bytes:
+        """``opaque field<minimum..2^8-1>``."""
+        return self.data[self._span(1, field, minimum) : self.position]
+
+    def vector16(self, field: str, minimum: int = 0) -> bytes:
+        """``opaque field<minimum..2^16-1>``."""
+        return self.data[self._span(2, field, minimum) : self.position]
+
+    def vector24(self, field: str, minimum: int = 0) -> bytes:
+        """``opaque field<minimum..2^24-1>``."""
+        return self.data[self._span(3, field, minimum) : self.position]
+
+    def nested16(self, field: str, minimum: int = 0) -> Reader:
+        """A reader over ``field<minimum..2^16-1>``, which it leaves behind."""
+        start = self._span(2, field, minimum)
+        return Reader(self.data, start, self.position)
+
+    def nested24(self, field: str, minimum: int = 0) -> Reader:
+        """A reader over ``field<minimum..2^24-1>``, which it leaves behind."""
+        start = self._span(3, field, minimum)
+        return Reader(self.data, start, self.position)
 
     def uint16s(self, field: str, maximum: int = CODEPOINTS_OF_A_LIST) -> list[int]:
         """``uint16 field<2..2^16-2>``, a list of code points that is not empty."""
@@ -114,7 +116,7 @@ class Reader:
             raise self.error(field, "half a code point at the end")
         if len(data) > 2 * maximum:
             raise DecodeError(field, self.position, TOO_MANY_ITEMS, count=len(data) // 2)
-        return [data[i] << 8 | data[i + 1] for i in range(0, len(data), 2)]
+        return list(struct.unpack(f">{len(data) // 2}H", data))
 
     def done(self, field: str) -> None:
         """Nothing may be left (RFC 9846 section 4.3: trailing data is forbidden)."""
@@ -165,17 +167,19 @@ class Writer:
         self.data += len(value).to_bytes(3)
         self.data += value
 
-    def uint16s(self, values: Iterable[int]) -> None:
+    def begin16(self) -> int:
+        """Begin a vector whose length, of two bytes, is not known yet; :meth:`end16` takes what this returns."""
+        self.data += b"\0\0"
+        return len(self.data)
+
+    def end16(self, start: int) -> None:
+        """End the vector that began at ``start``."""
+        self.data[start - 2 : start] = (len(self.data) - start).to_bytes(2)
+
+    def uint16s(self, values: Sequence[int]) -> None:
         """A list of code points behind a length of two bytes."""
-        self.vector16(b"".join([value.to_bytes(2) for value in values]))
+        self.vector16(struct.pack(f">{len(values)}H", *values))
 
-    def uint16s8(self, values: Iterable[int]) -> None:
+    def uint16s8(self, values: Sequence[int]) -> None:
         """A list of code points behind a length of one byte."""
-        self.vector8(b"".join([value.to_bytes(2) for value in values]))
-
-
-def written(write: Callable[[Writer], None]) -> bytes:
-    """What ``write`` writes."""
-    writer = Writer()
-    write(writer)
-    return bytes(writer.data)
+        self.vector8(struct.pack(f">{len(values)}H", *values))

@@ -91,7 +91,7 @@ def split(reader: Reader) -> list[tuple[int, Reader]]:
     """``Extension extensions<0..2^16-1>`` as pairs of a type and a reader over its data; nothing twice."""
     block = reader.nested16("extensions")
     found: dict[int, Reader] = {}
-    while block:
+    while block.position < block.end:
         extension = block.uint16("extension_type")
         data = block.nested16("extension_data")
         if extension in found:
@@ -105,14 +105,15 @@ def split(reader: Reader) -> list[tuple[int, Reader]]:
 def read(message: Block, pairs: list[tuple[int, Reader]], place: str, codecs: Mapping[int, Codec]) -> None:
     """Fill the fields of ``message`` from an extension block; refuse what may not stand in it."""
     for extension, data in pairs:
-        if extension in ALLOWED and place not in ALLOWED[extension]:
-            raise PeerMisbehaved(EXTENSION_NOT_ALLOWED, extension=E.name(extension), message=place)
         codec = codecs.get(extension)
-        if codec is None:
-            message.other_extensions[extension] = data.rest()
-        else:
+        if codec is not None:
             setattr(message, codec.field, codec.read(data))
-            data.done(E.name(extension))
+            if data.position != data.end:
+                data.done(E.name(extension))
+        elif extension in ALLOWED and place not in ALLOWED[extension]:
+            raise PeerMisbehaved(EXTENSION_NOT_ALLOWED, extension=E.name(extension), message=place)
+        else:
+            message.other_extensions[extension] = data.rest()
         message.extension_types.append(extension)
 
 
@@ -124,17 +125,17 @@ def write(writer: Writer, message: Block, codecs: Mapping[int, Codec]) -> None:
     if not message.extension_types:
         present = [codec.type for codec in codecs.values() if getattr(message, codec.field) is not None]
         message.extension_types = [*present, *message.other_extensions]
-    block = Writer()
+    start = writer.begin16()
     for extension in message.extension_types:
-        block.uint16(extension)
+        writer.uint16(extension)
+        data = writer.begin16()
         if extension in message.other_extensions:
-            block.vector16(message.other_extensions[extension])
+            writer.opaque(message.other_extensions[extension])
         else:
             codec = codecs[extension]
-            data = Writer()
-            codec.write(data, getattr(message, codec.field))
-            block.vector16(data.data)
-    writer.vector16(block.data)
+            codec.write(writer, getattr(message, codec.field))
+        writer.end16(data)
+    writer.end16(start)
 
 
 # --- how each extension is read and written ----------------------------------------------------------------------
@@ -176,10 +177,10 @@ def _read_protocols(reader: Reader) -> list[bytes]:
 
 
 def _write_protocols(writer: Writer, protocols: list[bytes]) -> None:
-    names = Writer()
+    start = writer.begin16()
     for protocol in protocols:
-        names.vector8(protocol)
-    writer.vector16(names.data)
+        writer.vector8(protocol)
+    writer.end16(start)
 
 
 def _read_protocol(reader: Reader) -> bytes:
@@ -213,10 +214,10 @@ def _read_shares(reader: Reader) -> list[KeyShareEntry]:
 
 
 def _write_shares(writer: Writer, shares: list[KeyShareEntry]) -> None:
-    entries = Writer()
+    start = writer.begin16()
     for share in shares:
-        _write_share(entries, share)
-    writer.vector16(entries.data)
+        _write_share(writer, share)
+    writer.end16(start)
 
 
 def _read_authorities(reader: Reader) -> list[bytes]:
@@ -228,10 +229,10 @@ def _read_authorities(reader: Reader) -> list[bytes]:
 
 
 def _write_authorities(writer: Writer, authorities: list[bytes]) -> None:
-    names = Writer()
+    start = writer.begin16()
     for authority in authorities:
-        names.vector16(authority)
-    writer.vector16(names.data)
+        writer.vector16(authority)
+    writer.end16(start)
 
 
 def _read_padding(reader: Reader) -> int:
