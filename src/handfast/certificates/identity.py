@@ -1,0 +1,265 @@
+"""Who we prove to be, and who the peer proved to be."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from handfast.certificates import pem
+from handfast.certificates.parsed import Parsed, parsed
+from handfast.crypto import signatures
+from handfast.crypto.guard import Guarded
+from handfast.errors import CertificateUnreadable, ConfigurationError, shown
+from handfast.reasons import KEY_ENCRYPTED, KEY_MISMATCH, NOT_A_CERTIFICATE, NOT_A_KEY
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Self
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """A private key, wherever it is: in this process, in a token, behind a network.
+
+    ``schemes``  the signature schemes that it can sign with, best first (RFC 9846 section 4.3.3)
+    """
+
+    schemes: tuple[int, ...]
+
+    def sign(self, scheme: int, content: bytes) -> bytes | Awaitable[bytes]:
+        """The signature of ``content`` by one of ``schemes``; what it raises ends the handshake."""
+
+
+class LocalSigner(Guarded):
+    """A private key in this process, as an object of `cryptography`."""
+
+    __slots__ = ("_key", "schemes")
+
+    def __init__(self, key: signatures.PrivateKey, *, pss: bool = False) -> None:
+        """``pss``: the certificate calls the key id-RSASSA-PSS, which limits it to the rsa_pss_pss schemes."""
+        self._key = key
+        self.schemes = signatures.schemes_of(key, pss=pss)
+
+    @property
+    def key(self) -> signatures.PrivateKey:
+        """The key itself."""
+        return self._key
+
+    def sign(self, scheme: int, content: bytes) -> bytes:
+        """Sign with the key, at once."""
+        return signatures.sign(self._key, scheme, content)
+
+
+class Identity(Guarded):
+    """What we prove to be: a chain of certificates and the key of the first one.
+
+    ``chain``    DER, our own certificate first; sent as it is (RFC 9846 section 4.5.1)
+    ``signer``   the key
+    ``schemes``  what it can sign with, best first
+    ``names``    the DNS names and IP addresses in our certificate; a server chooses its identity by them
+
+    Can be shared by any number of configurations and connections. Cannot be copied or pickled.
+    """
+
+    __slots__ = ("_leaf", "chain", "names", "schemes", "signer")
+
+    def __init__(self, chain: Sequence[bytes], key: Signer | signatures.PrivateKey) -> None:
+        """``chain``: DER, leaf first. ``key``: a private key of `cryptography`, or a Signer.
+
+        Raises ConfigurationError: NOT_A_CERTIFICATE, KEY_MISMATCH, or BAD_CONFIGURATION for a key that TLS 1.3 has
+        no signature scheme for. Whether a Signer fits its certificate shows only when it signs.
+        """
+        self.chain = tuple(bytes(der) for der in chain)
+        self._leaf = _checked_chain(self.chain, "the given chain")
+        self.signer: Signer = key if _is_signer(key) else _local_signer(key, self.chain, self._leaf)
+        self.schemes = tuple(self.signer.schemes)
+        self.names = self._leaf.names.texts
+        if not self.schemes:
+            raise ConfigurationError(
+                setting="identity", problem="TLS 1.3 has no signature scheme for this kind of key", key=self._leaf.kind
+            )
+
+    @classmethod
+    def load(
+        cls, certificate_path: pem.PathLike, key_path: pem.PathLike, password: str | bytes | None = None
+    ) -> Self:
+        """From two files, PEM or DER: the chain with our certificate first, and its key. One PEM file may hold both.
+
+        Raises ConfigurationError, naming the file and the cause: FILE_UNREADABLE, NOT_A_CERTIFICATE, NOT_A_KEY,
+        KEY_ENCRYPTED, KEY_MISMATCH.
+        """
+        chain = pem.certificates(pem.read(certificate_path))
+        _checked_chain(chain, os.fspath(certificate_path))
+        key = _load_key(pem.read(key_path), password, os.fspath(key_path))
+        return cls._matched(chain, key, file=os.fspath(key_path), certificate_file=os.fspath(certificate_path))
+
+    @classmethod
+    def from_pem(cls, certificates: bytes, key: bytes, password: str | bytes | None = None) -> Self:
+        """From memory: PEM of the chain, our certificate first, and PEM of its key."""
+        chain = pem.certificates(certificates) if pem.is_pem(certificates) else []
+        _checked_chain(chain, "the given certificates")
+        return cls._matched(chain, _load_key(key, password, "the given key"))
+
+    @classmethod
+    def from_der(cls, chain: Sequence[bytes], key: bytes, password: str | bytes | None = None) -> Self:
+        """From memory: DER of each certificate, our own first, and DER of its key (PKCS#8, PKCS#1 or SEC 1)."""
+        _checked_chain(chain, "the given certificates")
+        return cls._matched(chain, _load_key(key, password, "the given key"))
+
+    @classmethod
+    def _matched(cls, chain: Sequence[bytes], key: signatures.PrivateKey, **files: str) -> Self:
+        try:
+            return cls(chain, key)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.reason, **files, **error.evidence) from None
+
+    def fits(self, server_name: str | None) -> bool:
+        """Whether our certificate is for this name, wildcards included; any is for a client that names none."""
+        return server_name is None or server_name.lower().removesuffix(".") in self._leaf.names
+
+    def __repr__(self) -> str:
+        return f"<Identity {shown(self.names or self._leaf.subject)}>"
+
+
+def _is_signer(key: object) -> bool:
+    # Private keys of `cryptography` have sign() too, with other arguments; only a Signer says what it can sign with.
+    return hasattr(key, "schemes") and hasattr(key, "sign") and not inspect.isclass(key)
+
+
+def _checked_chain(chain: Sequence[bytes], source: str) -> Parsed:
+    """The first certificate, once all can be parsed."""
+    if not chain:
+        raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem="it has none")
+    try:
+        return [parsed(bytes(der)) for der in chain][0]
+    except CertificateUnreadable as error:
+        raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem=error.evidence["problem"]) from None
+
+
+def _local_signer(key: signatures.PrivateKey, chain: Sequence[bytes], leaf: Parsed) -> LocalSigner:
+    try:
+        public = key.public_key()
+    except AttributeError:
+        raise ConfigurationError(NOT_A_KEY, problem=f"a {type(key).__name__} is no private key and no Signer") from None
+    if public != leaf.key:
+        owner = next((n for n, der in enumerate(chain, 1) if parsed(der).key == public), None)
+        raise ConfigurationError(
+            KEY_MISMATCH,
+            certificate=leaf.subject,
+            **({"problem": f"it belongs to certificate {owner}; our own has to come first"} if owner else {}),
+        )
+    return LocalSigner(key, pss=leaf.pss)
+
+
+def _load_key(data: bytes, password: str | bytes | None, source: str) -> signatures.PrivateKey:
+    secret = password.encode("utf-8") if isinstance(password, str) else password
+    try:
+        return _parse_key(data, secret)
+    except TypeError:
+        # With a password: the key is not encrypted, and needs none. Without: it is.
+        if not secret:
+            raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="no password was given") from None
+    except (ValueError, UnsupportedAlgorithm) as error:
+        if secret and _is_encrypted(data):
+            raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="the password is wrong") from None
+        raise ConfigurationError(NOT_A_KEY, file=source, problem=_first_sentence(error)) from None
+    return _load_key(data, None, source)
+
+
+def _parse_key(data: bytes, password: bytes | None) -> signatures.PrivateKey:
+    if pem.is_pem(data):
+        return serialization.load_pem_private_key(data, password or None)
+    return serialization.load_der_private_key(data, password or None)
+
+
+def _is_encrypted(data: bytes) -> bool:
+    try:
+        _parse_key(data, None)
+    except TypeError:
+        return True
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return False
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).partition(". ")[0]
+
+
+PROOF: Final = object()
+"""What a :class:`PeerIdentity` asks for. Only code that has verified a peer, or says in its name that it did not, uses it."""
+
+
+class PeerIdentity(Guarded):
+    """Who the peer proved to be. A proof value: handfast's verifiers alone can make one.
+
+    ``chain``        DER as the peer sent it, its own certificate first
+    ``path``         DER of the path that was verified, from its certificate to the trusted root; empty without one
+    ``server_name``  the name that it was verified for
+    ``verified_by``  "chain", or "nothing" where handfast.insecure was used
+    ``public_key``   the key of its certificate, an object of `cryptography`
+    ``pss``          that key may be used with the rsa_pss_pss schemes only
+    """
+
+    __slots__ = ("_leaf", "chain", "path", "server_name", "verified_by")
+
+    def __init__(
+        self,
+        proof: object,
+        leaf: Parsed,
+        chain: tuple[bytes, ...],
+        path: tuple[bytes, ...],
+        server_name: str | None,
+        verified_by: Literal["chain", "nothing"],
+    ) -> None:
+        """``proof`` has to be :data:`PROOF`, so that nobody makes one by accident."""
+        if proof is not PROOF:
+            raise TypeError("a PeerIdentity comes from a verifier")
+        self._leaf = leaf
+        self.chain = chain
+        self.path = path
+        self.server_name = server_name
+        self.verified_by = verified_by
+
+    @property
+    def public_key(self) -> signatures.PublicKey:
+        return self._leaf.key
+
+    @property
+    def pss(self) -> bool:
+        return self._leaf.pss
+
+    @property
+    def subject(self) -> str:
+        """As RFC 4514 writes it; may be empty."""
+        return self._leaf.subject
+
+    @property
+    def issuer(self) -> str:
+        """As RFC 4514 writes it."""
+        return self._leaf.issuer
+
+    @property
+    def subject_alternative_names(self) -> tuple[str, ...]:
+        """"DNS:example.com", "IP:192.0.2.1", "URI:spiffe://...", in the certificate's order."""
+        return self._leaf.alternative_names
+
+    @property
+    def not_before(self) -> datetime:
+        """When the certificate's validity begins, UTC."""
+        return self._leaf.not_before
+
+    @property
+    def not_after(self) -> datetime:
+        """When it ends, UTC."""
+        return self._leaf.not_after
+
+    def __repr__(self) -> str:
+        return f"<PeerIdentity {shown(self.subject_alternative_names or self.subject)}, verified by {self.verified_by}>"
+
+

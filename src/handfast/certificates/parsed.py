@@ -1,0 +1,169 @@
+"""A certificate, parsed once: the facts in it that no policy, name or time can change.
+
+Roots and intermediates come back in handshake after handshake, and so does the leaf of a server that is visited twice;
+:func:`parsed` keeps the last few hundred.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
+
+from handfast.certificates.names import NameSet
+from handfast.crypto import signatures
+from handfast.errors import CertificateUnreadable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+CACHED_CERTIFICATES: Final = 512
+CACHED_BYTES: Final = 8_192  # a larger certificate is parsed each time: a peer cannot make us hold more than 4 MiB
+
+E = TypeVar("E", bound=x509.ExtensionType)
+
+
+class Parsed:
+    """One certificate: the facts that trust decisions need, each computed once.
+
+    ``der``                  the bytes as they came
+    ``certificate``          the same for `cryptography`
+    ``not_before, not_after``  aware, UTC, both inclusive (RFC 5280 section 4.1.2.5)
+    ``names``                DNS names and IP addresses of the subjectAltName
+    ``self_issued``          subject and issuer are the same name
+    ``key``                  the public key; None for a kind that `cryptography` does not know
+    ``pss``                  the key is of the kind id-RSASSA-PSS, which its public key object does not tell
+    ``kind``                 the kind of key, as crypto.signatures names it
+    """
+
+    __slots__ = ("_extensions", "certificate", "der", "key", "kind", "names", "not_after", "not_before", "notes", "pss", "self_issued")  # fmt: skip
+
+    def __init__(self, der: bytes, certificate: x509.Certificate) -> None:
+        self.der = der
+        self.certificate = certificate
+        self.not_before: datetime = certificate.not_valid_before_utc
+        self.not_after: datetime = certificate.not_valid_after_utc
+        self._extensions = {type(extension.value): extension for extension in certificate.extensions}
+        alternative = self.extension(x509.SubjectAlternativeName)
+        self.names = NameSet(
+            alternative.get_values_for_type(x509.DNSName) if alternative else (),
+            _addresses(alternative) if alternative else (),
+        )
+        self.self_issued = certificate.subject == certificate.issuer
+        self.pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+        self.key = _key(certificate)
+        self.kind = signatures.kind_of(self.key, pss=self.pss) if self.key else "unknown"
+        self.notes: dict[str, Any] = {}  # what rules.py and strength.py found, so that they look once
+
+    def extension(self, kind: type[E]) -> E | None:
+        """The value of an extension, None where it is missing."""
+        found = self._extensions.get(kind)
+        return found.value if found else None
+
+    def is_critical(self, kind: type[x509.ExtensionType]) -> bool:
+        """Whether an extension is there and critical."""
+        found = self._extensions.get(kind)
+        return found is not None and found.critical
+
+    @property
+    def critical_oids(self) -> frozenset[str]:
+        """The object identifiers of the critical extensions."""
+        return frozenset(e.oid.dotted_string for e in self.certificate.extensions if e.critical)
+
+    @property
+    def subject(self) -> str:
+        """The subject as RFC 4514 writes it."""
+        return self.certificate.subject.rfc4514_string()
+
+    @property
+    def issuer(self) -> str:
+        """The issuer as RFC 4514 writes it."""
+        return self.certificate.issuer.rfc4514_string()
+
+    @property
+    def organization(self) -> str | None:
+        """The issuer's organizationName."""
+        found = self.certificate.issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        return str(found[0].value) if found else None
+
+    @property
+    def common_name(self) -> str | None:
+        """The subject's commonName, which proves nothing (RFC 9525 section 2) and explains much."""
+        found = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return str(found[0].value) if found else None
+
+    @property
+    def alternative_names(self) -> tuple[str, ...]:
+        """The whole subjectAltName as "DNS:example.com", "IP:192.0.2.1", "URI:...", "EMAIL:...", in its order."""
+        return tuple(map(_shown_name, self.extension(x509.SubjectAlternativeName) or ()))
+
+    @property
+    def issuer_address(self) -> str | None:
+        """Where the issuer's certificate can be fetched, if the certificate says so (RFC 5280 section 4.2.2.1)."""
+        for access in self.extension(x509.AuthorityInformationAccess) or ():
+            if access.access_method == AuthorityInformationAccessOID.CA_ISSUERS:
+                return str(getattr(access.access_location, "value", "")) or None
+        return None
+
+    @property
+    def signature_hash(self) -> HashAlgorithm | None:
+        """The hash that the issuer signed with; None where the signature algorithm has none of its own."""
+        return self.certificate.signature_hash_algorithm
+
+    def may_be_issued_by(self, issuer: Parsed) -> bool:
+        """By names and key identifiers alone (RFC 5280 sections 6.1.3 and 4.2.1.1); the signature is another matter."""
+        if self.certificate.issuer != issuer.certificate.subject:
+            return False
+        wanted = self.extension(x509.AuthorityKeyIdentifier)
+        found = issuer.extension(x509.SubjectKeyIdentifier)
+        if wanted is None or wanted.key_identifier is None or found is None:
+            return True
+        return wanted.key_identifier == found.digest
+
+
+def _addresses(alternative: x509.SubjectAlternativeName) -> list[Any]:
+    # A subjectAltName may hold networks by mistake; only single addresses can be compared.
+    found = alternative.get_values_for_type(x509.IPAddress)
+    return [item for item in found if not hasattr(item, "network_address")]
+
+
+def _key(certificate: x509.Certificate) -> signatures.PublicKey | None:
+    try:
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+_PREFIX: Final = {x509.DNSName: "DNS", x509.IPAddress: "IP", x509.RFC822Name: "EMAIL"}
+_PREFIX_URI: Final = {x509.UniformResourceIdentifier: "URI"}
+
+
+def _shown_name(name: x509.GeneralName) -> str:
+    if isinstance(name, x509.DirectoryName):
+        return f"DIR:{name.value.rfc4514_string()}"
+    if isinstance(name, x509.RegisteredID):
+        return f"OID:{name.value.dotted_string}"
+    if isinstance(name, x509.OtherName):
+        return f"OTHER:{name.type_id.dotted_string}"
+    prefix = _PREFIX.get(type(name)) or _PREFIX_URI[type(name)]  # type: ignore[index]
+    return f"{prefix}:{name.value}"
+
+
+def _parse(der: bytes) -> Parsed:
+    try:
+        return Parsed(der, x509.load_der_x509_certificate(der))
+    except Exception as error:
+        # Whatever the parser trips over, in the certificate itself or in an extension, the peer sent it.
+        raise CertificateUnreadable(certificate=der, problem=str(error)) from None
+
+
+_cached = lru_cache(maxsize=CACHED_CERTIFICATES)(_parse)
+
+
+def parsed(der: bytes) -> Parsed:
+    """Parse a DER certificate, or find it among those parsed lately. Raises CertificateUnreadable."""
+    return _cached(der) if len(der) <= CACHED_BYTES else _parse(der)
