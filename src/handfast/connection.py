@@ -392,6 +392,11 @@ class Connection(Guarded):
 
     # --- bytes out
 
+    @property
+    def has_data_to_send(self) -> bool:
+        """Whether data_to_send has something."""
+        return self._layer.pending
+
     def data_to_send(self) -> bytearray:
         """What has to be sent to the peer now; empty if there is nothing. Each byte is handed out once."""
         return self._layer.take()

@@ -36,3 +36,4 @@ RECORDS_OF_A_KEY: Final = 23_726_566  # 2^24.5, RFC 9846 section 5.5; below that
 HANDSHAKE_SECONDS: Final = 30.0
 CLOSE_SECONDS: Final = 2.0  # how long a failed connection is drained so that its alert arrives
 CONCURRENT_HANDSHAKES: Final = 256  # of one blocking server
+CONCURRENT_CONNECTIONS: Final = 1_024  # likewise

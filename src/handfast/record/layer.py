@@ -190,6 +190,11 @@ class RecordLayer(Guarded):
             self._hook(True, output[start], length, output[start] == C.APPLICATION_DATA)
             start += 5 + length
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is queued for the peer."""
+        return bool(self._output)
+
     def take(self) -> bytearray:
         """What is queued for the peer, which is then no longer queued."""
         with self._lock:

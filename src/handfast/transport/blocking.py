@@ -57,6 +57,7 @@ def connect(
         raise ConnectionFailed(CONNECT_TIMEOUT, host=host, port=port, seconds=timeout) from None
     except (OSError, UnicodeError) as error:
         raise ConnectionFailed(None, host=host, port=port, problem=_words(error)) from None
+    sock.settimeout(None)  # the time to connect is over; reads and writes have a limit of their own
     tls = TLSSocket(sock, connection)
     tls.tcp_connect_seconds = time.perf_counter() - started
     tls.do_handshake()
@@ -134,15 +135,43 @@ class TLSSocket:
         try:
             self.connection.start()
             while True:
-                event = self._next_event(in_handshake=True)
+                event = self.connection.next_event()
+                self._flush_handshake()
                 if isinstance(event, HandshakeCompleted):
-                    self._flush(self._deadline())
                     return
+                if isinstance(event, Question):
+                    self._answer(event)
+                elif event is None:
+                    self._read(self._handshake_deadline())
         except TLSError:
+            self._part()
             raise
-        except BaseException:
+        except BaseException:  # Ctrl-C, say
             self._sock.close()
             raise
+
+    def _flush_handshake(self) -> None:
+        """Send what the script has to say. Where that fails, reading goes on: the peer's alert may say why."""
+        try:
+            self._flush(self._handshake_deadline())
+        except ConnectionFailed:
+            return
+        except TimeoutError:
+            self.connection.handle_timeout()
+
+    def _answer(self, question: Question) -> None:
+        """A question that was not answered inline: here there is time to wait, up to the deadline."""
+        if question.awaitable is None:
+            question.refuse(MisuseError(problem=f"{ASK!r} needs an application that pulls events itself"))
+            return
+        deadline = self._handshake_deadline()
+        try:
+            answer = asyncio.run(_awaited(question.awaitable, deadline))
+        except Exception as error:
+            self.connection.handle_timeout()
+            question.refuse(error)
+        else:
+            question.answer(answer)
 
     # --- reading
 
@@ -180,41 +209,33 @@ class TLSSocket:
                 self._end_of_data = True
         return True
 
-    def _next_event(self, *, in_handshake: bool = False) -> Event:
-        """The next event, whatever has to be read and sent until then. On failure the peer is told, and we close."""
+    def _next_event(self) -> Event:
+        """The next event, whatever has to be read until then. On failure the peer is told, and we close."""
         deadline = self._deadline()
-        connection = self.connection
         try:
-            while True:
-                event = connection.next_event()
-                if in_handshake or event is None:
-                    self._flush_quietly(deadline)
-                if isinstance(event, Question):
-                    _answer(event)
-                elif event is not None:
-                    return event
-                else:
-                    self._read(deadline, in_handshake)
+            while (event := self.connection.next_event()) is None:
+                self._flush_if_possible()
+                self._read(deadline)
         except TLSError:
             self._part()
             raise
+        return event
 
-    def _read(self, deadline: float | None, in_handshake: bool) -> None:
-        if in_handshake:
-            deadline = self._handshake_deadline()
+    def _read(self, deadline: float | None) -> None:
+        """Read once. After the deadline: HandshakeTimeout during the handshake, else TimeoutError."""
         try:
             data = self._receive(deadline)
         except TimeoutError:
-            if not in_handshake:
+            if self.connection.handshake is not None:
                 raise
             self.connection.handle_timeout()
-            return
         except OSError as error:
             raise ConnectionFailed(RESET, problem=_words(error), awaiting=self.connection.awaiting) from None
-        if data:
-            self.connection.receive_data(data)
         else:
-            self.connection.receive_eof()
+            if data:
+                self.connection.receive_data(data)
+            else:
+                self.connection.receive_eof()
 
     def _receive(self, deadline: float | None) -> bytes:
         while True:
@@ -234,6 +255,8 @@ class TLSSocket:
                 self._send_unsent(deadline)
                 self.connection.send(view[start : start + _WRITE_SIZE])
                 self._send_unsent(deadline)
+        if self.connection.has_data_to_send:
+            self._flush(deadline)
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Send some of ``data``; how many bytes were taken."""
@@ -242,15 +265,27 @@ class TLSSocket:
         return len(view)
 
     def _flush(self, deadline: float | None) -> None:
-        with self._write_lock:
-            self._send_unsent(deadline)
+        """Send what is sealed. Whatever another thread seals meanwhile, while it finds the lock taken, goes out too."""
+        while True:
+            with self._write_lock:
+                self._send_unsent(deadline)
+            if not self.connection.has_data_to_send:
+                return
 
-    def _flush_quietly(self, deadline: float | None) -> None:
-        """Send what the protocol has to say. Where that fails, reading goes on: the peer's alert may say why."""
-        try:
-            self._flush(deadline)
-        except ConnectionFailed:
-            return
+    def _flush_if_possible(self) -> None:
+        """Send what the protocol has to say, from the thread that reads, which must never wait for a writer.
+
+        Two peers that both wait until the other one reads would wait for ever. So: if another thread is writing, it
+        sends this too, since it looks once more after it has let go of the lock; and what the socket does not take now
+        goes out with the next write.
+        """
+        if self.connection.has_data_to_send and self._write_lock.acquire(blocking=False):
+            try:
+                self._send_unsent(time.monotonic())
+            except (ConnectionFailed, TimeoutError):
+                return
+            finally:
+                self._write_lock.release()
 
     def _send_unsent(self, deadline: float | None) -> None:
         """Send what is sealed. The lock is held, so that the order of records is the order on the wire."""
@@ -280,7 +315,7 @@ class TLSSocket:
         try:
             self.connection.close()
             self._flush(time.monotonic() + limits.CLOSE_SECONDS)
-            self._drain(0.0)
+            self._drain(time.monotonic())
         except (TLSError, OSError):
             pass
         finally:
@@ -299,17 +334,23 @@ class TLSSocket:
         Closing a socket with unread data resets the connection, and the peer then sees the reset instead of the alert.
         So we half-close, and read for a bounded time until the peer is done.
         """
+        deadline = time.monotonic() + limits.CLOSE_SECONDS
         try:
-            self._flush(time.monotonic() + limits.CLOSE_SECONDS)
-            self._sock.shutdown(socket.SHUT_WR)
-            self._drain(limits.CLOSE_SECONDS)
+            if self._write_lock.acquire(timeout=limits.CLOSE_SECONDS):  # else a writer hangs, and closing wakes it
+                try:
+                    self._send_unsent(deadline)
+                finally:
+                    self._write_lock.release()
+                self._sock.shutdown(socket.SHUT_WR)
+                self._drain(deadline)
         except (TLSError, OSError):
             pass
         finally:
+            self.abort()
             self._sock.close()
 
-    def _drain(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
+    def _drain(self, deadline: float) -> None:
+        """Read and forget, until the peer is done or the deadline is over."""
         held = limits.INPUT_HELD
         while held > 0 and (data := self._receive(deadline)):
             held -= len(data)
@@ -384,18 +425,6 @@ class _File(io.RawIOBase):
         return self._tls.send(data)
 
 
-def _answer(question: Question) -> None:
-    """A question that was not answered inline: here there is time to wait."""
-    if question.awaitable is None:
-        question.refuse(MisuseError(problem=f"{ASK!r} needs an application that pulls events itself"))
-        return
-    try:
-        answer = asyncio.run(_awaited(question.awaitable))
-    except Exception as error:
-        question.refuse(error)
-    else:
-        question.answer(answer)
-
-
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+async def _awaited(awaitable: Awaitable[Any], deadline: float | None) -> Any:
+    async with asyncio.timeout(None if deadline is None else max(deadline - time.monotonic(), 0.0)):
+        return await awaitable

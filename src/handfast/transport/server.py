@@ -33,7 +33,8 @@ class Server:
     ``handler``         takes a TLSSocket whose handshake is complete; it is closed when the handler returns
     ``on_failure``      is told of failed handshakes and of what a handler raises
     ``tap``             makes a tap for each connection, from the peer's address
-    ``max_handshakes``  how many may be under way at once; more wait in the listen queue
+    ``max_connections`` how many may be open at once; more wait in the listen queue
+    ``max_handshakes``  how many of these may still be shaking hands
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class Server:
         config: ServerConfig,
         on_failure: FailureHandler = _ignore,
         tap: Callable[[Any], Tap] | None = None,
+        max_connections: int = limits.CONCURRENT_CONNECTIONS,
         max_handshakes: int = limits.CONCURRENT_HANDSHAKES,
     ) -> None:
         self.config = config
         self._handler = handler
         self._on_failure = on_failure
         self._make_tap = tap
+        self._places = threading.BoundedSemaphore(max_connections)
         self._handshakes = threading.BoundedSemaphore(max_handshakes)
         self._connections: set[TLSSocket] = set()
         self._lock = threading.Lock()
@@ -74,11 +77,13 @@ class Server:
     def serve_forever(self) -> None:
         """Serve until :meth:`close` is called."""
         while not self._closed.is_set():
+            self._places.acquire()
             self._handshakes.acquire()
             try:
                 sock, address = self._listener.accept()
             except OSError:
                 self._handshakes.release()
+                self._places.release()
                 # Closed by close(); or out of descriptors, which passes as connections end.
                 self._closed.wait(0.05)
                 continue
@@ -101,6 +106,7 @@ class Server:
             tls.close()
             with self._lock:
                 self._connections.discard(tls)
+            self._places.release()
 
     def close(self) -> None:
         """Accept nothing more, and close what is open."""
