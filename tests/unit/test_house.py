@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ import handfast
 
 SOURCE = Path(handfast.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 LINES_OF_A_FILE = 600
 LINES_OF_A_FUNCTION = 80
@@ -69,3 +73,10 @@ def test_files_and_functions_can_be_read_in_one_go(path: Path) -> None:
         if node.end_lineno - node.lineno + 1 > LINES_OF_A_FUNCTION
     }
     assert not long
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_in_documents_lead_to_files(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+    broken = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert not broken
