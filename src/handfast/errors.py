@@ -206,6 +206,18 @@ class WeakCertificate(CertificateError):
     default_reason = reasons.WEAK_KEY
 
 
+class UnusableKey(CertificateError):
+    """A key of the chain is of a kind that TLS 1.3 has no signature scheme for."""
+
+    default_reason = reasons.UNSUPPORTED_PUBLIC_KEY
+
+
+class BadCertificateSignature(CertificateError):
+    """A certificate was not signed by the key of its issuer."""
+
+    default_reason = reasons.BAD_CERTIFICATE_SIGNATURE
+
+
 class CertificateRuleBroken(CertificateError):
     """A rule of the certificate profile is broken; the evidence names the switch that relaxes this rule alone."""
 

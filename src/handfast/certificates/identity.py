@@ -85,9 +85,7 @@ class Identity(Guarded):
             )
 
     @classmethod
-    def load(
-        cls, certificate_path: pem.PathLike, key_path: pem.PathLike, password: str | bytes | None = None
-    ) -> Self:
+    def load(cls, certificate_path: pem.PathLike, key_path: pem.PathLike, password: str | bytes | None = None) -> Self:
         """From two files, PEM or DER: the chain with our certificate first, and its key. One PEM file may hold both.
 
         Raises ConfigurationError, naming the file and the cause: FILE_UNREADABLE, NOT_A_CERTIFICATE, NOT_A_KEY,
@@ -136,9 +134,10 @@ def _checked_chain(chain: Sequence[bytes], source: str) -> Parsed:
     if not chain:
         raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem="it has none")
     try:
-        return [parsed(bytes(der)) for der in chain][0]
+        first, *_ = [parsed(bytes(der)) for der in chain]
     except CertificateUnreadable as error:
         raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem=error.evidence["problem"]) from None
+    return first
 
 
 def _local_signer(key: signatures.PrivateKey, chain: Sequence[bytes], leaf: Parsed) -> LocalSigner:
@@ -202,8 +201,6 @@ class PeerIdentity(Guarded):
     ``path``         DER of the path that was verified, from its certificate to the trusted root; empty without one
     ``server_name``  the name that it was verified for
     ``verified_by``  "chain", or "nothing" where handfast.insecure was used
-    ``public_key``   the key of its certificate, an object of `cryptography`
-    ``pss``          that key may be used with the rsa_pss_pss schemes only
     """
 
     __slots__ = ("_leaf", "chain", "path", "server_name", "verified_by")
@@ -228,10 +225,12 @@ class PeerIdentity(Guarded):
 
     @property
     def public_key(self) -> signatures.PublicKey:
+        """The key that its CertificateVerify has to be signed with."""
         return self._leaf.key
 
     @property
     def pss(self) -> bool:
+        """Whether the certificate calls the key id-RSASSA-PSS (RFC 9846 section 4.3.3)."""
         return self._leaf.pss
 
     @property
@@ -246,7 +245,7 @@ class PeerIdentity(Guarded):
 
     @property
     def subject_alternative_names(self) -> tuple[str, ...]:
-        """"DNS:example.com", "IP:192.0.2.1", "URI:spiffe://...", in the certificate's order."""
+        """All of them, in the certificate's order: "DNS:example.com", "IP:192.0.2.1", "URI:spiffe://..."."""
         return self._leaf.alternative_names
 
     @property
@@ -261,5 +260,3 @@ class PeerIdentity(Guarded):
 
     def __repr__(self) -> str:
         return f"<PeerIdentity {shown(self.subject_alternative_names or self.subject)}, verified by {self.verified_by}>"
-
-

@@ -42,6 +42,17 @@ Extensions = Mapping[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] |
 Usage = Literal["server", "client"]
 
 ORGANIZATION: Final = "handfast testing"
+_BITS: Final = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 _USAGES: Final = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
@@ -107,7 +118,7 @@ class Authority:
             subject,
             private,
             {**_authority_extensions(private.public_key(), path_length), **(extensions or {})},
-            *_validity(not_before, not_after, 3650),
+            _validity(not_before, not_after, 3650),
         )
         return cls((certificate,), private)
 
@@ -131,7 +142,7 @@ class Authority:
             self.certificate.subject,
             self.key,
             {**own, **(extensions or {})},
-            *_validity(not_before, not_after, 1825),
+            _validity(not_before, not_after, 1825),
         )
         return Authority((certificate, *self.chain), private)
 
@@ -163,7 +174,7 @@ class Authority:
             self.certificate.subject,
             self.key,
             {**own, **(extensions or {})},
-            *_validity(not_before, not_after, 90),
+            _validity(not_before, not_after, 90),
         )
         # The root is not sent: who trusts it has it, and who has it not does not trust it (RFC 9846 section 4.5.1).
         return IssuedIdentity((certificate, *(self.chain[:-1] if send_chain else ())), private)
@@ -204,7 +215,9 @@ class Authority:
     @property
     def trust(self) -> TrustStore:
         """A store of nothing but the root."""
-        return TrustStore.from_bytes(self.chain[-1], source=f"test authority {self.certificate.subject.rfc4514_string()}")
+        return TrustStore.from_bytes(
+            self.chain[-1], source=f"test authority {self.certificate.subject.rfc4514_string()}"
+        )
 
     def write(self, folder: PathLike, name: str = "ca") -> Path:
         """Write ``<name>.pem``, the root's certificate, into a folder; its path."""
@@ -219,8 +232,7 @@ def certify(
     issuer: x509.Name,
     issuer_key: Any,
     extensions: Extensions,
-    not_before: datetime,
-    not_after: datetime,
+    validity: tuple[datetime, datetime],
 ) -> bytes:
     """Sign any certificate, sensible or not: DER."""
     builder = (
@@ -229,8 +241,8 @@ def certify(
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
+        .not_valid_before(validity[0])
+        .not_valid_after(validity[1])
     )
     for extension in extensions.values():
         if extension is not None:
@@ -243,7 +255,10 @@ def certify(
 def subject_of(common_name: str) -> x509.Name:
     """The distinguished name that this module gives: an organisation of its own, and a common name."""
     return x509.Name(
-        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
     )
 
 
@@ -261,11 +276,7 @@ def alternative_names(*names: str) -> x509.SubjectAlternativeName:
 
 def key_usage(**bits: bool) -> x509.KeyUsage:
     """A keyUsage with the bits that are named, and no other."""
-    names = (
-        "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign "
-        "crl_sign encipher_only decipher_only"
-    ).split()
-    return x509.KeyUsage(**{name: bits.get(name, False) for name in names})
+    return x509.KeyUsage(**{bit: bits.get(bit, False) for bit in _BITS})
 
 
 def key_pem(key: Any, password: str | None = None) -> bytes:

@@ -24,7 +24,7 @@ _KINDS: Final[dict[str, Callable[[], Any]]] = {
     "mldsa65": mldsa.MLDSA65PrivateKey.generate,
     "mldsa87": mldsa.MLDSA87PrivateKey.generate,
     # Those that nobody should accept.
-    "rsa1024": lambda: rsa.generate_private_key(65537, 1024),
+    "rsa1024": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505
     "p224": lambda: ec.generate_private_key(ec.SECP224R1()),
     "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),
     "brainpool256": lambda: ec.generate_private_key(ec.BrainpoolP256R1()),

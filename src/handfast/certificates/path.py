@@ -1,0 +1,119 @@
+"""From a server's certificate to a trusted root: the path, and how far it can be followed.
+
+The verifier of `cryptography` finds the path of a good chain. Where it finds none, :func:`follow` goes as far as
+issuers can be found, so that the reason can be given; and it finds the paths of the few chains that we accept and the
+verifier does not (see policy.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from handfast.limits import PATH_DEPTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from handfast.certificates.parsed import Parsed
+    from handfast.certificates.store import TrustStore
+
+# Issuers that may be tried in one search. A hostile chain could have many of one name; an honest one has a handful.
+ISSUERS_TRIED: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A way from a leaf towards a root.
+
+    ``certificates``  the leaf first, each issued by the next, as far as names and key identifiers tell
+    ``sent``          everything that the peer sent, in its order
+    ``anchored``      the last one is a trusted root
+    ``forged``        the first one whose signature does not verify with the key of the next; None if all do
+    ``unchecked``     a signature is of a kind that cannot be verified here, because it is too weak or unknown
+    """
+
+    certificates: tuple[Parsed, ...]
+    sent: Sequence[Parsed]
+    anchored: bool
+    forged: int | None = None
+    unchecked: bool = False
+
+    def position(self, index: int) -> str:
+        """Where a certificate of the path stands, for people: "certificate 1 of 2" of what was sent."""
+        for number, certificate in enumerate(self.sent, 1):
+            if certificate.der == self.certificates[index].der:
+                return f"certificate {number} of {len(self.sent)}"
+        return "trusted root" if index == len(self.certificates) - 1 else "trusted certificate"
+
+
+def verified(found: Sequence[x509.Certificate], sent: Sequence[Parsed], trust: TrustStore) -> Path:
+    """The path that the verifier has found, all signatures of which it has checked."""
+    known = {id(item.certificate): item for item in sent}  # it gives back the objects that it was given
+    return Path(tuple(known.get(id(item)) or trust.parsed(item) for item in found), sent, anchored=True)
+
+
+def follow(sent: Sequence[Parsed], trust: TrustStore, now: datetime) -> Path:
+    """The best path from ``sent[0]``: one that ends at a root, whose signatures verify, and that is valid ``now``.
+
+    Where there is none like that, the one that comes closest. Work is bounded by ISSUERS_TRIED and PATH_DEPTH.
+    """
+    search = _Search(sent, trust, now)
+    search.extend((sent[0],), None, unchecked=False)
+    return search.best
+
+
+class _Search:
+    """Depth first, trusted issuers before sent ones; ends at the first path that nothing is wrong with."""
+
+    def __init__(self, sent: Sequence[Parsed], trust: TrustStore, now: datetime) -> None:
+        self._sent = sent
+        self._trust = trust
+        self._now = now
+        self._left = ISSUERS_TRIED
+        self.best = Path((sent[0],), sent, anchored=False)
+        self._rank = (False, False, False, 0)
+
+    def extend(self, way: tuple[Parsed, ...], forged: int | None, *, unchecked: bool) -> None:
+        """Follow every issuer of the last certificate of ``way``."""
+        anchored = way[-1].certificate in self._trust
+        self._offer(Path(way, self._sent, anchored, forged, unchecked))
+        if anchored or len(way) > PATH_DEPTH + 1:
+            return
+        for issuer in self._issuers(way):
+            if self._left == 0 or self._rank[:3] == (True, True, True):
+                return
+            self._left -= 1
+            genuine = _is_signed_by(way[-1], issuer)
+            broken = len(way) - 1 if genuine is False and forged is None else forged
+            self.extend((*way, issuer), broken, unchecked=unchecked or genuine is None)
+
+    def _issuers(self, way: tuple[Parsed, ...]) -> Iterator[Parsed]:
+        last = way[-1]
+        for candidate in (*self._trust.by_subject(last.certificate.issuer), *self._sent):
+            if last.may_be_issued_by(candidate) and all(candidate.der != seen.der for seen in way):
+                yield candidate
+
+    def _offer(self, path: Path) -> None:
+        valid = all(item.not_before <= self._now <= item.not_after for item in path.certificates)
+        # Of those that reach no root, the longest one shows best where the chain breaks.
+        sound = path.anchored and path.forged is None
+        rank = (path.anchored, sound, sound and valid, len(path.certificates))
+        if rank > self._rank:
+            self.best, self._rank = path, rank
+
+
+def _is_signed_by(certificate: Parsed, issuer: Parsed) -> bool | None:
+    """Whether the signature verifies; None if it is of a kind that `cryptography` does not verify (SHA-1, MD5)."""
+    try:
+        certificate.certificate.verify_directly_issued_by(issuer.certificate)
+    except InvalidSignature:
+        return False
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return True

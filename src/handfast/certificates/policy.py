@@ -1,0 +1,197 @@
+"""Whether a peer's chain is accepted: the verdict of `cryptography`'s verifier, and our own checks. Both have to agree.
+
+The verifier's reasons are sentences for people, so they are not used: where it refuses, our own checks say why. Where
+they find nothing, the chain is refused all the same; but for the two kinds of chain that we accept and it does not,
+which :func:`_is_exempt` lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import verification
+from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder
+
+from handfast.certificates import names, path
+from handfast.certificates.checks import check
+from handfast.certificates.identity import PROOF, PeerIdentity
+from handfast.certificates.parsed import Parsed, parsed
+from handfast.certificates.path import Path
+from handfast.certificates.rules import Role, Rule, findings
+from handfast.errors import CertificateError, CertificateRuleBroken, ConfigurationError
+from handfast.limits import CERTIFICATES_OF_A_CHAIN, PATH_DEPTH
+from handfast.reasons import NO_CERTIFICATE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from handfast.certificates.store import TrustStore
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which rules are relaxed.
+
+    ``relax``  switches, as :class:`~handfast.certificates.rules.Rule` or by their names ("missing-key-usage"): the one
+               that an error names lets pass what that error was about, and nothing else
+    """
+
+    relax: frozenset[Rule] = frozenset()
+
+    def __init__(self, relax: Iterable[Rule | str] = ()) -> None:
+        object.__setattr__(self, "relax", frozenset(map(_rule, [relax] if isinstance(relax, str) else relax)))
+
+
+def _rule(name: Rule | str) -> Rule:
+    try:
+        return Rule(name)
+    except ValueError:
+        raise ConfigurationError(setting="relax", value=name, known=[rule.value for rule in Rule]) from None
+
+
+class ChainVerifier:
+    """Verifies certificate chains up to trusted roots. Holds no state: any number of connections share one."""
+
+    def __init__(self, trust: TrustStore, policy: Policy | None = None) -> None:
+        self.trust = trust
+        self.policy = policy or Policy()
+        self._builder = _builder(trust, self.policy.relax)
+
+    def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
+        """The identity of a server.
+
+        ``chain``        DER as it was sent, the server's own certificate first (RFC 9846 section 4.5.1); the others
+                         may stand in any order, and some may be superfluous
+        ``server_name``  a DNS name or IP address, in the form that :func:`~handfast.certificates.names.normalized` has
+        ``now``          aware
+
+        Raises a CertificateError: a subclass for each cause, with the certificate at fault.
+        """
+        if server_name is None:
+            raise ConfigurationError(setting="server_name", problem="a name is needed to verify a server")
+        sent = _parse_all(chain)
+        found = self._verdict(sent, server_name, now)
+        way = path.follow(sent, self.trust, now) if found is None else path.verified(found, sent, self.trust)
+        check(way, server_name, now, self.policy.relax, self.trust)
+        if found is None and not _is_exempt(way):
+            _refuse_unexplained(way)
+        return PeerIdentity(
+            PROOF, sent[0], tuple(chain), tuple(item.der for item in way.certificates), server_name, "chain"
+        )
+
+    # Client certificates will have verify_client(chain, now) here: no name, and clientAuth in place of serverAuth.
+
+    def _verdict(self, sent: Sequence[Parsed], server_name: str, now: datetime) -> list[x509.Certificate] | None:
+        """The path that `cryptography`'s verifier accepts, None if it refuses."""
+        try:
+            # A verifier keeps the time at which it was built, so each handshake builds one (2 microseconds).
+            verifier = self._builder.time(now).build_server_verifier(_subject(server_name))
+            return verifier.verify(sent[0].certificate, [item.certificate for item in sent[1:]])
+        except (verification.VerificationError, ValueError):
+            return None
+
+    def __repr__(self) -> str:
+        relaxed = f", without {', '.join(sorted(map(str, self.policy.relax)))}" if self.policy.relax else ""
+        return f"<ChainVerifier {self.trust!r}{relaxed}>"
+
+
+def _parse_all(chain: Sequence[bytes]) -> list[Parsed]:
+    if not chain:
+        raise CertificateError(NO_CERTIFICATE)
+    if len(chain) > CERTIFICATES_OF_A_CHAIN:
+        raise CertificateError(certificates=len(chain), limit=CERTIFICATES_OF_A_CHAIN)
+    return [parsed(der) for der in chain]
+
+
+def _subject(server_name: str) -> verification.Subject:
+    address = names.address(server_name)
+    return x509.DNSName(server_name) if address is None else x509.IPAddress(address)
+
+
+def _is_exempt(way: Path) -> bool:
+    """The chains that are accepted although the verifier refuses them; all other checks have been passed.
+
+    1. An authority with an Ed25519 or Ed448 key (RFC 8410), which the web's profile does not have. All signatures of
+       the path have been verified, and there are no name constraints, which only the verifier can enforce.
+    2. A server's own certificate that is itself among the trusted ones, whatever it is: `ssl` accepts it too, and
+       `openssl req -x509` makes them so that the verifier does not.
+    """
+    if not way.anchored or way.forged is not None or way.unchecked:
+        return False
+    if len(way.certificates) == 1:
+        return True
+    issuers = way.certificates[1:]
+    constrained = any(issuer.extension(x509.NameConstraints) is not None for issuer in issuers)
+    return not constrained and any(issuer.kind in ("ed25519", "ed448") for issuer in issuers)
+
+
+def _refuse_unexplained(way: Path) -> NoReturn:
+    leaf = way.certificates[0]
+    raise CertificateRuleBroken(
+        certificate=leaf.der,
+        position=way.position(0),
+        subject=leaf.subject,
+        issuer=leaf.issuer,
+        rule="the verifier refuses this chain, and none of the checks that could say why finds anything",
+        path=[item.subject for item in way.certificates],
+    )
+
+
+# --- relaxing -----------------------------------------------------------------------------------------------------------
+
+# The extensions whose checks in the verifier a relaxed rule replaces. Everything else stays as the verifier has it: to
+# start from `permit_all` would let authorities without keyCertSign pass.
+_LEAF_EXTENSIONS: Final[dict[Rule, tuple[type[x509.ExtensionType], ...]]] = {
+    Rule.CRITICAL_SUBJECT_ALTERNATIVE_NAME: (x509.SubjectAlternativeName,),
+    Rule.UNCRITICAL_SUBJECT_ALTERNATIVE_NAME: (x509.SubjectAlternativeName,),
+    Rule.CRITICAL_EXTENDED_KEY_USAGE: (x509.ExtendedKeyUsage,),
+    Rule.CRITICAL_CERTIFICATE_POLICIES: (x509.CertificatePolicies,),
+    Rule.MISSING_AUTHORITY_KEY_IDENTIFIER: (x509.AuthorityKeyIdentifier,),
+    Rule.AUTHORITY_AS_LEAF: (x509.BasicConstraints, x509.KeyUsage),
+}
+_ISSUER_EXTENSIONS: Final[dict[Rule, tuple[type[x509.ExtensionType], ...]]] = {
+    Rule.CRITICAL_EXTENDED_KEY_USAGE: (x509.ExtendedKeyUsage,),
+    Rule.CRITICAL_CERTIFICATE_POLICIES: (x509.CertificatePolicies,),
+    Rule.INCOMPLETE_AUTHORITY_KEY_IDENTIFIER: (x509.AuthorityKeyIdentifier,),
+    Rule.MISSING_KEY_USAGE: (x509.KeyUsage,),
+    Rule.UNCRITICAL_BASIC_CONSTRAINTS: (x509.BasicConstraints,),
+}
+
+
+def _builder(trust: TrustStore, relax: frozenset[Rule]) -> PolicyBuilder:
+    builder = PolicyBuilder().store(trust.verification_store).max_chain_depth(PATH_DEPTH)
+    if not relax:
+        return builder
+    return builder.extension_policies(
+        ee_policy=_relaxed(ExtensionPolicy.webpki_defaults_ee(), _LEAF_EXTENSIONS, "leaf", relax),
+        ca_policy=_relaxed(ExtensionPolicy.webpki_defaults_ca(), _ISSUER_EXTENSIONS, "issuer", relax),
+    )
+
+
+def _relaxed(
+    policy: ExtensionPolicy,
+    extensions: Mapping[Rule, tuple[type[x509.ExtensionType], ...]],
+    role: Role,
+    relax: frozenset[Rule],
+) -> ExtensionPolicy:
+    """The verifier's policy with our own check in place of its check of the extensions that are concerned.
+
+    An override switches off all that the verifier checks of an extension, so our check is the whole of ours for such a
+    certificate: only what the relaxed rules say is let pass.
+    """
+
+    def hold(_: verification.Policy, certificate: x509.Certificate, __: x509.ExtensionType | None) -> None:
+        found = findings(parsed(certificate.public_bytes(Encoding.DER)), role)
+        if found.usage is not None or any(breach.rule not in relax for breach in found.breaches):
+            raise ValueError  # nobody reads it: checks.py explains
+
+    for extension in dict.fromkeys(kind for rule in relax for kind in extensions.get(rule, ())):
+        # The verifier insists on an authority's basicConstraints, and a server's names are needed in any case.
+        needed = extension is x509.SubjectAlternativeName or (role == "issuer" and extension is x509.BasicConstraints)
+        override = policy.require_present if needed else policy.may_be_present
+        policy = override(extension, Criticality.AGNOSTIC, hold)
+    return policy

@@ -1,0 +1,235 @@
+"""The rules that a certificate has to keep by itself, each with the switch that relaxes it, where there is one.
+
+`cryptography`'s verifier holds the profile of the web's authorities (the CA/Browser Forum's requirements, RFC 5280
+section 4.2). Private authorities often break it in ways that OpenSSL lets pass. Each such way is a :class:`Rule`, so
+that an error can name it and a :class:`~handfast.certificates.policy.Policy` can relax it alone. The other rules have no
+switch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+
+from handfast.certificates import strength
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handfast.certificates.parsed import Parsed
+
+Role = Literal["leaf", "issuer"]
+
+
+class Rule(Enum):
+    """The rules that can be relaxed, each by its name; where they stand, and who breaks them."""
+
+    CRITICAL_SUBJECT_ALTERNATIVE_NAME = "critical-subject-alternative-name"  # trustme
+    UNCRITICAL_SUBJECT_ALTERNATIVE_NAME = "uncritical-subject-alternative-name"  # devices without a subject
+    CRITICAL_EXTENDED_KEY_USAGE = "critical-extended-key-usage"  # trustme
+    CRITICAL_CERTIFICATE_POLICIES = "critical-certificate-policies"  # authorities of administrations
+    MISSING_AUTHORITY_KEY_IDENTIFIER = "missing-authority-key-identifier"  # `openssl x509 -req` before 3.0
+    INCOMPLETE_AUTHORITY_KEY_IDENTIFIER = "incomplete-authority-key-identifier"  # `openssl ca` with issuer:always
+    MISSING_KEY_USAGE = "missing-key-usage"  # `openssl req -x509`
+    UNCRITICAL_BASIC_CONSTRAINTS = "uncritical-basic-constraints"  # many an openssl.cnf
+    AUTHORITY_AS_LEAF = "authority-as-leaf"  # `openssl req -x509` for a server
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A rule that a certificate breaks: what it says, where it stands, and its switch, if it has one."""
+
+    sentence: str
+    section: str
+    rule: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is wrong with a certificate in a role, whoever asks and whenever.
+
+    ``usage``  why it may not be used in this role (None: it may); for an issuer ``not_a_ca`` tells whether it is none
+    """
+
+    usage: str | None
+    not_a_ca: bool
+    weak_key: str | None
+    unusable_key: str | None
+    weak_signature: str | None
+    breaches: tuple[Breach, ...]
+
+
+def findings(certificate: Parsed, role: Role) -> Findings:
+    """Look at a certificate in a role, or remember what was found last time."""
+    known = certificate.notes.get(role)
+    if known is None:
+        no_authority = _not_an_authority(certificate) if role == "issuer" else None
+        known = certificate.notes[role] = Findings(
+            no_authority or (_leaf_usage(certificate) if role == "leaf" else _issuer_usage(certificate)),
+            no_authority is not None,
+            strength.weak_key(certificate),
+            strength.unusable_key(certificate),
+            strength.weak_signature(certificate),
+            (*_common(certificate, role), *_BY_ROLE[role](certificate)),
+        )
+    found: Findings = known
+    return found
+
+
+# --- usage: whether a certificate may be used for this at all -----------------------------------------------------
+
+
+def _leaf_usage(certificate: Parsed) -> str | None:
+    """RFC 9846 section 4.5.1.2: keyUsage, where there is one, has digitalSignature. RFC 5280 section 4.2.1.12."""
+    key_usage = certificate.extension(x509.KeyUsage)
+    if key_usage is not None and not key_usage.digital_signature:
+        return "keyUsage does not allow digitalSignature"
+    extended = certificate.extension(x509.ExtendedKeyUsage)
+    # anyExtendedKeyUsage is not enough, here as in OpenSSL: whoever means serverAuth has to say so.
+    if extended is not None and ExtendedKeyUsageOID.SERVER_AUTH not in extended:
+        return f"extendedKeyUsage allows {_named(extended)}, and not serverAuth"
+    return None
+
+
+def _not_an_authority(certificate: Parsed) -> str | None:
+    """RFC 5280 sections 4.2.1.9 and 4.2.1.3: who issues has cA, and keyCertSign where there is a keyUsage."""
+    constraints = certificate.extension(x509.BasicConstraints)
+    if constraints is None:
+        return "it has no basicConstraints"
+    if not constraints.ca:
+        return "basicConstraints says that it is none"
+    key_usage = certificate.extension(x509.KeyUsage)
+    if key_usage is not None and not key_usage.key_cert_sign:
+        return "keyUsage does not allow keyCertSign"
+    return None
+
+
+def _issuer_usage(certificate: Parsed) -> str | None:
+    """An authority's extendedKeyUsage limits what it may issue for, by general custom."""
+    extended = certificate.extension(x509.ExtendedKeyUsage)
+    allowed = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    if extended is not None and not any(usage in extended for usage in allowed):
+        return f"extendedKeyUsage of the authority allows {_named(extended)}, and not serverAuth"
+    return None
+
+
+_USAGE_NAMES: Final = {
+    value.dotted_string: name.lower().replace("_", " ")
+    for name, value in vars(ExtendedKeyUsageOID).items()
+    if isinstance(value, x509.ObjectIdentifier)
+}
+
+
+def _named(usages: x509.ExtendedKeyUsage) -> str:
+    return ", ".join(_USAGE_NAMES.get(usage.dotted_string, usage.dotted_string) for usage in usages)
+
+
+# --- the profile ----------------------------------------------------------------------------------------------------
+
+# The extensions that the verifier understands; any other that is critical has to be refused (RFC 5280 section 4.2).
+_UNDERSTOOD: Final = frozenset(
+    oid.dotted_string
+    for oid in (
+        ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
+        ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.NAME_CONSTRAINTS,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+    )
+)
+_POLICIES: Final = ExtensionOID.CERTIFICATE_POLICIES.dotted_string
+_SERIAL_BITS: Final = 8 * 21 - 1  # 20 bytes by the RFC; a 21st, of zeros, where the top bit is set
+
+
+def _common(certificate: Parsed, role: Role) -> Iterator[Breach]:
+    """What every certificate has to keep."""
+    if certificate.certificate.version is not x509.Version.v3:
+        yield Breach("it is not of version 3", "RFC 5280 section 4.1.2.1")
+    serial = certificate.certificate.serial_number
+    if serial < 0 or serial.bit_length() > _SERIAL_BITS:
+        yield Breach("its serial number is negative or too long", "RFC 5280 section 4.1.2.2")
+    if not certificate.issuer:
+        yield Breach("its issuer has no name", "RFC 5280 section 4.1.2.4")
+    if certificate.is_critical(x509.AuthorityKeyIdentifier):
+        yield Breach("authorityKeyIdentifier is critical", "RFC 5280 section 4.2.1.1")
+    if role == "issuer" and certificate.is_critical(x509.SubjectKeyIdentifier):
+        yield Breach("subjectKeyIdentifier is critical", "RFC 5280 section 4.2.1.2")
+    if certificate.is_critical(x509.AuthorityInformationAccess):
+        yield Breach("authorityInfoAccess is critical", "RFC 5280 section 4.2.2.1")
+    for oid in sorted(certificate.critical_oids - _UNDERSTOOD):
+        if oid == _POLICIES:
+            yield Breach(
+                "certificatePolicies is critical", "RFC 5280 section 4.2.1.4", Rule.CRITICAL_CERTIFICATE_POLICIES
+            )
+        else:
+            yield Breach(f"the critical extension {oid} is not understood here", "RFC 5280 section 4.2")
+    if certificate.is_critical(x509.ExtendedKeyUsage):
+        yield Breach(
+            "extendedKeyUsage is critical",
+            "CA/Browser Forum baseline requirements, section 7.1.2.7.6",
+            Rule.CRITICAL_EXTENDED_KEY_USAGE,
+        )
+
+
+def _leaf(certificate: Parsed) -> Iterator[Breach]:
+    """What the certificate of a server has to keep."""
+    if certificate.extension(x509.SubjectAlternativeName) is not None:
+        critical = certificate.is_critical(x509.SubjectAlternativeName)
+        if critical and certificate.subject:
+            yield Breach(
+                "subjectAltName is critical beside a subject that is not empty",
+                "RFC 5280 section 4.2.1.6",
+                Rule.CRITICAL_SUBJECT_ALTERNATIVE_NAME,
+            )
+        if not critical and not certificate.subject:
+            yield Breach(
+                "subjectAltName is not critical although the subject is empty",
+                "RFC 5280 section 4.2.1.6",
+                Rule.UNCRITICAL_SUBJECT_ALTERNATIVE_NAME,
+            )
+    if certificate.extension(x509.AuthorityKeyIdentifier) is None:
+        yield Breach(
+            "authorityKeyIdentifier is missing", "RFC 5280 section 4.2.1.1", Rule.MISSING_AUTHORITY_KEY_IDENTIFIER
+        )
+    constraints = certificate.extension(x509.BasicConstraints)
+    key_usage = certificate.extension(x509.KeyUsage)
+    if (constraints is not None and constraints.ca) or (key_usage is not None and key_usage.key_cert_sign):
+        yield Breach(
+            "a certificate authority's certificate is used by a server",
+            "CA/Browser Forum baseline requirements, section 7.1.2.7.8",
+            Rule.AUTHORITY_AS_LEAF,
+        )
+    if certificate.extension(x509.NameConstraints) is not None:
+        yield Breach("nameConstraints stands in a certificate that is no authority's", "RFC 5280 section 4.2.1.10")
+
+
+def _issuer(certificate: Parsed) -> Iterator[Breach]:
+    """What an authority's certificate has to keep. Whether it is an authority's at all was a matter of usage."""
+    if certificate.extension(x509.KeyUsage) is None:
+        yield Breach("keyUsage is missing in an authority", "RFC 5280 section 4.2.1.3", Rule.MISSING_KEY_USAGE)
+    if certificate.extension(x509.BasicConstraints) is not None and not certificate.is_critical(x509.BasicConstraints):
+        yield Breach(
+            "basicConstraints is not critical in an authority",
+            "RFC 5280 section 4.2.1.9",
+            Rule.UNCRITICAL_BASIC_CONSTRAINTS,
+        )
+    identifier = certificate.extension(x509.AuthorityKeyIdentifier)
+    if identifier is not None and identifier.key_identifier is None:
+        yield Breach(
+            "authorityKeyIdentifier names no key",
+            "RFC 5280 section 4.2.1.1",
+            Rule.INCOMPLETE_AUTHORITY_KEY_IDENTIFIER,
+        )
+
+
+_BY_ROLE: Final = {"leaf": _leaf, "issuer": _issuer}
