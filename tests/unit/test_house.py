@@ -80,3 +80,15 @@ def test_links_in_documents_lead_to_files(path: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
     broken = [link for link in links if "://" not in link and not (path.parent / link).exists()]
     assert not broken
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_python_in_documents_is_python(path: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        # Inside a function, so that an excerpt may yield.
+        ast.parse("def excerpt():\n" + "".join(f"    {line}\n" for line in block.splitlines()))
+
+
+def test_names_of_handfast_in_the_readme_are_there() -> None:
+    names = set(re.findall(r"\bhandfast\.([A-Za-z]\w*)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert names <= set(handfast.__all__)
