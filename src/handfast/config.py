@@ -214,5 +214,3 @@ class ServerConfig(_Config):
             raise ConfigurationError(setting="suite_order", problem='has to be "server" or "client"')
         if self.unknown_names not in ("default", "refuse"):
             raise ConfigurationError(setting="unknown_names", problem='has to be "default" or "refuse"')
-
-

@@ -45,7 +45,7 @@ from handfast.events import ApplicationData, Handshake, HandshakeCompleted, Peer
 from handfast.handshake import established
 from handfast.handshake.client import client
 from handfast.handshake.established import Established
-from handfast.handshake.flow import ChooseIdentity, Expect, Message, Question, Request, Sign, VerifyPeer
+from handfast.handshake.flow import ChooseIdentity, Message, Question, Request, Sign, VerifyPeer
 from handfast.handshake.link import Link
 from handfast.handshake.server import server
 from handfast.reasons import (
@@ -160,7 +160,7 @@ class Connection(Guarded):
         self._check_usable()
         if self._started_at is None:
             raise MisuseError(problem="start() comes first")
-        if self._peer_closed or self._closed and self._handshake is None:
+        if self._peer_closed or (self._closed and self._handshake is None):
             return
         self._layer.feed(data)
         if self._question is not None and self._layer.held > limits.INPUT_HELD:
@@ -497,7 +497,9 @@ class ClientConnection(Connection):
         config = config or ClientConfig()
         super().__init__(config, tap)
         if server_name is None and config.verifier is None:
-            raise ConfigurationError(setting="server_name", problem="a name is needed to verify the server's certificate")
+            raise ConfigurationError(
+                setting="server_name", problem="a name is needed to verify the server's certificate"
+            )
         self._client_config = config
         self._server_name = None if server_name is None else normalized(server_name)
 

@@ -14,7 +14,6 @@ import hashlib
 import hmac
 from functools import cache
 
-
 from handfast.crypto.aead import NONCE_LENGTH, Cipher
 from handfast.crypto.guard import Guarded
 from handfast.crypto.suites import Suite

@@ -28,6 +28,7 @@ from handfast.handshake.established import Established, Outcome
 from handfast.handshake.flow import Flow, VerifyPeer, expect, expect_either
 from handfast.handshake.hello import Offer
 from handfast.handshake.link import Link
+from handfast.handshake.negotiate import required
 from handfast.reasons import (
     ALPN_NOT_OFFERED,
     BAD_CERTIFICATE_CONTEXT,
@@ -37,7 +38,6 @@ from handfast.reasons import (
     SESSION_ID_NOT_ECHOED,
     SUITE_NOT_OFFERED,
 )
-from handfast.handshake.negotiate import required
 from handfast.wire.codepoints import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ServerHello

@@ -137,5 +137,3 @@ def expect_either(first: type[M], second: type[N]) -> Flow[M | N]:
     """Wait for the next message, which has to be one of two."""
     message: M | N = yield _expectation(first, second)
     return message
-
-

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from handfast.certificates.names import server_name_indication
 from handfast.config import ClientConfig
-from handfast.crypto.guard import Guarded
 from handfast.crypto.groups import Share
+from handfast.crypto.guard import Guarded
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import VERSIONS
 from handfast.wire.extensions import KeyShareEntry

@@ -105,7 +105,9 @@ class RecordLayer(Guarded):
         while (record := self._framing.next()) is not None:
             content_type, header, body = record
             if self._hook is not None:
-                self._hook(False, content_type, len(body), self._opener is not None and content_type == C.APPLICATION_DATA)
+                self._hook(
+                    False, content_type, len(body), self._opener is not None and content_type == C.APPLICATION_DATA
+                )
             if content_type == C.CHANGE_CIPHER_SPEC:
                 self._check_change_cipher_spec(body)
                 return C.CHANGE_CIPHER_SPEC, body, False

@@ -13,6 +13,7 @@ of a write the rest of what was sealed goes out with the next write, so the stre
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import select
 import socket
@@ -323,10 +324,8 @@ class TLSSocket:
 
     def abort(self) -> None:
         """Break the connection: whoever reads or writes in another thread then fails. For servers that stop."""
-        try:
+        with contextlib.suppress(OSError):  # it may be closed already
             self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # it is closed already
 
     def _part(self) -> None:
         """The connection has failed: deliver the alert, then close.

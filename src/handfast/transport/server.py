@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -111,10 +112,8 @@ class Server:
     def close(self) -> None:
         """Accept nothing more, and close what is open."""
         self._closed.set()
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
-        except OSError:
-            pass  # not every system can shut down a listening socket; closing it wakes accept there
+        with contextlib.suppress(OSError):  # not every system can do that; there closing it wakes accept
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
             open_connections = list(self._connections)
@@ -140,5 +139,3 @@ def serve(handler: Handler, host: str, port: int, *, config: ServerConfig) -> No
         server.serve_forever()
     finally:
         server.close()
-
-

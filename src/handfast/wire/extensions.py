@@ -274,9 +274,7 @@ _SCHEMES_CERT = Codec(
     _write_code_points,
 )
 _AUTHORITIES = Codec(E.CERTIFICATE_AUTHORITIES, "certificate_authorities", _read_authorities, _write_authorities)
-_SELECTED_VERSION = Codec(
-    E.SUPPORTED_VERSIONS, "selected_version", _read_code_point("selected_version"), Writer.uint16
-)
+_SELECTED_VERSION = Codec(E.SUPPORTED_VERSIONS, "selected_version", _read_code_point("selected_version"), Writer.uint16)
 _COOKIE = Codec(E.COOKIE, "cookie", lambda reader: reader.vector16("cookie", 1), Writer.vector16)
 
 # In the order in which our own ClientHello has them; the last two are last for a reason (RFC 7685 section 4 sets the
