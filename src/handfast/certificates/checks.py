@@ -7,7 +7,7 @@ the date, and a broken rule of the profile is named only where nothing else is w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from handfast.certificates.path import Path
     from handfast.certificates.rules import Rule
     from handfast.certificates.store import TrustStore
+
+_NAMES_SHOWN: Final = 50
 
 
 def check(path: Path, server_name: str, now: datetime, relax: Collection[Rule], trust: TrustStore) -> None:
@@ -95,7 +97,8 @@ def _name(path: Path, server_name: str) -> None:
     presented = leaf.alternative_names
     evidence: dict[str, object] = {"asked_for": server_name}
     if presented:
-        evidence["certificate_is_for"] = presented
+        more = [f"and {len(presented) - _NAMES_SHOWN} more"] if len(presented) > _NAMES_SHOWN else []
+        evidence["certificate_is_for"] = [*presented[:_NAMES_SHOWN], *more]
     elif leaf.common_name is not None:
         evidence["common_name"] = leaf.common_name
     reason = reasons.CERTIFICATE_NAME_MISMATCH if presented else reasons.CERTIFICATE_WITHOUT_NAMES
@@ -122,10 +125,9 @@ def _ending(path: Path, trust: TrustStore) -> None:
         if index == 0:
             raise SelfSignedCertificate(certificate=last.der, **evidence)
         raise UnknownIssuer(certificate=last.der, **evidence, problem="the root that was sent is not trusted here")
-    others = trust.by_subject(last.certificate.issuer)
-    if others:
+    if trust.names(last.certificate.issuer):
         raise UnknownIssuer(
-            certificate=last.der, **evidence, problem="a trusted root has the issuer's name, and another key"
+            certificate=last.der, **evidence, problem="a trusted root has the issuer's name, and is not the issuer"
         )
     if _lacks_an_intermediate(path, last, trust):
         if last.issuer_address:
@@ -211,7 +213,9 @@ def _breaches(path: Path) -> Iterator[tuple[int, Breach]]:
         if limits is not None and limits.path_length is not None and index - 1 > limits.path_length:
             problem = f"{index - 1} authorities are below it, and it allows {limits.path_length}"
             yield index, Breach(problem, "RFC 5280 section 4.2.1.9")
-        for below in path.certificates[:index] if certificate.extension(x509.NameConstraints) else ():
+        for position, below in enumerate(path.certificates[:index]):
+            if position and below.self_issued:
+                continue  # an authority that changes its keys or rules may name itself (RFC 5280 section 4.2.1.10)
             violation = constraints.violation(certificate, below)
             if violation is not None:
                 yield index, Breach(violation, "RFC 5280 section 4.2.1.10")

@@ -7,7 +7,7 @@ addresses that TLS compares.
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
@@ -16,19 +16,28 @@ if TYPE_CHECKING:
 
     from handfast.certificates.parsed import Parsed
 
+COMPARISONS: Final = 1 << 14  # of a name with a constraint; some ten milliseconds
+
 
 def violation(authority: Parsed, certificate: Parsed) -> str | None:
-    """The first name of ``certificate`` that ``authority`` may not issue for, and why; None if it may."""
+    """The first name of ``certificate`` that ``authority`` may not issue for, and why; None if it may.
+
+    None also where there would be too much to compare: the verifier is bounded too, and refuses by itself.
+    """
     limits = authority.extension(x509.NameConstraints)
-    if limits is None:
+    names = certificate.extension(x509.SubjectAlternativeName)
+    if limits is None or names is None:
         return None
-    for name in certificate.extension(x509.SubjectAlternativeName) or ():
-        permitted = [item for item in limits.permitted_subtrees or () if type(item) is type(name)]
-        if permitted and not any(_covers(item, name, whole=True) for item in permitted):
-            return f"{name.value} is outside of what is permitted: {_listed(permitted)}"
-        excluded = [item for item in limits.excluded_subtrees or () if _covers(item, name, whole=False)]
-        if excluded:
-            return f"{name.value} is excluded by {_listed(excluded)}"
+    permitted, excluded = limits.permitted_subtrees or [], limits.excluded_subtrees or []
+    if len(list(names)) * (len(permitted) + len(excluded)) > COMPARISONS:
+        return None
+    for name in names:
+        allowing = [limit for limit in permitted if type(limit) is type(name)]
+        if allowing and not any(_covers(limit, name, whole=True) for limit in allowing):
+            return f"{name.value} is outside of what is permitted: {_listed(allowing)}"
+        denying = [limit for limit in excluded if _covers(limit, name, whole=False)]
+        if denying:
+            return f"{name.value} is excluded by {_listed(denying)}"
     return None
 
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import HashAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
+from handfast.certificates.der import EMPTY_NAME, Raw, parts
 from handfast.certificates.names import NameSet
 from handfast.crypto import signatures
 from handfast.errors import CertificateUnreadable
@@ -34,15 +36,16 @@ class Parsed:
     ``certificate``          the same for `cryptography`
     ``not_before, not_after``  aware, UTC, both inclusive (RFC 5280 section 4.1.2.5)
     ``names``                DNS names and IP addresses of the subjectAltName
-    ``self_issued``          subject and issuer are the same name
+    ``raw``                  issuer, subject and key as they are encoded
     ``key``                  the public key; None for a kind that `cryptography` does not know
     ``pss``                  the key is of the kind id-RSASSA-PSS, which its public key object does not tell
     ``kind``                 the kind of key, as crypto.signatures names it
     """
 
-    __slots__ = ("_extensions", "certificate", "der", "key", "kind", "names", "not_after", "not_before", "notes", "pss", "self_issued")  # fmt: skip
+    __slots__ = ("_extensions", "certificate", "der", "key", "kind", "names", "not_after", "not_before", "notes", "pss", "raw")  # fmt: skip
 
     def __init__(self, der: bytes, certificate: x509.Certificate) -> None:
+        """Raises all kinds of exceptions for odd contents; use :func:`parsed` and :func:`parsed_root`."""
         self.der = der
         self.certificate = certificate
         self.not_before: datetime = certificate.not_valid_before_utc
@@ -53,7 +56,7 @@ class Parsed:
             alternative.get_values_for_type(x509.DNSName) if alternative else (),
             _addresses(alternative) if alternative else (),
         )
-        self.self_issued = certificate.subject == certificate.issuer
+        self.raw: Raw = parts(der)
         self.pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
         self.key = _key(certificate)
         self.kind = signatures.kind_of(self.key, pss=self.pss) if self.key else "unknown"
@@ -70,9 +73,24 @@ class Parsed:
         return found is not None and found.critical
 
     @property
-    def critical_oids(self) -> frozenset[str]:
-        """The object identifiers of the critical extensions."""
-        return frozenset(e.oid.dotted_string for e in self.certificate.extensions if e.critical)
+    def critical(self) -> list[x509.ObjectIdentifier]:
+        """The identifiers of the critical extensions."""
+        return [extension.oid for extension in self.certificate.extensions if extension.critical]
+
+    @property
+    def self_issued(self) -> bool:
+        """Whether subject and issuer are the same name."""
+        return self.raw.subject == self.raw.issuer
+
+    @property
+    def has_subject(self) -> bool:
+        """Whether the subject has a name at all; of many servers it is only in the subjectAltName."""
+        return self.raw.subject != EMPTY_NAME
+
+    @property
+    def has_issuer(self) -> bool:
+        """Whether the issuer has a name."""
+        return self.raw.issuer != EMPTY_NAME
 
     @property
     def subject(self) -> str:
@@ -153,12 +171,16 @@ def _shown_name(name: x509.GeneralName) -> str:
     return f"{prefix}:{name.value}"
 
 
+def _unreadable(der: bytes, error: Exception) -> CertificateUnreadable:
+    # Whatever the parser trips over, in the certificate itself or in an extension, stands in the certificate.
+    return CertificateUnreadable(certificate=der, problem=str(error))
+
+
 def _parse(der: bytes) -> Parsed:
     try:
         return Parsed(der, x509.load_der_x509_certificate(der))
     except Exception as error:
-        # Whatever the parser trips over, in the certificate itself or in an extension, the peer sent it.
-        raise CertificateUnreadable(certificate=der, problem=str(error)) from None
+        raise _unreadable(der, error) from None
 
 
 _cached = lru_cache(maxsize=CACHED_CERTIFICATES)(_parse)
@@ -167,3 +189,12 @@ _cached = lru_cache(maxsize=CACHED_CERTIFICATES)(_parse)
 def parsed(der: bytes) -> Parsed:
     """Parse a DER certificate, or find it among those parsed lately. Raises CertificateUnreadable."""
     return _cached(der) if len(der) <= CACHED_BYTES else _parse(der)
+
+
+def parsed_root(root: x509.Certificate) -> Parsed:
+    """The facts of a certificate that `cryptography` has parsed already. Raises CertificateUnreadable."""
+    der = root.public_bytes(Encoding.DER)
+    try:
+        return Parsed(der, root)
+    except Exception as error:
+        raise _unreadable(der, error) from None

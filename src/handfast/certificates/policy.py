@@ -73,6 +73,7 @@ class ChainVerifier:
         """
         if server_name is None:
             raise ConfigurationError(setting="server_name", problem="a name is needed to verify a server")
+        now = now.replace(microsecond=0)  # certificates count whole seconds, the last one included
         sent = _parse_all(chain)
         found = self._verdict(sent, server_name, now)
         way = path.follow(sent, self.trust, now) if found is None else path.verified(found, sent, self.trust)

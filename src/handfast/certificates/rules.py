@@ -135,8 +135,7 @@ def _named(usages: x509.ExtendedKeyUsage) -> str:
 
 # The extensions that the verifier understands; any other that is critical has to be refused (RFC 5280 section 4.2).
 _UNDERSTOOD: Final = frozenset(
-    oid.dotted_string
-    for oid in (
+    (
         ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
         ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
         ExtensionOID.SUBJECT_KEY_IDENTIFIER,
@@ -147,7 +146,6 @@ _UNDERSTOOD: Final = frozenset(
         ExtensionOID.EXTENDED_KEY_USAGE,
     )
 )
-_POLICIES: Final = ExtensionOID.CERTIFICATE_POLICIES.dotted_string
 _SERIAL_BITS: Final = 8 * 21 - 1  # 20 bytes by the RFC; a 21st, of zeros, where the top bit is set
 
 
@@ -158,7 +156,7 @@ def _common(certificate: Parsed, role: Role) -> Iterator[Breach]:
     serial = certificate.certificate.serial_number
     if serial < 0 or serial.bit_length() > _SERIAL_BITS:
         yield Breach("its serial number is negative or too long", "RFC 5280 section 4.1.2.2")
-    if not certificate.issuer:
+    if not certificate.has_issuer:
         yield Breach("its issuer has no name", "RFC 5280 section 4.1.2.4")
     if certificate.is_critical(x509.AuthorityKeyIdentifier):
         yield Breach("authorityKeyIdentifier is critical", "RFC 5280 section 4.2.1.1")
@@ -166,13 +164,15 @@ def _common(certificate: Parsed, role: Role) -> Iterator[Breach]:
         yield Breach("subjectKeyIdentifier is critical", "RFC 5280 section 4.2.1.2")
     if certificate.is_critical(x509.AuthorityInformationAccess):
         yield Breach("authorityInfoAccess is critical", "RFC 5280 section 4.2.2.1")
-    for oid in sorted(certificate.critical_oids - _UNDERSTOOD):
-        if oid == _POLICIES:
+    for oid in certificate.critical:
+        if oid in _UNDERSTOOD:
+            continue
+        if oid == ExtensionOID.CERTIFICATE_POLICIES:
             yield Breach(
                 "certificatePolicies is critical", "RFC 5280 section 4.2.1.4", Rule.CRITICAL_CERTIFICATE_POLICIES
             )
         else:
-            yield Breach(f"the critical extension {oid} is not understood here", "RFC 5280 section 4.2")
+            yield Breach(f"the critical extension {oid.dotted_string} is not understood here", "RFC 5280 section 4.2")
     if certificate.is_critical(x509.ExtendedKeyUsage):
         yield Breach(
             "extendedKeyUsage is critical",
@@ -185,13 +185,13 @@ def _leaf(certificate: Parsed) -> Iterator[Breach]:
     """What the certificate of a server has to keep."""
     if certificate.extension(x509.SubjectAlternativeName) is not None:
         critical = certificate.is_critical(x509.SubjectAlternativeName)
-        if critical and certificate.subject:
+        if critical and certificate.has_subject:
             yield Breach(
                 "subjectAltName is critical beside a subject that is not empty",
                 "RFC 5280 section 4.2.1.6",
                 Rule.CRITICAL_SUBJECT_ALTERNATIVE_NAME,
             )
-        if not critical and not certificate.subject:
+        if not critical and not certificate.has_subject:
             yield Breach(
                 "subjectAltName is not critical although the subject is empty",
                 "RFC 5280 section 4.2.1.6",

@@ -15,12 +15,11 @@ from functools import cached_property
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Store
 
 from handfast.certificates import pem
-from handfast.certificates.parsed import Parsed
-from handfast.errors import ConfigurationError
+from handfast.certificates.parsed import Parsed, parsed_root
+from handfast.errors import CertificateUnreadable, ConfigurationError
 from handfast.reasons import NOT_A_CERTIFICATE
 
 SYSTEM_BUNDLES: Final = (
@@ -164,12 +163,16 @@ class TrustStore:
         return frozenset(str(names[0].value) for names in found if names)
 
     def parsed(self, root: x509.Certificate) -> Parsed:
-        """The facts of one of the roots, computed when they are first asked for. ValueError if it is too odd."""
+        """The facts of one of the roots, computed when they are first asked for. Raises CertificateUnreadable."""
         facts = self._facts[root]
         if facts is None:
             with _quiet():
-                facts = self._facts[root] = Parsed(root.public_bytes(Encoding.DER), root)
+                facts = self._facts[root] = parsed_root(root)
         return facts
+
+    def names(self, subject: x509.Name) -> bool:
+        """Whether there is a root of this name, readable or not."""
+        return subject in self._by_subject
 
     def by_subject(self, subject: x509.Name) -> tuple[Parsed, ...]:
         """The roots of this name: several, if an authority has used several keys."""
@@ -177,7 +180,7 @@ class TrustStore:
         for root in self._by_subject.get(subject, ()):
             try:
                 found.append(self.parsed(root))
-            except ValueError:
+            except CertificateUnreadable:
                 continue  # extensions that do not parse: the verifier cannot use it either
         return tuple(found)
 
