@@ -19,14 +19,12 @@ One thread may read (receive_data, next_event) while another one writes (send, d
 
 from __future__ import annotations
 
-import contextlib
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from handfast import limits
-from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.certificates.names import normalized
 from handfast.config import ASK, ClientConfig, ServerConfig
 from handfast.crypto.guard import Guarded
@@ -45,11 +43,11 @@ from handfast.events import ApplicationData, Handshake, HandshakeCompleted, Peer
 from handfast.handshake import established
 from handfast.handshake.client import client
 from handfast.handshake.established import Established
-from handfast.handshake.flow import ChooseIdentity, Message, Question, Request, Sign, VerifyPeer
+from handfast.handshake.flow import ChooseIdentity, Flow, Question, Sign, VerifyPeer
 from handfast.handshake.link import Link
+from handfast.handshake.runner import Runner
 from handfast.handshake.server import server
 from handfast.reasons import (
-    CALLBACK_FAILED,
     CLOSED_DURING_HANDSHAKE,
     INTERLEAVED_RECORD,
     INTERNAL_ERROR,
@@ -86,12 +84,7 @@ class Connection(Guarded):
         self._tap = tap
         self._layer = RecordLayer(None if tap is None else tap.record)
         self._link = Link(self._layer, config.clock, config.keylog, None if tap is None else tap.message)
-        self._flow: Generator[Request, Any, Established] | None = None
-        self._expected: dict[int, type[Message]] = {}
-        self._step = ""  # the message that is awaited or handled
-        self._question: Question | None = None
-        self._asked_at = 0.0
-        self._answer: tuple[object, BaseException | None] | None = None
+        self._runner = Runner(self._script(), self._link, self._ask)
         self._events: deque[Event] = deque()
         self._failure: TLSError | None = None
         self._handshake: Handshake | None = None
@@ -106,7 +99,7 @@ class Connection(Guarded):
     # --- what differs between client and server
 
     @abstractmethod
-    def _script(self) -> Generator[Request, Any, Established]: ...
+    def _script(self) -> Flow[Established]: ...
 
     @abstractmethod
     def _ask(self, question: Question) -> Any:
@@ -129,7 +122,7 @@ class Connection(Guarded):
     @property
     def awaiting(self) -> str:
         """The message that is awaited or handled (RFC name), for errors and logs; "" once the handshake is over."""
-        return self._step
+        return self._runner.step
 
     @property
     def deadline(self) -> float | None:
@@ -150,8 +143,7 @@ class Connection(Guarded):
         if self._started_at is not None:
             raise MisuseError(problem="the connection has been started already")
         self._started_at = self.clock.monotonic()
-        self._flow = self._script()
-        self._guarded(lambda: self._advance(None))
+        self._guarded(lambda: self._advance(lambda: self._runner.advance(None)))
         if self._failure is not None:
             raise self._failure.copy() from None
 
@@ -163,7 +155,7 @@ class Connection(Guarded):
         if self._peer_closed or (self._closed and self._handshake is None):
             return
         self._layer.feed(data)
-        if self._question is not None and self._layer.held > limits.INPUT_HELD:
+        if self._runner.question is not None and self._layer.held > limits.INPUT_HELD:
             self._fail(TLSError(TOO_MUCH_HELD, limit=limits.INPUT_HELD))
 
     def receive_eof(self) -> None:
@@ -202,10 +194,10 @@ class Connection(Guarded):
     def _work(self) -> None:
         """Go on until there is an event, or nothing to do."""
         while not self._events and not self._peer_closed and not (self._closed and self._handshake is None):
-            if self._question is not None:
-                if self._answer is None:
+            if self._runner.question is not None:
+                if not self._runner.answered:
                     return
-                self._take_answer()
+                self._advance(self._runner.take_answer)
             elif not self._handle_message() and not self._handle_record():
                 return
 
@@ -290,16 +282,16 @@ class Connection(Guarded):
             if raw is not None:
                 self._handle_post_handshake(handler, raw)
             return raw is not None
-        wanted = self._expected.get(message_type)
+        wanted = self._runner.expected.get(message_type)
         if wanted is None:
-            raise PeerMisbehaved(UNEXPECTED_MESSAGE, expected=self._step, came=HandshakeType.name(message_type))
+            raise PeerMisbehaved(UNEXPECTED_MESSAGE, expected=self._runner.step, came=HandshakeType.name(message_type))
         raw = messages.next()
         if raw is None:
             return False
-        self._step = wanted.NAME
+        self._runner.step = wanted.NAME
         message = wanted.parse(raw)
         self._report(message, encrypted=self._layer.decrypting)
-        self._advance(message)
+        self._advance(lambda: self._runner.advance(message))
         return True
 
     def _handle_post_handshake(self, handler: established.Handler, raw: bytes) -> None:
@@ -317,78 +309,23 @@ class Connection(Guarded):
             return TruncationError(CLOSED_DURING_HANDSHAKE)
         return TruncationError()
 
-    # --- the script and its questions
+    # --- the script
 
-    def _advance(self, value: object) -> None:
-        """Give the script what it waited for, and take what it waits for next."""
-        flow = self._flow
-        assert flow is not None
-        try:
-            request = flow.send(value)
-            while isinstance(request, Question):
-                answered, answer = self._answered_inline(request)
-                if not answered:
-                    self._link.flush()
-                    return
-                request = flow.send(answer)
-        except StopIteration as end:
-            self._complete(end.value)
-        else:
-            self._expected = request.by_type
-            self._step = request.names
+    def _advance(self, step: Callable[[], Established | Question | None]) -> None:
+        """Let the script go on, and send what it sends."""
+        result = step()
         self._link.flush()
+        if isinstance(result, Question):
+            self._events.append(result)
+        elif result is not None:
+            self._complete(result)
 
-    def _complete(self, outcome: Established) -> None:
-        self._flow = None
-        self._step = ""
+    def _complete(self, end: Established) -> None:
         self._layer.change_cipher_spec_allowed = False
         assert self._started_at is not None
         self._link.timings.handshake = self.clock.monotonic() - self._started_at
-        self._handshake = outcome.outcome.facts(self._link.timings)
+        self._handshake = end.outcome.facts(self._link.timings)
         self._events.append(HandshakeCompleted(self._handshake))
-
-    def _answered_inline(self, question: Question) -> tuple[bool, object]:
-        """Answer a question at once where that is possible; else make it an event."""
-        self._asked_at = self.clock.monotonic()
-        try:
-            answer = self._ask(question)
-        except TLSError:
-            raise
-        except Exception as error:  # StopIteration too, which must not end the script
-            raise _callback_failed(question, error) from error
-        if answer is not ASK and not hasattr(answer, "__await__"):
-            self._count_time(question)
-            return True, _checked(question, answer)
-        if answer is not ASK:
-            question.awaitable = answer
-        question._reply = self._reply
-        self._question = question
-        self._events.append(question)
-        return False, None
-
-    def _reply(self, question: Question, value: object, error: BaseException | None) -> None:
-        """Called by Question.answer and refuse, from any thread. A late or second answer is ignored."""
-        if question is self._question and self._answer is None:
-            self._answer = (value, error)
-
-    def _take_answer(self) -> None:
-        question, answer = self._question, self._answer
-        assert question is not None and answer is not None
-        self._question = self._answer = None
-        self._count_time(question)
-        value, error = answer
-        if isinstance(error, TLSError):
-            raise error
-        if error is not None:
-            raise _callback_failed(question, error) from error
-        self._advance(_checked(question, value))
-
-    def _count_time(self, question: Question) -> None:
-        seconds = self.clock.monotonic() - self._asked_at
-        if isinstance(question, VerifyPeer):
-            self._link.timings.certificate_verification += seconds
-        elif isinstance(question, Sign):
-            self._link.timings.signature += seconds
 
     # --- bytes out
 
@@ -419,7 +356,8 @@ class Connection(Guarded):
             return
         self._closed = True
         if self._handshake is None:
-            self._abandon()
+            self._runner.close()
+            self._link.discard()
             if self._started_at is None:
                 return
             self._send_alert(AlertDescription.USER_CANCELED)
@@ -438,24 +376,16 @@ class Connection(Guarded):
         if self._failure is not None:
             raise self._failure.copy() from None
 
-    def _abandon(self) -> None:
-        """Drop the script, and with its frames the secrets in them."""
-        flow, self._flow = self._flow, None
-        if flow is not None:
-            with contextlib.suppress(ValueError):  # it is running, in the thread that reads, and ends there
-                flow.close()
-        self._question = None
-        self._link.discard()
-
     def _fail(self, error: TLSError) -> None:
         """The connection is over: tell the peer why, with the keys now in force, and keep the reason."""
         if self._failure is not None:
             return
         cause = error.__cause__
-        error.step = error.step or self._step
+        error.step = error.step or self._runner.step
         self._failure = error.copy()
         self._failure.__cause__ = cause
-        self._abandon()
+        self._runner.close()
+        self._link.discard()
         if error.sent_by == "us" and error.alert is not None and not self._closed:
             try:
                 self._send_alert(error.alert)
@@ -463,24 +393,6 @@ class Connection(Guarded):
                     self._send_alert(AlertDescription.CLOSE_NOTIFY)
             except Exception:  # the alert is a courtesy: a forked process or a broken tap must not hide the cause
                 return
-
-
-def _callback_failed(question: Question, error: BaseException) -> TLSError:
-    return TLSError(CALLBACK_FAILED, question=question.NAME, exception=f"{type(error).__name__}: {shown(error)}")
-
-
-_ANSWERS: dict[type[Question], tuple[type, ...]] = {
-    VerifyPeer: (PeerIdentity,),
-    Sign: (bytes,),
-    ChooseIdentity: (Identity, type(None)),
-}
-
-
-def _checked(question: Question, answer: object) -> object:
-    """An answer of the kind that the question asks for; anything else would fail later and further away."""
-    if not isinstance(answer, _ANSWERS[type(question)]):
-        raise TLSError(CALLBACK_FAILED, question=question.NAME, problem=f"{type(answer).__name__} is not an answer")
-    return answer
 
 
 class ClientConnection(Connection):
@@ -495,15 +407,15 @@ class ClientConnection(Connection):
         self, config: ClientConfig | None = None, *, server_name: str | None = None, tap: Tap | None = None
     ) -> None:
         config = config or ClientConfig()
-        super().__init__(config, tap)
         if server_name is None and config.verifier is None:
             raise ConfigurationError(
                 setting="server_name", problem="a name is needed to verify the server's certificate"
             )
         self._client_config = config
         self._server_name = None if server_name is None else normalized(server_name)
+        super().__init__(config, tap)
 
-    def _script(self) -> Generator[Request, Any, Established]:
+    def _script(self) -> Flow[Established]:
         return client(self._link, self._client_config, self._server_name)
 
     def _ask(self, question: Question) -> Any:
@@ -520,10 +432,10 @@ class ServerConnection(Connection):
     _post_handshake = established.OF_SERVER
 
     def __init__(self, config: ServerConfig, *, tap: Tap | None = None) -> None:
-        super().__init__(config, tap)
         self._server_config = config
+        super().__init__(config, tap)
 
-    def _script(self) -> Generator[Request, Any, Established]:
+    def _script(self) -> Flow[Established]:
         return server(self._link, self._server_config)
 
     def _ask(self, question: Question) -> Any:

@@ -90,16 +90,10 @@ RECORD_OVERFLOW = _reason(
     "Is the peer speaking TLS at all?",
 )
 NO_CONTENT_TYPE = _reason(
-    "no_content_type",
-    _UNEXPECTED_MESSAGE,
-    "RFC 9846 section 5.4",
-    "A decrypted record holds nothing but padding.",
+    "no_content_type", _UNEXPECTED_MESSAGE, "RFC 9846 section 5.4", "A decrypted record holds nothing but padding."
 )
 EMPTY_RECORD = _reason(
-    "empty_record",
-    _UNEXPECTED_MESSAGE,
-    "RFC 9846 section 5.1",
-    "A record of a handshake message or alert is empty.",
+    "empty_record", _UNEXPECTED_MESSAGE, "RFC 9846 section 5.1", "A record of a handshake message or alert is empty."
 )
 TOO_MANY_EMPTY_RECORDS = _reason(
     "too_many_empty_records",
@@ -108,10 +102,7 @@ TOO_MANY_EMPTY_RECORDS = _reason(
     "The peer sent too many records without content in a row.",
 )
 UNEXPECTED_RECORD = _reason(
-    "unexpected_record",
-    _UNEXPECTED_MESSAGE,
-    "RFC 9846 section 5",
-    "A record of this type may not stand here.",
+    "unexpected_record", _UNEXPECTED_MESSAGE, "RFC 9846 section 5", "A record of this type may not stand here."
 )
 UNENCRYPTED_RECORD = _reason(
     "unencrypted_record",
@@ -145,16 +136,10 @@ INTERLEAVED_RECORD = _reason(
     "Another record came between the parts of one handshake message.",
 )
 BAD_ALERT = _reason(
-    "bad_alert",
-    _DECODE_ERROR,
-    "RFC 9846 section 6",
-    "An alert is not the two bytes that an alert has to be.",
+    "bad_alert", _DECODE_ERROR, "RFC 9846 section 6", "An alert is not the two bytes that an alert has to be."
 )
 TOO_MANY_WARNINGS = _reason(
-    "too_many_warnings",
-    _UNEXPECTED_MESSAGE,
-    "RFC 9846 section 6.1",
-    "The peer sent too many warning alerts.",
+    "too_many_warnings", _UNEXPECTED_MESSAGE, "RFC 9846 section 6.1", "The peer sent too many warning alerts."
 )
 PLAINTEXT_HTTP = _reason(
     "plaintext_http",
@@ -223,10 +208,7 @@ KEYS_EXHAUSTED = _reason(
 # --- order and meaning of messages -------------------------------------------------------------------------------
 
 UNEXPECTED_MESSAGE = _reason(
-    "unexpected_message",
-    _UNEXPECTED_MESSAGE,
-    "RFC 9846 section 4",
-    "A handshake message came out of order.",
+    "unexpected_message", _UNEXPECTED_MESSAGE, "RFC 9846 section 4", "A handshake message came out of order."
 )
 UNEXPECTED_APPLICATION_DATA = _reason(
     "unexpected_application_data",
@@ -249,10 +231,7 @@ KEY_UPDATE_UNSUPPORTED = _reason(
     "Open a new connection.",
 )
 DUPLICATE_EXTENSION = _reason(
-    "duplicate_extension",
-    _ILLEGAL_PARAMETER,
-    "RFC 9846 section 4.3",
-    "An extension stands twice in one message.",
+    "duplicate_extension", _ILLEGAL_PARAMETER, "RFC 9846 section 4.3", "An extension stands twice in one message."
 )
 EXTENSION_NOT_ALLOWED = _reason(
     "extension_not_allowed",
@@ -267,10 +246,7 @@ UNSOLICITED_EXTENSION = _reason(
     "The peer answered with an extension that was never offered.",
 )
 MISSING_EXTENSION = _reason(
-    "missing_extension",
-    _MISSING_EXTENSION,
-    "RFC 9846 section 9.2",
-    "An extension that has to be there is missing.",
+    "missing_extension", _MISSING_EXTENSION, "RFC 9846 section 9.2", "An extension that has to be there is missing."
 )
 PSK_NOT_LAST = _reason(
     "psk_not_last",
@@ -345,10 +321,7 @@ BAD_CERTIFICATE_CONTEXT = _reason(
     "certificate_request_context is not empty in a certificate of the handshake.",
 )
 NO_CERTIFICATE = _reason(
-    "no_certificate",
-    _DECODE_ERROR,
-    "RFC 9846 section 4.5.1.3",
-    "The server sent an empty certificate chain.",
+    "no_certificate", _DECODE_ERROR, "RFC 9846 section 4.5.1.3", "The server sent an empty certificate chain."
 )
 HELLO_RETRY_UNSUPPORTED = _reason(
     "hello_retry_unsupported",
@@ -368,10 +341,7 @@ NO_COMMON_VERSION = _reason(
     "Update the older side: TLS 1.3 is from 2018.",
 )
 NO_COMMON_SUITE = _reason(
-    "no_common_suite",
-    _HANDSHAKE_FAILURE,
-    "RFC 9846 section 4.2.1",
-    "The two sides have no cipher suite in common.",
+    "no_common_suite", _HANDSHAKE_FAILURE, "RFC 9846 section 4.2.1", "The two sides have no cipher suite in common."
 )
 NO_COMMON_GROUP = _reason(
     "no_common_group",
@@ -430,10 +400,7 @@ BAD_FINISHED = _reason(
 # --- certificates ------------------------------------------------------------------------------------------------
 
 CERTIFICATE_REFUSED = _reason(
-    "certificate_refused",
-    _CERTIFICATE_UNKNOWN,
-    "RFC 9846 section 6.2",
-    "The peer's certificate was not accepted.",
+    "certificate_refused", _CERTIFICATE_UNKNOWN, "RFC 9846 section 6.2", "The peer's certificate was not accepted."
 )
 CERTIFICATE_UNREADABLE = _reason(
     "certificate_unreadable",
@@ -541,12 +508,7 @@ CERTIFICATE_RULE_BROKEN = _reason(
 
 # --- how it ended ------------------------------------------------------------------------------------------------
 
-ALERT_RECEIVED = _reason(
-    "alert_received",
-    None,
-    "RFC 9846 section 6.2",
-    "The peer broke off with an alert.",
-)
+ALERT_RECEIVED = _reason("alert_received", None, "RFC 9846 section 6.2", "The peer broke off with an alert.")
 CLOSED_DURING_HANDSHAKE = _reason(
     "closed_during_handshake",
     None,
@@ -583,10 +545,7 @@ CONNECT_TIMEOUT = _reason(
     "The host may be down, or a firewall drops what we send.",
 )
 HANDSHAKE_TIMEOUT = _reason(
-    "handshake_timeout",
-    _USER_CANCELED,
-    "RFC 9846 section 6.1",
-    "The handshake took longer than allowed.",
+    "handshake_timeout", _USER_CANCELED, "RFC 9846 section 6.1", "The handshake took longer than allowed."
 )
 INTERNAL_ERROR = _reason(
     "internal_error",
@@ -603,17 +562,9 @@ CALLBACK_FAILED = _reason(
     "The exception is the cause of this error.",
 )
 REFUSED_BY_CALLBACK = _reason(
-    "refused_by_callback",
-    _HANDSHAKE_FAILURE,
-    "RFC 9846 section 6.2",
-    "A question of the handshake was refused.",
+    "refused_by_callback", _HANDSHAKE_FAILURE, "RFC 9846 section 6.2", "A question of the handshake was refused."
 )
-BAD_CONFIGURATION = _reason(
-    "bad_configuration",
-    None,
-    "",
-    "A setting cannot be used.",
-)
+BAD_CONFIGURATION = _reason("bad_configuration", None, "", "A setting cannot be used.")
 KEY_MISMATCH = _reason(
     "key_mismatch",
     None,
@@ -621,36 +572,15 @@ KEY_MISMATCH = _reason(
     "The private key does not belong to the certificate.",
     "Give the key that the certificate was issued for.",
 )
-FILE_UNREADABLE = _reason(
-    "file_unreadable",
-    None,
-    "",
-    "A file cannot be read.",
-)
+FILE_UNREADABLE = _reason("file_unreadable", None, "", "A file cannot be read.")
 NOT_A_CERTIFICATE = _reason(
-    "not_a_certificate",
-    None,
-    "RFC 7468 section 5",
-    "There is no readable certificate in this file.",
+    "not_a_certificate", None, "RFC 7468 section 5", "There is no readable certificate in this file."
 )
-NOT_A_KEY = _reason(
-    "not_a_key",
-    None,
-    "RFC 7468 section 10",
-    "There is no readable private key in this file.",
-)
+NOT_A_KEY = _reason("not_a_key", None, "RFC 7468 section 10", "There is no readable private key in this file.")
 KEY_ENCRYPTED = _reason(
-    "key_encrypted",
-    None,
-    "RFC 7468 section 11",
-    "The private key is encrypted, and the password is missing or wrong.",
+    "key_encrypted", None, "RFC 7468 section 11", "The private key is encrypted, and the password is missing or wrong."
 )
-MISUSE = _reason(
-    "misuse",
-    None,
-    "",
-    "The connection cannot do this now.",
-)
+MISUSE = _reason("misuse", None, "", "The connection cannot do this now.")
 FORKED = _reason(
     "forked",
     None,

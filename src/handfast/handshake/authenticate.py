@@ -72,7 +72,8 @@ class VerifiedFinished:
     __slots__ = ()
 
     def __init__(self, proof: object) -> None:
-        assert proof is _PROOF, "a VerifiedFinished is made by check_finished alone"
+        if proof is not _PROOF:
+            raise TypeError("a VerifiedFinished is made by check_finished alone")
 
 
 def check_finished(finished: Finished, secret: TrafficSecret, transcript_hash: bytes) -> VerifiedFinished:

@@ -1,0 +1,136 @@
+"""Runs a script: gives it the messages it waits for, and gets its questions answered."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.config import ASK
+from handfast.crypto.guard import Guarded
+from handfast.errors import TLSError, shown
+from handfast.handshake.established import Established
+from handfast.handshake.flow import ChooseIdentity, Flow, Message, Question, Sign, VerifyPeer
+from handfast.handshake.link import Link
+from handfast.reasons import CALLBACK_FAILED
+
+_ANSWERS: dict[type[Question], tuple[type, ...]] = {
+    VerifyPeer: (PeerIdentity,),
+    Sign: (bytes,),
+    ChooseIdentity: (Identity, type(None)),
+}
+
+
+class Runner(Guarded):
+    """One handshake.
+
+    ``expected``  the messages that the script waits for, by HandshakeType
+    ``step``      the message that is awaited or handled, by its RFC name
+    ``question``  the question that is open, None if there is none
+    """
+
+    __slots__ = ("_answer", "_ask", "_asked_at", "_flow", "_link", "expected", "question", "step")
+
+    def __init__(self, flow: Flow[Established], link: Link, ask: Callable[[Question], Any]) -> None:
+        """``ask`` answers a question, or returns an awaitable of the answer, or ASK."""
+        self._flow: Flow[Established] | None = flow
+        self._link = link
+        self._ask = ask
+        self._asked_at = 0.0
+        self._answer: tuple[object, BaseException | None] | None = None
+        self.expected: dict[int, type[Message]] = {}
+        self.question: Question | None = None
+        self.step = ""
+
+    def advance(self, value: object) -> Established | Question | None:
+        """Give the script what it waited for.
+
+        None when it waits for a message next; the question when it has one that cannot be answered at once; what it
+        returns when it is done.
+        """
+        flow = self._flow
+        if flow is None:
+            return None  # closed meanwhile, by another thread
+        try:
+            request = flow.send(value)
+            while isinstance(request, Question):
+                answered, answer = self._answered_inline(request)
+                if not answered:
+                    return request
+                request = flow.send(answer)
+        except StopIteration as end:
+            self._flow = None
+            self.step = ""
+            outcome: Established = end.value
+            return outcome
+        self.expected = request.by_type
+        self.step = request.names
+        return None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the open question has its answer."""
+        return self._answer is not None
+
+    def take_answer(self) -> Established | Question | None:
+        """Go on with the answer to the open question, as :meth:`advance` does."""
+        question, answer = self.question, self._answer
+        assert question is not None and answer is not None
+        self.question = self._answer = None
+        self._count_time(question)
+        value, error = answer
+        if isinstance(error, TLSError):
+            raise error
+        if error is not None:
+            raise _callback_failed(question, error) from error
+        return self.advance(_checked(question, value))
+
+    def close(self) -> None:
+        """Drop the script, and with its frames the secrets in them."""
+        flow, self._flow = self._flow, None
+        self.question = None
+        if flow is not None:
+            with contextlib.suppress(ValueError):  # it is running, in the thread that reads, and ends there
+                flow.close()
+
+    def _answered_inline(self, question: Question) -> tuple[bool, object]:
+        """Answer a question at once where that is possible; else leave it open."""
+        self._asked_at = self._link.clock.monotonic()
+        try:
+            answer = self._ask(question)
+        except TLSError:
+            raise
+        except Exception as error:  # StopIteration too, which must not end the script
+            raise _callback_failed(question, error) from error
+        if answer is not ASK and not hasattr(answer, "__await__"):
+            self._count_time(question)
+            return True, _checked(question, answer)
+        if answer is not ASK:
+            question.awaitable = answer
+        question._reply = self._reply
+        self.question = question
+        return False, None
+
+    def _reply(self, question: Question, value: object, error: BaseException | None) -> None:
+        """Called by Question.answer and refuse, from any thread. A late or second answer is ignored."""
+        if question is self.question and self._answer is None:
+            self._answer = (value, error)
+
+    def _count_time(self, question: Question) -> None:
+        seconds = self._link.clock.monotonic() - self._asked_at
+        if isinstance(question, VerifyPeer):
+            self._link.timings.certificate_verification += seconds
+        elif isinstance(question, Sign):
+            self._link.timings.signature += seconds
+
+
+def _callback_failed(question: Question, error: BaseException) -> TLSError:
+    return TLSError(CALLBACK_FAILED, question=question.NAME, exception=f"{type(error).__name__}: {shown(error)}")
+
+
+def _checked(question: Question, answer: object) -> object:
+    """An answer of the kind that the question asks for; anything else would fail later and further away."""
+    if not isinstance(answer, _ANSWERS[type(question)]):
+        raise TLSError(CALLBACK_FAILED, question=question.NAME, problem=f"{type(answer).__name__} is not an answer")
+    return answer
