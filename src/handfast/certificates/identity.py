@@ -11,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from handfast.certificates import pem
+from handfast.certificates.der import pss_hash_bits
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.crypto import signatures
 from handfast.crypto.guard import Guarded
@@ -40,10 +41,17 @@ class LocalSigner(Guarded):
 
     __slots__ = ("_key", "schemes")
 
-    def __init__(self, key: signatures.PrivateKey, *, pss: bool = False) -> None:
-        """``pss``: the certificate calls the key id-RSASSA-PSS, which limits it to the rsa_pss_pss schemes."""
+    def __init__(self, key: signatures.PrivateKey, *, pss: bool = False, hash_bits: int | None = None) -> None:
+        """``pss``: the certificate calls the key id-RSASSA-PSS, which limits it to the rsa_pss_pss schemes.
+
+        ``hash_bits``: the certificate limits the key to the schemes with this hash.
+        """
         self._key = key
-        self.schemes = signatures.schemes_of(key, pss=pss)
+        self.schemes = tuple(
+            scheme
+            for scheme in signatures.schemes_of(key, pss=pss)
+            if hash_bits in (None, signatures.SCHEMES[scheme].hash_bits)
+        )
 
     @property
     def key(self) -> signatures.PrivateKey:
@@ -152,7 +160,8 @@ def _local_signer(key: signatures.PrivateKey, chain: Sequence[bytes], leaf: Pars
             certificate=leaf.subject,
             **({"problem": f"it belongs to certificate {owner}; our own has to come first"} if owner else {}),
         )
-    return LocalSigner(key, pss=leaf.pss)
+    hash_bits = pss_hash_bits(leaf.raw.subject_public_key_info) if leaf.pss else None
+    return LocalSigner(key, pss=leaf.pss, hash_bits=hash_bits)
 
 
 def _load_key(data: bytes, password: str | bytes | None, source: str) -> signatures.PrivateKey:

@@ -153,6 +153,8 @@ def _common(certificate: Parsed, role: Role) -> Iterator[Breach]:
     """What every certificate has to keep."""
     if certificate.certificate.version is not x509.Version.v3:
         yield Breach("it is not of version 3", "RFC 5280 section 4.1.2.1")
+    if certificate.raw.signature != certificate.raw.signature_algorithm:
+        yield Breach("it names two signature algorithms", "RFC 5280 section 4.1.1.2")
     serial = certificate.certificate.serial_number
     if serial < 0 or serial.bit_length() > _SERIAL_BITS:
         yield Breach("its serial number is negative or too long", "RFC 5280 section 4.1.2.2")

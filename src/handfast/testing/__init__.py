@@ -4,6 +4,7 @@ Nothing here is loaded by the rest of handfast.
 """
 
 from handfast.testing.authority import Authority, IssuedIdentity
+from handfast.testing.chains import BROKEN, GOOD, Case, chain
 from handfast.testing.keys import KEY_KINDS
 
-__all__ = ["KEY_KINDS", "Authority", "IssuedIdentity"]
+__all__ = ["BROKEN", "GOOD", "KEY_KINDS", "Authority", "Case", "IssuedIdentity", "chain"]

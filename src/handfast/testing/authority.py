@@ -150,7 +150,7 @@ class Authority:
         self,
         *names: str,
         key: str = "p256",
-        common_name: str | None = None,
+        common_name: str = "handfast test",
         not_before: datetime | None = None,
         not_after: datetime | None = None,
         usage: Iterable[Usage] = ("server",),
@@ -160,16 +160,16 @@ class Authority:
     ) -> IssuedIdentity:
         """An identity for these DNS names and IP addresses, valid from an hour ago for ninety days.
 
-        ``common_name``   the subject's; by default "handfast test"
+        ``common_name``   the subject's; "" leaves the subject empty
         ``usage``         the extended key usages; () leaves the extension out
         ``critical_san``  mark subjectAltName critical, as some private authorities do
         ``send_chain``    whether the identity also sends the intermediates between it and the root
         ``extensions``    replaces extensions, or with None leaves them out, by type
         """
         private = new_key(key)
-        own = self._leaf_extensions(private, names, tuple(usage), critical_san)
+        own = self.leaf_extensions(private, names, tuple(usage), critical_san)
         certificate = certify(
-            subject_of(common_name or "handfast test"),
+            subject_of(common_name),
             private.public_key(),
             self.certificate.subject,
             self.key,
@@ -179,9 +179,10 @@ class Authority:
         # The root is not sent: who trusts it has it, and who has it not does not trust it (RFC 9846 section 4.5.1).
         return IssuedIdentity((certificate, *(self.chain[:-1] if send_chain else ())), private)
 
-    def _leaf_extensions(
-        self, key: Any, names: Sequence[str], usage: Sequence[Usage], critical_san: bool
+    def leaf_extensions(
+        self, key: Any, names: Sequence[str], usage: Sequence[Usage] = ("server",), critical_san: bool = False
     ) -> dict[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] | None]:
+        """The extensions of what :meth:`issue` makes, by type, each with whether it is critical."""
         own: dict[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] | None] = {
             x509.BasicConstraints: (x509.BasicConstraints(ca=False, path_length=None), True),
             x509.KeyUsage: (key_usage(digital_signature=True), True),
@@ -253,7 +254,9 @@ def certify(
 
 
 def subject_of(common_name: str) -> x509.Name:
-    """The distinguished name that this module gives: an organisation of its own, and a common name."""
+    """The distinguished name that this module gives: an organisation of its own, and a common name. "" is nobody."""
+    if not common_name:
+        return x509.Name([])
     return x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION),
