@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -67,20 +68,22 @@ SCHEMES: Final = {
 # What may sign a certificate besides: RSA PKCS#1 (RFC 9846 section 4.3.3), never with SHA-1.
 CERTIFICATE_SCHEMES: Final = (*SCHEMES, S.RSA_PKCS1_SHA256, S.RSA_PKCS1_SHA384, S.RSA_PKCS1_SHA512)
 
-_KINDS: Final[dict[type, str]] = {
-    ed25519.Ed25519PublicKey: "ed25519",
-    ed25519.Ed25519PrivateKey: "ed25519",
-    ed448.Ed448PublicKey: "ed448",
-    ed448.Ed448PrivateKey: "ed448",
-    rsa.RSAPublicKey: "rsa",
-    rsa.RSAPrivateKey: "rsa",
-    mldsa.MLDSA44PublicKey: "mldsa44",
-    mldsa.MLDSA44PrivateKey: "mldsa44",
-    mldsa.MLDSA65PublicKey: "mldsa65",
-    mldsa.MLDSA65PrivateKey: "mldsa65",
-    mldsa.MLDSA87PublicKey: "mldsa87",
-    mldsa.MLDSA87PrivateKey: "mldsa87",
-}
+_KINDS: Final = (
+    ("ed25519", (ed25519.Ed25519PublicKey, ed25519.Ed25519PrivateKey)),
+    ("ed448", (ed448.Ed448PublicKey, ed448.Ed448PrivateKey)),
+    ("rsa", (rsa.RSAPublicKey, rsa.RSAPrivateKey)),
+    ("mldsa44", (mldsa.MLDSA44PublicKey, mldsa.MLDSA44PrivateKey)),
+    ("mldsa65", (mldsa.MLDSA65PublicKey, mldsa.MLDSA65PrivateKey)),
+    ("mldsa87", (mldsa.MLDSA87PublicKey, mldsa.MLDSA87PrivateKey)),
+    ("ec", (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey)),
+)
+
+
+@cache
+def _kind(key_class: Any) -> str:
+    """The kind of a key class. These classes are abstract, and asking whether a key is of one is slow."""
+    name: str = key_class.__name__
+    return next((kind for kind, classes in _KINDS if issubclass(key_class, classes)), name)
 
 
 def kind_of(key: PublicKey | PrivateKey, *, pss: bool = False) -> str:
@@ -88,12 +91,11 @@ def kind_of(key: PublicKey | PrivateKey, *, pss: bool = False) -> str:
 
     ``pss``  the key's certificate names it id-RSASSA-PSS; `cryptography` does not tell from the key itself
     """
-    if isinstance(key, (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey)):
-        return key.curve.name
-    for known, kind in _KINDS.items():
-        if isinstance(key, known):
-            return "rsa-pss" if pss and kind == "rsa" else kind
-    return type(key).__name__
+    kind = _kind(type(key))
+    if kind == "ec":
+        curve: str = key.curve.name
+        return curve
+    return "rsa-pss" if pss and kind == "rsa" else kind
 
 
 def schemes_of(key: PublicKey | PrivateKey, *, pss: bool = False) -> tuple[int, ...]:
@@ -109,8 +111,6 @@ def schemes_of(key: PublicKey | PrivateKey, *, pss: bool = False) -> tuple[int, 
 def sign(key: PrivateKey, scheme: int, content: bytes) -> bytes:
     """Sign ``content`` with one of the schemes of :func:`schemes_of`."""
     options = SCHEMES[scheme].options()
-    if isinstance(key, (ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)):
-        return key.sign(content, *options)
     signature: bytes = key.sign(content, *options)
     return signature
 

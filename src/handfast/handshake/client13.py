@@ -62,8 +62,9 @@ def client13(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     transcript.use(suite.hash)
     transcript.add(answer)
     secret = EarlySecret(suite).handshake_secret(shared_secret)
-    client_handshake = secret.client_traffic(transcript.digest())
-    server_handshake = secret.server_traffic(transcript.digest())
+    until_hello = transcript.digest()
+    client_handshake = secret.client_traffic(until_hello)
+    server_handshake = secret.server_traffic(until_hello)
     link.log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client_random, client_handshake.secret)
     link.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", client_random, server_handshake.secret)
     if offer.message.legacy_session_id:
@@ -99,8 +100,9 @@ def client13(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     verified = authenticate.check_finished(finished, server_handshake, transcript.digest())
     transcript.add(finished)
     main = secret.main_secret()
-    client_application = main.client_traffic(transcript.digest())
-    server_application = main.server_traffic(transcript.digest())
+    until_finished = transcript.digest()
+    client_application = main.client_traffic(until_finished)
+    server_application = main.server_traffic(until_finished)
     link.log_secret("CLIENT_TRAFFIC_SECRET_0", client_random, client_application.secret)
     link.log_secret("SERVER_TRAFFIC_SECRET_0", client_random, server_application.secret)
 

@@ -60,8 +60,9 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     if hello.legacy_session_id:
         link.send_change_cipher_spec()
     secret = EarlySecret(terms.suite).handshake_secret(shared_secret)
-    client_handshake = secret.client_traffic(transcript.digest())
-    server_handshake = secret.server_traffic(transcript.digest())
+    until_hello = transcript.digest()
+    client_handshake = secret.client_traffic(until_hello)
+    server_handshake = secret.server_traffic(until_hello)
     link.log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", hello.random, client_handshake.secret)
     link.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", hello.random, server_handshake.secret)
     link.layer.plaintext_alert_allowed = True
@@ -89,15 +90,16 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     link.send(finished)
     transcript.add(finished)
     main = secret.main_secret()
-    client_application = main.client_traffic(transcript.digest())
-    server_application = main.server_traffic(transcript.digest())
+    until_finished = transcript.digest()
+    client_application = main.client_traffic(until_finished)
+    server_application = main.server_traffic(until_finished)
     link.log_secret("CLIENT_TRAFFIC_SECRET_0", hello.random, client_application.secret)
     link.log_secret("SERVER_TRAFFIC_SECRET_0", hello.random, server_application.secret)
     link.install_keys(write=server_application)
 
     # The client's Finished: that it saw the same handshake.
     answered = yield from expect(Finished)
-    verified = authenticate.check_finished(answered, client_handshake, transcript.digest())
+    verified = authenticate.check_finished(answered, client_handshake, until_finished)
     transcript.add(answered)
     link.install_keys(read=client_application)
 

@@ -103,6 +103,18 @@ class Reader:
         start = self._span(3, field, minimum)
         return Reader(self.data, start, self.position)
 
+    def entry16(self, kind: str, content: str) -> tuple[int, Reader]:
+        """A number of two bytes, and a reader over the ``content<0..2^16-1>`` behind it, which is left behind."""
+        start = self.position + 4
+        data = self.data
+        if start > self.end:
+            raise self.error(kind, "too short")
+        stop = start + (data[start - 2] << 8 | data[start - 1])
+        if stop > self.end:
+            raise self.error(content, "too short")
+        self.position = stop
+        return data[start - 4] << 8 | data[start - 3], Reader(data, start, stop)
+
     def uint16s(self, field: str, maximum: int = CODEPOINTS_OF_A_LIST) -> list[int]:
         """``uint16 field<2..2^16-2>``, a list of code points that is not empty."""
         return self._uint16s(self.vector16(field, 2), field, maximum)

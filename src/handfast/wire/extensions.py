@@ -92,8 +92,7 @@ def split(reader: Reader) -> list[tuple[int, Reader]]:
     block = reader.nested16("extensions")
     found: dict[int, Reader] = {}
     while block.position < block.end:
-        extension = block.uint16("extension_type")
-        data = block.nested16("extension_data")
+        extension, data = block.entry16("extension_type", "extension_data")
         if extension in found:
             raise DecodeError("extensions", data.position, DUPLICATE_EXTENSION, extension=E.name(extension))
         found[extension] = data
