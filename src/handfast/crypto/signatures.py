@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -79,11 +78,15 @@ _KINDS: Final = (
 )
 
 
-@cache
-def _kind(key_class: Any) -> str:
+_known_classes: dict[type, str] = {}  # what _kind has found out
+
+
+def _kind(key_class: type) -> str:
     """The kind of a key class. These classes are abstract, and asking whether a key is of one is slow."""
-    name: str = key_class.__name__
-    return next((kind for kind, classes in _KINDS if issubclass(key_class, classes)), name)
+    if key_class not in _known_classes:
+        matches = (kind for kind, classes in _KINDS if issubclass(key_class, classes))
+        _known_classes[key_class] = next(matches, key_class.__name__)
+    return _known_classes[key_class]
 
 
 def kind_of(key: PublicKey | PrivateKey, *, pss: bool = False) -> str:
