@@ -125,7 +125,7 @@ def _ending(path: Path, trust: TrustStore) -> None:
         if index == 0:
             raise SelfSignedCertificate(certificate=last.der, **evidence)
         raise UnknownIssuer(certificate=last.der, **evidence, problem="the root that was sent is not trusted here")
-    if trust.names(last.certificate.issuer):
+    if trust.names(last.raw.issuer):
         raise UnknownIssuer(
             certificate=last.der, **evidence, problem="a trusted root has the issuer's name, and is not the issuer"
         )

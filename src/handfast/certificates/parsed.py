@@ -7,7 +7,7 @@ Roots and intermediates come back in handshake after handshake, and so does the 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -92,27 +92,37 @@ class Parsed:
         """Whether the issuer has a name."""
         return self.raw.issuer != EMPTY_NAME
 
+    def check_names(self) -> None:
+        """Read subject and issuer, which takes long and is seldom needed. Raises CertificateUnreadable."""
+        try:
+            _ = self.certificate.subject, self.certificate.issuer
+        except ValueError as error:
+            raise _unreadable(self.der, error) from None
+
     @property
     def subject(self) -> str:
-        """The subject as RFC 4514 writes it."""
-        return self.certificate.subject.rfc4514_string()
+        """The subject as RFC 4514 writes it; "" also for one that cannot be read."""
+        return _name(self.certificate, "subject").rfc4514_string()
 
     @property
     def issuer(self) -> str:
-        """The issuer as RFC 4514 writes it."""
-        return self.certificate.issuer.rfc4514_string()
+        """The issuer as RFC 4514 writes it; "" also for one that cannot be read."""
+        return _name(self.certificate, "issuer").rfc4514_string()
 
     @property
     def organization(self) -> str | None:
         """The issuer's organizationName."""
-        found = self.certificate.issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-        return str(found[0].value) if found else None
+        return _attribute(_name(self.certificate, "issuer"), NameOID.ORGANIZATION_NAME)
 
     @property
     def common_name(self) -> str | None:
         """The subject's commonName, which proves nothing (RFC 9525 section 2) and explains much."""
-        found = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return str(found[0].value) if found else None
+        return _attribute(_name(self.certificate, "subject"), NameOID.COMMON_NAME)
+
+    @property
+    def owner(self) -> str | None:
+        """The subject's organizationName."""
+        return _attribute(_name(self.certificate, "subject"), NameOID.ORGANIZATION_NAME)
 
     @property
     def alternative_names(self) -> tuple[str, ...]:
@@ -134,13 +144,26 @@ class Parsed:
 
     def may_be_issued_by(self, issuer: Parsed) -> bool:
         """By names and key identifiers alone (RFC 5280 sections 6.1.3 and 4.2.1.1); the signature is another matter."""
-        if self.certificate.issuer != issuer.certificate.subject:
+        if self.raw.issuer != issuer.raw.subject:
             return False
         wanted = self.extension(x509.AuthorityKeyIdentifier)
         found = issuer.extension(x509.SubjectKeyIdentifier)
         if wanted is None or wanted.key_identifier is None or found is None:
             return True
         return wanted.key_identifier == found.digest
+
+
+def _name(certificate: x509.Certificate, which: Literal["subject", "issuer"]) -> x509.Name:
+    try:
+        name: x509.Name = getattr(certificate, which)
+    except ValueError:  # the verifier compares names as bytes, and accepts some that are no text
+        return x509.Name([])
+    return name
+
+
+def _attribute(name: x509.Name, kind: x509.ObjectIdentifier) -> str | None:
+    found = name.get_attributes_for_oid(kind)
+    return str(found[0].value) if found else None
 
 
 def _addresses(alternative: x509.SubjectAlternativeName) -> list[Any]:

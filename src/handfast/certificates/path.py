@@ -95,7 +95,7 @@ class _Search:
 
     def _issuers(self, way: tuple[Parsed, ...]) -> Iterator[Parsed]:
         last = way[-1]
-        for candidate in (*self._trust.by_subject(last.certificate.issuer), *self._sent):
+        for candidate in (*self._trust.by_subject(last.raw.issuer), *self._sent):
             if last.may_be_issued_by(candidate) and all(candidate.der != seen.der for seen in way):
                 yield candidate
 

@@ -76,7 +76,7 @@ class ChainVerifier:
         now = now.replace(microsecond=0)  # certificates count whole seconds, the last one included
         sent = _parse_all(chain)
         found = self._verdict(sent, server_name, now)
-        way = path.follow(sent, self.trust, now) if found is None else path.verified(found, sent, self.trust)
+        way = self._followed(sent, now) if found is None else path.verified(found, sent, self.trust)
         check(way, server_name, now, self.policy.relax, self.trust)
         if found is None and not _is_exempt(way):
             _refuse_unexplained(way)
@@ -94,6 +94,11 @@ class ChainVerifier:
             return verifier.verify(sent[0].certificate, [item.certificate for item in sent[1:]])
         except (verification.VerificationError, ValueError):
             return None
+
+    def _followed(self, sent: Sequence[Parsed], now: datetime) -> Path:
+        for certificate in sent:
+            certificate.check_names()
+        return path.follow(sent, self.trust, now)
 
     def __repr__(self) -> str:
         relaxed = f", without {', '.join(sorted(map(str, self.policy.relax)))}" if self.policy.relax else ""

@@ -15,9 +15,11 @@ from functools import cached_property
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Store
 
 from handfast.certificates import pem
+from handfast.certificates.der import parts
 from handfast.certificates.parsed import Parsed, parsed_root
 from handfast.errors import CertificateUnreadable, ConfigurationError
 from handfast.reasons import NOT_A_CERTIFICATE
@@ -146,21 +148,18 @@ class TrustStore:
         return dict.fromkeys(self.roots)
 
     @cached_property
-    def _by_subject(self) -> dict[x509.Name, list[x509.Certificate]]:
-        found: dict[x509.Name, list[x509.Certificate]] = {}
-        with _quiet():
-            for root in self.roots:
-                try:
-                    found.setdefault(root.subject, []).append(root)
-                except ValueError:
-                    continue  # a name that does not parse is nobody's issuer
+    def _by_subject(self) -> dict[bytes, list[x509.Certificate]]:
+        found: dict[bytes, list[x509.Certificate]] = {}
+        for root in self.roots:
+            found.setdefault(parts(root.public_bytes(Encoding.DER)).subject, []).append(root)
         return found
 
     @cached_property
     def organizations(self) -> frozenset[str]:
         """The organizationName of each root that has one."""
-        found = (subject.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME) for subject in self._by_subject)
-        return frozenset(str(names[0].value) for names in found if names)
+        with _quiet():
+            found = {self.parsed(root).owner for root in self.roots if self._is_readable(root)}
+        return frozenset(name for name in found if name is not None)
 
     def parsed(self, root: x509.Certificate) -> Parsed:
         """The facts of one of the roots, computed when they are first asked for. Raises CertificateUnreadable."""
@@ -170,19 +169,19 @@ class TrustStore:
                 facts = self._facts[root] = parsed_root(root)
         return facts
 
-    def names(self, subject: x509.Name) -> bool:
-        """Whether there is a root of this name, readable or not."""
+    def _is_readable(self, root: x509.Certificate) -> bool:
+        try:
+            return self.parsed(root) is not None
+        except CertificateUnreadable:
+            return False  # extensions that do not parse: the verifier cannot use it either
+
+    def names(self, subject: bytes) -> bool:
+        """Whether there is a root of this name (DER), readable or not."""
         return subject in self._by_subject
 
-    def by_subject(self, subject: x509.Name) -> tuple[Parsed, ...]:
-        """The roots of this name: several, if an authority has used several keys."""
-        found = []
-        for root in self._by_subject.get(subject, ()):
-            try:
-                found.append(self.parsed(root))
-            except CertificateUnreadable:
-                continue  # extensions that do not parse: the verifier cannot use it either
-        return tuple(found)
+    def by_subject(self, subject: bytes) -> tuple[Parsed, ...]:
+        """The readable roots of this name (DER): several, if an authority has used several keys."""
+        return tuple(self.parsed(root) for root in self._by_subject.get(subject, ()) if self._is_readable(root))
 
 
 _lock: Final = threading.RLock()  # certifi's store may be loaded while the system's is

@@ -380,7 +380,11 @@ def _weak_signature() -> Any:
 
 
 def _with_key(kind: str) -> tuple[bytes, ...]:
-    key = new_key(kind)
+    return certified(new_key(kind))
+
+
+def certified(key: Any) -> tuple[bytes, ...]:
+    """A chain for a key that no Identity takes."""
     extensions = root().leaf_extensions(key, [SERVER_NAME])
     subject, issuer = subject_of("handfast test"), root().certificate.subject
     return (certify(subject, key.public_key(), issuer, root().key, extensions, _around_now()),)
