@@ -156,10 +156,6 @@ class Writer:
         """A number of two bytes, big-endian."""
         self.data += value.to_bytes(2)
 
-    def uint24(self, value: int) -> None:
-        """A number of three bytes, big-endian."""
-        self.data += value.to_bytes(3)
-
     def opaque(self, value: bytes) -> None:
         """Bytes as they stand."""
         self.data += value
@@ -179,19 +175,6 @@ class Writer:
         self.data += len(value).to_bytes(3)
         self.data += value
 
-    def begin16(self) -> int:
-        """Begin a vector whose length, of two bytes, is not known yet; :meth:`end16` takes what this returns."""
-        self.data += b"\0\0"
-        return len(self.data)
-
-    def end16(self, start: int) -> None:
-        """End the vector that began at ``start``."""
-        self.data[start - 2 : start] = (len(self.data) - start).to_bytes(2)
-
     def uint16s(self, values: Sequence[int]) -> None:
         """A list of code points behind a length of two bytes."""
         self.vector16(struct.pack(f">{len(values)}H", *values))
-
-    def uint16s8(self, values: Sequence[int]) -> None:
-        """A list of code points behind a length of one byte."""
-        self.vector8(struct.pack(f">{len(values)}H", *values))

@@ -6,6 +6,7 @@ survives as bytes in ``other_extensions``; ``extension_types`` is the order in w
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ from handfast.wire.codepoints import ExtensionType
 from handfast.wire.cursor import Reader, Writer
 
 E = ExtensionType
+
+_HEADER = struct.Struct(">HH")  # extension_type, and the length of extension_data
 
 # The table of RFC 9846 section 4.3. CH ClientHello, SH ServerHello, HRR HelloRetryRequest, EE EncryptedExtensions, CT
 # Certificate, CR CertificateRequest, NST NewSessionTicket. What only TLS 1.2 uses may stand in a ClientHello alone.
@@ -72,12 +75,12 @@ class KeyShareEntry:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How one extension is read into a field of a message, and written from it."""
+    """How one extension is read into a field of a message, and encoded from it."""
 
     type: int
     field: str
     read: Callable[[Reader], Any]
-    write: Callable[[Writer, Any], None]
+    encode: Callable[[Any], bytes]
 
 
 class Block(Protocol):
@@ -124,17 +127,15 @@ def write(writer: Writer, message: Block, codecs: Mapping[int, Codec]) -> None:
     if not message.extension_types:
         present = [codec.type for codec in codecs.values() if getattr(message, codec.field) is not None]
         message.extension_types = [*present, *message.other_extensions]
-    start = writer.begin16()
+    block = bytearray()
     for extension in message.extension_types:
-        writer.uint16(extension)
-        data = writer.begin16()
-        if extension in message.other_extensions:
-            writer.opaque(message.other_extensions[extension])
-        else:
+        data = message.other_extensions.get(extension)
+        if data is None:
             codec = codecs[extension]
-            codec.write(writer, getattr(message, codec.field))
-        writer.end16(data)
-    writer.end16(start)
+            data = codec.encode(getattr(message, codec.field))
+        block += _HEADER.pack(extension, len(data))
+        block += data
+    writer.vector16(block)
 
 
 # --- how each extension is read and written ----------------------------------------------------------------------
@@ -144,8 +145,8 @@ def _read_nothing(reader: Reader) -> bool:
     return True
 
 
-def _write_nothing(writer: Writer, value: bool) -> None:
-    pass
+def _encode_nothing(value: bool) -> bytes:
+    return b""
 
 
 def _read_server_name(reader: Reader) -> str:
@@ -160,11 +161,9 @@ def _read_server_name(reader: Reader) -> str:
     return name.decode("ascii")
 
 
-def _write_server_name(writer: Writer, name: str) -> None:
+def _encode_server_name(name: str) -> bytes:
     host = name.encode("ascii")
-    writer.uint16(len(host) + 3)
-    writer.uint8(0)
-    writer.vector16(host)
+    return struct.pack(">HBH", len(host) + 3, 0, len(host)) + host
 
 
 def _read_protocols(reader: Reader) -> list[bytes]:
@@ -175,11 +174,9 @@ def _read_protocols(reader: Reader) -> list[bytes]:
     return protocols
 
 
-def _write_protocols(writer: Writer, protocols: list[bytes]) -> None:
-    start = writer.begin16()
-    for protocol in protocols:
-        writer.vector8(protocol)
-    writer.end16(start)
+def _encode_protocols(protocols: list[bytes]) -> bytes:
+    names = b"".join([bytes((len(protocol),)) + protocol for protocol in protocols])
+    return _encode_vector(names)
 
 
 def _read_protocol(reader: Reader) -> bytes:
@@ -189,17 +186,16 @@ def _read_protocol(reader: Reader) -> bytes:
     return protocols[0]
 
 
-def _write_protocol(writer: Writer, protocol: bytes) -> None:
-    _write_protocols(writer, [protocol])
+def _encode_protocol(protocol: bytes) -> bytes:
+    return _encode_protocols([protocol])
 
 
 def _read_share(reader: Reader) -> KeyShareEntry:
     return KeyShareEntry(reader.uint16("group"), reader.vector16("key_exchange", 1))
 
 
-def _write_share(writer: Writer, share: KeyShareEntry) -> None:
-    writer.uint16(share.group)
-    writer.vector16(share.key_exchange)
+def _encode_share(share: KeyShareEntry) -> bytes:
+    return _HEADER.pack(share.group, len(share.key_exchange)) + share.key_exchange
 
 
 def _read_shares(reader: Reader) -> list[KeyShareEntry]:
@@ -212,11 +208,8 @@ def _read_shares(reader: Reader) -> list[KeyShareEntry]:
     return shares
 
 
-def _write_shares(writer: Writer, shares: list[KeyShareEntry]) -> None:
-    start = writer.begin16()
-    for share in shares:
-        _write_share(writer, share)
-    writer.end16(start)
+def _encode_shares(shares: list[KeyShareEntry]) -> bytes:
+    return _encode_vector(b"".join([_encode_share(share) for share in shares]))
 
 
 def _read_authorities(reader: Reader) -> list[bytes]:
@@ -227,11 +220,8 @@ def _read_authorities(reader: Reader) -> list[bytes]:
     return authorities
 
 
-def _write_authorities(writer: Writer, authorities: list[bytes]) -> None:
-    start = writer.begin16()
-    for authority in authorities:
-        writer.vector16(authority)
-    writer.end16(start)
+def _encode_authorities(authorities: list[bytes]) -> bytes:
+    return _encode_vector(b"".join([_encode_vector(authority) for authority in authorities]))
 
 
 def _read_padding(reader: Reader) -> int:
@@ -239,8 +229,8 @@ def _read_padding(reader: Reader) -> int:
     return len(reader.rest())
 
 
-def _write_padding(writer: Writer, length: int) -> None:
-    writer.opaque(bytes(length))
+def _encode_padding(length: int) -> bytes:
+    return bytes(length)
 
 
 def _read_code_points(field: str) -> Callable[[Reader], list[int]]:
@@ -251,67 +241,81 @@ def _read_code_point(field: str) -> Callable[[Reader], int]:
     return lambda reader: reader.uint16(field)
 
 
-def _write_code_points(writer: Writer, values: list[int]) -> None:
-    writer.uint16s(values)
+def _encode_code_points(values: list[int]) -> bytes:
+    return struct.pack(f">{len(values) + 1}H", 2 * len(values), *values)
+
+
+def _encode_versions(values: list[int]) -> bytes:
+    return struct.pack(f">B{len(values)}H", 2 * len(values), *values)
+
+
+def _encode_code_point(value: int) -> bytes:
+    return value.to_bytes(2)
+
+
+def _encode_vector(value: bytes) -> bytes:
+    return len(value).to_bytes(2) + value
 
 
 def _table(*codecs: Codec) -> Mapping[int, Codec]:
     return {codec.type: codec for codec in codecs}
 
 
-_GROUPS = Codec(E.SUPPORTED_GROUPS, "supported_groups", _read_code_points("named_group_list"), _write_code_points)
+_GROUPS = Codec(E.SUPPORTED_GROUPS, "supported_groups", _read_code_points("named_group_list"), _encode_code_points)
 _SCHEMES = Codec(
     E.SIGNATURE_ALGORITHMS,
     "signature_algorithms",
     _read_code_points("supported_signature_algorithms"),
-    _write_code_points,
+    _encode_code_points,
 )
 _SCHEMES_CERT = Codec(
     E.SIGNATURE_ALGORITHMS_CERT,
     "signature_algorithms_cert",
     _read_code_points("supported_signature_algorithms"),
-    _write_code_points,
+    _encode_code_points,
 )
-_AUTHORITIES = Codec(E.CERTIFICATE_AUTHORITIES, "certificate_authorities", _read_authorities, _write_authorities)
-_SELECTED_VERSION = Codec(E.SUPPORTED_VERSIONS, "selected_version", _read_code_point("selected_version"), Writer.uint16)
-_COOKIE = Codec(E.COOKIE, "cookie", lambda reader: reader.vector16("cookie", 1), Writer.vector16)
+_AUTHORITIES = Codec(E.CERTIFICATE_AUTHORITIES, "certificate_authorities", _read_authorities, _encode_authorities)
+_SELECTED_VERSION = Codec(
+    E.SUPPORTED_VERSIONS, "selected_version", _read_code_point("selected_version"), _encode_code_point
+)
+_COOKIE = Codec(E.COOKIE, "cookie", lambda reader: reader.vector16("cookie", 1), _encode_vector)
 
 # In the order in which our own ClientHello has them; the last two are last for a reason (RFC 7685 section 4 sets the
 # length by what stands before, RFC 9846 section 4.3.11 wants pre_shared_key at the very end).
 CLIENT_HELLO = _table(
-    Codec(E.SERVER_NAME, "server_name", _read_server_name, _write_server_name),
+    Codec(E.SERVER_NAME, "server_name", _read_server_name, _encode_server_name),
     _GROUPS,
     Codec(
         E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION,
         "application_layer_protocol_negotiation",
         _read_protocols,
-        _write_protocols,
+        _encode_protocols,
     ),
     _SCHEMES,
     _SCHEMES_CERT,
     _AUTHORITIES,
-    Codec(E.SUPPORTED_VERSIONS, "supported_versions", lambda reader: reader.uint16s8("versions"), Writer.uint16s8),
+    Codec(E.SUPPORTED_VERSIONS, "supported_versions", lambda reader: reader.uint16s8("versions"), _encode_versions),
     _COOKIE,
-    Codec(E.KEY_SHARE, "key_share", _read_shares, _write_shares),
-    Codec(E.PADDING, "padding", _read_padding, _write_padding),
+    Codec(E.KEY_SHARE, "key_share", _read_shares, _encode_shares),
+    Codec(E.PADDING, "padding", _read_padding, _encode_padding),
 )
 SERVER_HELLO = _table(
     _SELECTED_VERSION,
-    Codec(E.KEY_SHARE, "key_share", _read_share, _write_share),
+    Codec(E.KEY_SHARE, "key_share", _read_share, _encode_share),
 )
 HELLO_RETRY_REQUEST = _table(
     _SELECTED_VERSION,
-    Codec(E.KEY_SHARE, "selected_group", _read_code_point("selected_group"), Writer.uint16),
+    Codec(E.KEY_SHARE, "selected_group", _read_code_point("selected_group"), _encode_code_point),
     _COOKIE,
 )
 ENCRYPTED_EXTENSIONS = _table(
-    Codec(E.SERVER_NAME, "server_name_acknowledged", _read_nothing, _write_nothing),
+    Codec(E.SERVER_NAME, "server_name_acknowledged", _read_nothing, _encode_nothing),
     _GROUPS,
     Codec(
         E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION,
         "application_layer_protocol_negotiation",
         _read_protocol,
-        _write_protocol,
+        _encode_protocol,
     ),
 )
 CERTIFICATE_ENTRY: Mapping[int, Codec] = {}
