@@ -18,7 +18,7 @@ from handfast.reasons import (
     UNENCRYPTED_RECORD,
     UNEXPECTED_RECORD,
 )
-from handfast.record.framing import CIPHERTEXT_LIMIT, PLAINTEXT_LIMIT, Framing
+from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH, PLAINTEXT_LIMIT, Framing
 from handfast.record.protection13 import Opener, Sealer
 from handfast.wire.codepoints import ContentType as C
 from handfast.wire.codepoints import ProtocolVersion
@@ -54,7 +54,7 @@ class RecordLayer(Guarded):
         self._framing = Framing()
         self._opener: Opener | None = None
         self._sealer: Sealer | None = None
-        self._output = bytearray()
+        self._output: list[bytes | bytearray] = []  # records, or runs of them
         self._lock = threading.Lock()
         self._hook = hook
         self._empty = 0
@@ -161,44 +161,39 @@ class RecordLayer(Guarded):
         """Queue content for the peer, as many records as it needs; see Sealer.seal for what it raises."""
         with self._lock:
             if self._sealer is not None:
-                start = len(self._output)
-                self._sealer.seal(content_type, memoryview(data).cast("B"), self._output)
-                if self._hook is not None:
-                    self._report_sent(start)
+                self._queue(self._sealer.seal(content_type, memoryview(data).cast("B")))
             else:
-                self._write_plaintext(content_type, data)
+                self._queue(self._in_plaintext(content_type, data))
 
-    def _write_plaintext(self, content_type: int, data: bytes | bytearray | memoryview) -> None:
-        start = len(self._output)
+    def _in_plaintext(self, content_type: int, data: bytes | bytearray | memoryview) -> bytearray:
+        output = bytearray()
         for at in range(0, len(data), PLAINTEXT_LIMIT):
             fragment = data[at : at + PLAINTEXT_LIMIT]
-            self._output += bytes((content_type,)) + self.initial_version.to_bytes(2) + len(fragment).to_bytes(2)
-            self._output += fragment
-        self._report_sent(start)
+            output += bytes((content_type,)) + self.initial_version.to_bytes(2) + len(fragment).to_bytes(2)
+            output += fragment
+        return output
 
     def write_change_cipher_spec(self) -> None:
         """Queue the record that makes middleboxes see TLS 1.2 (RFC 9846 appendix E.4). It is never encrypted."""
         with self._lock:
-            start = len(self._output)
-            self._output += b"\x14\x03\x03\x00\x01\x01"
-            self._report_sent(start)
+            self._queue(b"\x14\x03\x03\x00\x01\x01")
 
-    def _report_sent(self, start: int) -> None:
-        if self._hook is None:
-            return
-        output = self._output
-        while start < len(output):
-            length = output[start + 3] << 8 | output[start + 4]
-            self._hook(True, output[start], length, output[start] == C.APPLICATION_DATA)
-            start += 5 + length
+    def _queue(self, records: bytes | bytearray) -> None:
+        self._output.append(records)
+        if self._hook is not None:
+            start = 0
+            while start < len(records):
+                length = records[start + 3] << 8 | records[start + 4]
+                self._hook(True, records[start], length, records[start] == C.APPLICATION_DATA)
+                start += HEADER_LENGTH + length
 
     @property
     def pending(self) -> bool:
         """Whether anything is queued for the peer."""
         return bool(self._output)
 
-    def take(self) -> bytearray:
+    def take(self) -> bytes | bytearray:
         """What is queued for the peer, which is then no longer queued."""
         with self._lock:
-            output, self._output = self._output, bytearray()
-        return output
+            output, self._output = self._output, []
+        return output[0] if len(output) == 1 else b"".join(output)

@@ -42,8 +42,8 @@ class Sealer(Guarded):
         self._forks = _Process.forks
         self.sequence = 0
 
-    def seal(self, content_type: int, data: memoryview, output: bytearray) -> None:
-        """Append ``data`` to ``output`` as one TLSCiphertext after the other, each as full as it may be.
+    def seal(self, content_type: int, data: memoryview) -> bytearray:
+        """``data`` as one TLSCiphertext after the other, each as full as it may be.
 
         Each record is built in place: header, content, content type, then encrypted where it stands. Raises TLSError
         (KEYS_EXHAUSTED) when the key has protected as many records as is safe, MisuseError (FORKED) in the child of a
@@ -56,23 +56,24 @@ class Sealer(Guarded):
         if self._left < count + _RESERVED and content_type != ContentType.ALERT:
             raise TLSError(KEYS_EXHAUSTED, records=self.sequence)
         self._left -= count
-        at = len(output)
-        output += bytes(size + count * (HEADER_LENGTH + _OVERHEAD))
-        with memoryview(output) as view:
-            for start in range(0, size or 1, PLAINTEXT_LIMIT):
-                content = data[start : start + PLAINTEXT_LIMIT]
-                sealed = len(content) + _OVERHEAD
-                # TLSCiphertext: opaque_type 23, legacy_record_version 0x0303, length; also the additional data
-                header = (0x17_0303_0000 | sealed).to_bytes(HEADER_LENGTH)
-                body = at + HEADER_LENGTH
-                kind = body + len(content)
-                view[at:body] = header
-                view[body:kind] = content
-                view[kind] = content_type
-                nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
-                self.sequence += 1
-                at = body + sealed
-                self._cipher.encrypt_into(nonce, view[body : kind + 1], header, view[body:at])
+        output = bytearray(size + count * (HEADER_LENGTH + _OVERHEAD))
+        view = memoryview(output)
+        at = 0
+        for start in range(0, size or 1, PLAINTEXT_LIMIT):
+            length = min(size - start, PLAINTEXT_LIMIT)
+            sealed = length + _OVERHEAD
+            # TLSCiphertext: opaque_type 23, legacy_record_version 0x0303, length; also the additional data
+            header = (0x17_0303_0000 | sealed).to_bytes(HEADER_LENGTH)
+            body = at + HEADER_LENGTH
+            kind = body + length
+            output[at:body] = header
+            view[body:kind] = data[start : start + length]
+            output[kind] = content_type
+            nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
+            self.sequence += 1
+            at = body + sealed
+            self._cipher.encrypt_into(nonce, view[body : kind + 1], header, view[body:at])
+        return output
 
 
 class Opener(Guarded):
