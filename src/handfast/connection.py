@@ -19,6 +19,7 @@ One thread may read (receive_data, next_event) while another one writes (send, d
 
 from __future__ import annotations
 
+import traceback
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -140,12 +141,13 @@ class Connection(Guarded):
     def start(self) -> None:
         """Begin the handshake: a client's ClientHello is then in data_to_send."""
         self._check_usable()
-        if self._started_at is not None:
-            raise MisuseError(problem="the connection has been started already")
+        if self._started_at is not None or self._closed:
+            done = "started" if self._started_at is not None else "closed"
+            raise MisuseError(problem=f"the connection has been {done} already")
         self._started_at = self.clock.monotonic()
         self._guarded(lambda: self._advance(lambda: self._runner.advance(None)))
         if self._failure is not None:
-            raise self._failure.copy() from None
+            raise self._failure.copy() from self._failure.__cause__
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take what arrived; :meth:`next_event` makes events of it. Data after the peer's close_notify is ignored."""
@@ -215,6 +217,11 @@ class Connection(Guarded):
             failure = TLSError(INTERNAL_ERROR, exception=f"{type(error).__name__}: {shown(error)}")
             failure.__cause__ = error
             self._fail(failure)
+            traceback.clear_frames(error.__traceback__)  # the script may be among them, with its secrets
+        except BaseException as error:
+            # Ctrl-C within a callback, say: the script stopped in the middle, and nothing may go on from there.
+            self._fail(TLSError(INTERNAL_ERROR, exception=type(error).__name__))
+            raise
         finally:
             self._busy = False
 
@@ -264,6 +271,7 @@ class Connection(Guarded):
             self._events.append(PeerClosed())
         elif alert.description == AlertDescription.USER_CANCELED:
             # To be ignored: close_notify follows (section 6.1).
+            self._check_not_interleaved(ContentType.ALERT)
             self._warnings += 1
             if self._warnings > limits.WARNING_ALERTS:
                 raise PeerMisbehaved(TOO_MANY_WARNINGS, limit=limits.WARNING_ALERTS)
@@ -334,7 +342,7 @@ class Connection(Guarded):
         """Whether data_to_send has something."""
         return self._layer.pending
 
-    def data_to_send(self) -> bytearray:
+    def data_to_send(self) -> bytes | bytearray:
         """What has to be sent to the peer now; empty if there is nothing. Each byte is handed out once."""
         return self._layer.take()
 
@@ -386,10 +394,12 @@ class Connection(Guarded):
         self._failure.__cause__ = cause
         self._runner.close()
         self._link.discard()
-        if error.sent_by == "us" and error.alert is not None and not self._closed:
+        if error.sent_by != "peer" and not self._closed:
+            self._failure.sent_by = "us"
+            alert = AlertDescription.INTERNAL_ERROR if error.alert is None else error.alert
             try:
-                self._send_alert(error.alert)
-                if error.alert == AlertDescription.USER_CANCELED:
+                self._send_alert(alert)
+                if alert == AlertDescription.USER_CANCELED:
                     self._send_alert(AlertDescription.CLOSE_NOTIFY)
             except Exception:  # the alert is a courtesy: a forked process or a broken tap must not hide the cause
                 return

@@ -70,7 +70,8 @@ def terms(config: ServerConfig, hello: ClientHello, chosen: Identity | None) -> 
     """All that a server of TLS 1.3 decides from the ClientHello. ``chosen``: the identity, if it is settled already."""
     check_hello(hello)
     share = key_share(config.group_ids, required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS), hello)
-    who, scheme = identity([chosen] if chosen else config.identities, hello, config.unknown_names == "refuse")
+    refuse_unknown = config.unknown_names == "refuse" and chosen is None  # a chosen one is right for any name
+    who, scheme = identity([chosen] if chosen else config.identities, hello, refuse_unknown)
     return Terms(
         suite=cipher_suite(config.suite_ids, hello.cipher_suites, config.suite_order == "client"),
         share=share,

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from handfast.connection import ClientConnection, Connection, Event, ServerConnection, Tap
-from handfast.crypto.groups import GROUPS, Share, X25519MLKEM768
+from handfast.crypto.groups import GROUPS, X25519MLKEM768, Share
 from handfast.errors import ConfigurationError, MisuseError, TLSError
 from handfast.wire.codepoints import NamedGroup
 

@@ -88,15 +88,22 @@ class Server:
                 # Closed by close(); or out of descriptors, which passes as connections end.
                 self._closed.wait(0.05)
                 continue
-            threading.Thread(target=self._serve, args=(sock, address), name="handfast-connection", daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(sock, address), name="handfast-connection", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads; that too passes as connections end
+                sock.close()
+                self._handshakes.release()
+                self._places.release()
 
     def _serve(self, sock: socket.socket, address: Any) -> None:
-        tap = self._make_tap(address) if self._make_tap else None
-        tls = TLSSocket(sock, ServerConnection(self.config, tap=tap))
-        with self._lock:
-            self._connections.add(tls)
+        tap: Tap | None = None
+        tls: TLSSocket | None = None
         try:
             try:
+                tap = self._make_tap(address) if self._make_tap else None
+                tls = TLSSocket(sock, ServerConnection(self.config, tap=tap))
+                self._add(tls)
                 tls.do_handshake()
             finally:
                 self._handshakes.release()
@@ -104,10 +111,17 @@ class Server:
         except Exception as error:
             self._on_failure(address, error, tap)
         finally:
-            tls.close()
-            with self._lock:
-                self._connections.discard(tls)
+            (tls or sock).close()
+            if tls is not None:
+                with self._lock:
+                    self._connections.discard(tls)
             self._places.release()
+
+    def _add(self, tls: TLSSocket) -> None:
+        with self._lock:
+            self._connections.add(tls)
+        if self._closed.is_set():  # close() came between accept and here
+            tls.abort()
 
     def close(self) -> None:
         """Accept nothing more, and close what is open."""
