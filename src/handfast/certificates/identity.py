@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -52,11 +53,6 @@ class LocalSigner(Guarded):
             for scheme in signatures.schemes_of(key, pss=pss)
             if hash_bits in (None, signatures.SCHEMES[scheme].hash_bits)
         )
-
-    @property
-    def key(self) -> signatures.PrivateKey:
-        """The key itself."""
-        return self._key
 
     def sign(self, scheme: int, content: bytes) -> bytes:
         """Sign with the key, at once."""
@@ -186,12 +182,11 @@ def _parse_key(data: bytes, password: bytes | None) -> signatures.PrivateKey:
 
 
 def _is_encrypted(data: bytes) -> bool:
-    try:
-        _parse_key(data, None)
-    except TypeError:
-        return True
-    except (ValueError, UnsupportedAlgorithm):
-        return False
+    with suppress(ValueError, UnsupportedAlgorithm):
+        try:
+            _parse_key(data, None)
+        except TypeError:
+            return True
     return False
 
 

@@ -42,7 +42,7 @@ def normalized(name: str) -> str:
     DNS names: A-labels (RFC 5890) in small letters, without the dot at the end. IP addresses: their shortest text,
     without brackets and zone. Raises ConfigurationError for anything else.
     """
-    found = address(name.strip("[]") if ":" in name else name)
+    found = address(name)
     if found is not None:
         return str(found)
     text = (name if name.isascii() else _to_ascii(name)).lower().removesuffix(".")

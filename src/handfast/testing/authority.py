@@ -38,7 +38,8 @@ from handfast.testing.keys import new_key
 if TYPE_CHECKING:
     from handfast.certificates.pem import PathLike
 
-Extensions = Mapping[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] | None]
+# By type; Any, since the keys of a Mapping are invariant, and {x509.KeyUsage: ...} would not pass for one of type[...].
+Extensions = Mapping[Any, tuple[x509.ExtensionType, bool] | None]
 Usage = Literal["server", "client"]
 
 ORGANIZATION: Final = "handfast testing"
@@ -181,9 +182,9 @@ class Authority:
 
     def leaf_extensions(
         self, key: Any, names: Sequence[str], usage: Sequence[Usage] = ("server",), critical_san: bool = False
-    ) -> dict[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] | None]:
+    ) -> dict[Any, tuple[x509.ExtensionType, bool] | None]:
         """The extensions of what :meth:`issue` makes, by type, each with whether it is critical."""
-        own: dict[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] | None] = {
+        own: dict[Any, tuple[x509.ExtensionType, bool] | None] = {
             x509.BasicConstraints: (x509.BasicConstraints(ca=False, path_length=None), True),
             x509.KeyUsage: (key_usage(digital_signature=True), True),
             x509.AuthorityKeyIdentifier: (self._key_identifier, False),
@@ -300,7 +301,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 def _authority_extensions(
     public_key: Any, path_length: int | None
-) -> dict[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] | None]:
+) -> dict[Any, tuple[x509.ExtensionType, bool] | None]:
     return {
         x509.BasicConstraints: (x509.BasicConstraints(ca=True, path_length=path_length), True),
         x509.KeyUsage: (key_usage(key_cert_sign=True, crl_sign=True), True),

@@ -138,7 +138,7 @@ def _stranger() -> Authority:
     return Authority((der,), key)
 
 
-def _extensions_of(authority: Authority) -> dict[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] | None]:
+def _extensions_of(authority: Authority) -> dict[Any, tuple[x509.ExtensionType, bool] | None]:
     return {type(item.value): (item.value, item.critical) for item in authority.certificate.extensions}
 
 
@@ -219,7 +219,7 @@ def _self_signed_and_trusted() -> Any:
 
 def _self_signed_authority() -> IssuedIdentity:
     key, name = new_key("p256"), subject_of(SERVER_NAME)
-    extensions: dict[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] | None] = {
+    extensions: dict[Any, tuple[x509.ExtensionType, bool] | None] = {
         x509.BasicConstraints: (x509.BasicConstraints(ca=True, path_length=None), True),
         x509.SubjectAlternativeName: (x509.SubjectAlternativeName([x509.DNSName(SERVER_NAME)]), False),
     }

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handfast import errors, insecure, reasons
-from handfast.certificates import constraints, parsed, path
+from handfast.certificates import constraints, parsed, path, policy
 from handfast.certificates.names import normalized
+from handfast.certificates.path import Path
 from handfast.certificates.policy import ChainVerifier, Policy
-from handfast.certificates.rules import Rule
+from handfast.certificates.rules import Role, Rule, findings
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateError, ConfigurationError, TLSError
 from handfast.testing import BROKEN, GOOD, Authority, Case, IssuedIdentity, chain
-from handfast.testing.authority import key_usage
+from handfast.testing.authority import certify, key_usage
 from handfast.testing.chains import SERVER_NAME, root
+from handfast.testing.keys import new_key
+from tests.unit.certificates.made import root_with_full_serial
 
 NOW = datetime.now(UTC)
 
@@ -236,14 +243,8 @@ def test_an_ocsp_address_is_no_issuers_address() -> None:
     where = x509.AccessDescription(
         x509.AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://ocsp.example")
     )
-    stranger = chain("unknown_root_sent")
-    assert stranger.identity is not None
-    authority = Authority((stranger.chain[1],), None)
-    made = root().issue(
-        SERVER_NAME, extensions={x509.AuthorityInformationAccess: (x509.AuthorityInformationAccess([where]), False)}
-    )
-    assert parsed.parsed(made.chain[0]).issuer_address is None
-    assert authority.der == stranger.chain[1]
+    extensions = {x509.AuthorityInformationAccess: (x509.AuthorityInformationAccess([where]), False)}
+    assert parsed.parsed(root().issue(SERVER_NAME, extensions=extensions).chain[0]).issuer_address is None
 
 
 def test_a_gap_between_what_was_sent() -> None:
@@ -358,8 +359,6 @@ def test_a_cross_signed_authority_reaches_the_root_that_is_trusted() -> None:
 
 def chain_by(authority: Authority, subject: Authority) -> bytes:
     """The same name and key, certified by another authority."""
-    from handfast.testing.authority import certify
-
     extensions = {type(item.value): (item.value, item.critical) for item in subject.certificate.extensions}
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     extensions[x509.AuthorityKeyIdentifier] = (identifier, False)
@@ -387,7 +386,10 @@ def test_the_path_has_a_limit() -> None:
     assert ChainVerifier(root().trust).verify_server(authority.issue(SERVER_NAME).chain, SERVER_NAME, NOW)
     too_long = authority.intermediate("one too many").issue(SERVER_NAME)
     error = refused(too_long, root().trust)
-    assert error.reason in (reasons.CERTIFICATE_RULE_BROKEN, reasons.UNKNOWN_ISSUER, reasons.MISSING_INTERMEDIATE)
+    assert error.evidence["rule"] == "there are more than 8 authorities between it and its root"
+    assert error.certificate == too_long.chain[0]
+    far_too_long = authority.intermediate("one too many").intermediate("two too many").issue(SERVER_NAME)
+    assert isinstance(refused(far_too_long, root().trust), CertificateError)
 
 
 def test_the_path_of_ed25519_authorities_has_the_same_limit() -> None:
@@ -395,9 +397,8 @@ def test_the_path_of_ed25519_authorities_has_the_same_limit() -> None:
     for number in range(8):
         authority = authority.intermediate(f"authority {number}", key="ed25519")
     assert ChainVerifier(first.trust).verify_server(authority.issue(SERVER_NAME).chain, SERVER_NAME, NOW)
-    with pytest.raises(CertificateError):
-        too_long = authority.intermediate("one too many", key="ed25519").issue(SERVER_NAME)
-        ChainVerifier(first.trust).verify_server(too_long.chain, SERVER_NAME, NOW)
+    too_long = authority.intermediate("one too many", key="ed25519").issue(SERVER_NAME)
+    assert refused(too_long, first.trust).reason is reasons.CERTIFICATE_RULE_BROKEN
 
 
 def test_a_cycle_of_authorities_ends() -> None:
@@ -587,6 +588,18 @@ def test_constraints_of_other_kinds_of_names_are_left_to_the_verifier() -> None:
     assert ChainVerifier(root().trust).verify_server(authority.issue(SERVER_NAME).chain, SERVER_NAME, NOW)
 
 
+def test_an_authority_may_name_itself() -> None:
+    limits = x509.NameConstraints([x509.DNSName("example")], None)
+    top = Authority.create(extensions={x509.NameConstraints: (limits, True)})
+    alternative = x509.SubjectAlternativeName([x509.DNSName("outside.test")])
+    name = "handfast test root"
+    renewed = top.intermediate(name, extensions={x509.SubjectAlternativeName: (alternative, False)})
+    assert parsed.parsed(renewed.der).self_issued
+    assert len(ChainVerifier(top.trust).verify_server(renewed.issue(SERVER_NAME).chain, SERVER_NAME, NOW).path) == 3
+    other = top.intermediate("another name", extensions={x509.SubjectAlternativeName: (alternative, False)})
+    assert refused(other.issue(SERVER_NAME), top.trust).certificate == top.der
+
+
 def test_too_many_constraints_are_not_compared() -> None:
     limits = x509.NameConstraints(None, [x509.DNSName(f"{number}.example") for number in range(130)])
     authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
@@ -601,6 +614,59 @@ def test_certificates_without_names_break_no_constraint() -> None:
     authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
     assert constraints.violation(parsed.parsed(authority.der), parsed.parsed(root().der)) is None
     assert constraints.violation(parsed.parsed(root().der), parsed.parsed(authority.der)) is None
+
+
+# --- odd ones, as they can only be made by hand ---------------------------------------------------------------------------
+
+
+def breaches(der: bytes, role: Role) -> list[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `cryptography` warns of serial numbers that it will refuse
+        found = findings(parsed.parsed_root(x509.load_der_x509_certificate(der)), role)
+    return [breach.sentence for breach in found.breaches]
+
+
+def test_serial_numbers() -> None:
+    made = root_with_full_serial()
+    serial = made.certificate.serial_number.to_bytes(20, "big")
+    assert breaches(made.der.replace(serial, b"\x80" + bytes(19)), "issuer") == [
+        "its serial number is negative or too long"
+    ]
+    assert breaches(made.der, "issuer") == []
+
+
+def test_an_issuer_without_a_name() -> None:
+    key = new_key("p256")
+    extensions = root().leaf_extensions(key, [])
+    validity = (NOW, NOW + timedelta(days=1))
+    der = certify(x509.Name([]), key.public_key(), x509.Name([]), root().key, extensions, validity)
+    assert breaches(der, "leaf") == ["its issuer has no name"]
+    assert parsed.parsed(der).self_issued
+
+
+def test_names_that_are_no_text() -> None:
+    """The verifier compares names byte by byte, so such a certificate may be good; to show it must not fail."""
+    authority = Authority.create(key="rsa2048")
+    made = authority.issue(SERVER_NAME)
+    odd = x509.load_der_x509_certificate(made.chain[0]).tbs_certificate_bytes
+    odd = odd.replace(b"\x0c\x0dhandfast test0", b"\x0c\x0dhandfast \xff\xff\xff\xff0")
+    signature = authority.key.sign(odd, padding.PKCS1v15(), hashes.SHA256())
+    original = x509.load_der_x509_certificate(made.chain[0]).tbs_certificate_bytes
+    der = made.chain[0].replace(original, odd)[: -len(signature)] + signature
+    assert der != made.chain[0]
+    peer = ChainVerifier(authority.trust).verify_server((der,), SERVER_NAME, NOW)
+    assert peer.subject == ""
+    assert peer.subject_alternative_names == (f"DNS:{SERVER_NAME}",)
+    assert refused((der,), root().trust).reason is reasons.CERTIFICATE_UNREADABLE
+
+
+def test_an_exemption_needs_a_whole_path() -> None:
+    authority = ed25519_root()
+    good = Path((parsed.parsed(authority.issue(SERVER_NAME).chain[0]), parsed.parsed(authority.der)), (), anchored=True)
+    assert policy._is_exempt(good)
+    assert not policy._is_exempt(replace(good, anchored=False))
+    assert not policy._is_exempt(replace(good, forged=0))
+    assert not policy._is_exempt(replace(good, unchecked=True))
 
 
 # --- the rest -----------------------------------------------------------------------------------------------------------

@@ -333,4 +333,4 @@ def test_what_can_be_read_from_a_proof() -> None:
     assert "verified by nothing" in repr(peer)
     for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(MisuseError):
-            duplicate(peer)  # type: ignore[operator]
+            duplicate(peer)
