@@ -1,0 +1,47 @@
+"""The implementations that the bench compares, each in a file of its own with the same three functions.
+
+What makes the comparison fair, for all of them alike:
+
+- Contexts, certificates and trusted roots are loaded before the clock starts; connections are new in each handshake.
+- TLS 1.3 and TLS_AES_256_GCM_SHA384 only, one group, no resumption and no tickets. What a peer cannot switch off is
+  named in its file.
+- The client verifies the chain up to the root, the times and the name of the server. What a peer does not do of this is
+  named in its file.
+- Bytes cross in memory, and a flight is handed over whole. Data comes out in whatever form the peer's usual call gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.credentials import Credentials
+
+X25519 = "X25519"
+HYBRID = "X25519MLKEM768"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to time: ``run`` does ``amount`` handshakes, or carries that many bytes or records."""
+
+    run: Callable[[], object]
+    amount: float = 1
+
+
+class Unavailable(Exception):
+    """This peer cannot do this; the text says why."""
+
+
+class Peer(Protocol):
+    """What each file here has, as functions of the module."""
+
+    def handshake(self, credentials: Credentials, group: str) -> Task:
+        """A full handshake. Raises Unavailable."""
+
+    def bulk(self, credentials: Credentials, total: int, write: int) -> Task:
+        """``total`` bytes from client to server in writes of ``write`` bytes, each carried and read before the next."""
+
+    def records(self, credentials: Credentials, count: int, size: int) -> Task:
+        """``count`` records of ``size`` bytes from client to server, each carried and read before the next."""

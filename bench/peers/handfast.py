@@ -1,0 +1,70 @@
+"""handfast's connections, as any application that brings its own transport drives them."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+import handfast
+from bench.credentials import SERVER_NAME, Credentials
+from bench.peers import X25519, Task
+from handfast import ApplicationData, ClientConfig, ClientConnection, HandshakeCompleted, ServerConfig, ServerConnection
+
+SUITE = "TLS_AES_256_GCM_SHA384"
+
+
+def handshake(credentials: Credentials, group: str) -> Task:
+    configs = _configs(credentials, group)
+    client, _ = _shake_hands(*configs)
+    agreed = client.handshake
+    assert agreed is not None
+    assert agreed.cipher_suite == SUITE
+    assert agreed.group.lower() == group.lower()
+    assert agreed.peer is not None
+    assert agreed.peer.verified_by == "chain"
+    return Task(lambda: _shake_hands(*configs))
+
+
+def bulk(credentials: Credentials, total: int, write: int) -> Task:
+    client, server = _shake_hands(*_configs(credentials, X25519))
+    data = bytes(write)
+    send, taken = client.send, client.data_to_send
+    feed, next_event = server.receive_data, server.next_event
+
+    def run() -> None:
+        for _ in range(total // write):
+            send(data)
+            feed(taken())
+            left = write
+            while left:
+                event = next_event()
+                assert isinstance(event, ApplicationData)
+                left -= len(event.data)
+
+    return Task(run, total)
+
+
+def records(credentials: Credentials, count: int, size: int) -> Task:
+    task = bulk(credentials, count * size, size)
+    return Task(task.run, count)
+
+
+def _configs(credentials: Credentials, group: str) -> tuple[ClientConfig, ServerConfig]:
+    trust = handfast.TrustStore.from_bytes(credentials.root_pem)
+    identity = handfast.Identity([credentials.leaf.public_bytes(Encoding.DER)], credentials.key)
+    return (
+        ClientConfig(trust=trust, groups=(group,), cipher_suites=(SUITE,)),
+        ServerConfig(identities=[identity], groups=(group,), cipher_suites=(SUITE,)),
+    )
+
+
+def _shake_hands(client_config: ClientConfig, server_config: ServerConfig) -> tuple[ClientConnection, ServerConnection]:
+    client, server = ClientConnection(client_config, server_name=SERVER_NAME), ServerConnection(server_config)
+    client.start()
+    server.start()
+    server.receive_data(client.data_to_send())
+    assert server.next_event() is None
+    client.receive_data(server.data_to_send())
+    assert isinstance(client.next_event(), HandshakeCompleted)
+    server.receive_data(client.data_to_send())
+    assert isinstance(server.next_event(), HandshakeCompleted)
+    return client, server

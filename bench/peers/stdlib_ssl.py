@@ -1,0 +1,114 @@
+"""The standard library's `ssl`: SSLObject and MemoryBIO, so that no socket is in the way on either side."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from pathlib import Path
+
+from bench.credentials import SERVER_NAME, Credentials
+from bench.peers import HYBRID, X25519, Task, Unavailable
+
+SUITE = "TLS_AES_256_GCM_SHA384"
+RECORD = 1 << 14
+
+Pair = tuple["Side", "Side"]
+
+
+class Side:
+    """An SSLObject with its two buffers."""
+
+    __slots__ = ("incoming", "outgoing", "tls")
+
+    def __init__(self, context: ssl.SSLContext, *, server: bool) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(
+            self.incoming, self.outgoing, server_side=server, server_hostname=None if server else SERVER_NAME
+        )
+
+    def step(self) -> None:
+        """Go on with the handshake as far as the bytes that came reach."""
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+
+
+def handshake(credentials: Credentials, group: str) -> Task:
+    contexts = _contexts(credentials, group)
+    _check(_shake_hands(*contexts), group)
+    return Task(lambda: _shake_hands(*contexts))
+
+
+def bulk(credentials: Credentials, total: int, write: int) -> Task:
+    client, server = _shake_hands(*_contexts(credentials, X25519))
+    data = bytes(write)
+    send, taken = client.tls.write, client.outgoing.read
+    feed, read = server.incoming.write, server.tls.read
+
+    def run() -> None:
+        for _ in range(total // write):
+            send(data)
+            feed(taken())
+            left = write
+            while left:
+                left -= len(read(RECORD))
+
+    return Task(run, total)
+
+
+def records(credentials: Credentials, count: int, size: int) -> Task:
+    task = bulk(credentials, count * size, size)
+    return Task(task.run, count)
+
+
+def _contexts(credentials: Credentials, group: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and name
+    client.load_verify_locations(cadata=credentials.root_pem.decode("ascii"))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.num_tickets = 0
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "server.pem")
+        file.write_bytes(credentials.leaf_pem + credentials.key_pem)
+        server.load_cert_chain(file)
+    for context in (client, server):
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        _set_group(context, group)
+        # Before Python 3.15 the suites of TLS 1.3 cannot be set; OpenSSL prefers AES-256-GCM by itself.
+        if hasattr(context, "set_ciphersuites"):
+            context.set_ciphersuites(SUITE)
+    return client, server
+
+
+def _set_group(context: ssl.SSLContext, group: str) -> None:
+    if hasattr(context, "set_groups"):  # Python 3.15
+        try:
+            context.set_groups(group)
+        except ssl.SSLError:
+            raise Unavailable(f"{ssl.OPENSSL_VERSION} has no {group}") from None
+    elif group == HYBRID:
+        if ssl.OPENSSL_VERSION_INFO < (3, 5):
+            raise Unavailable(f"{ssl.OPENSSL_VERSION} has no {group}")
+        # set_ecdh_curve knows curves only, but from 3.5 on the hybrid comes first by itself.
+    else:
+        context.set_ecdh_curve(group)
+
+
+def _shake_hands(client_context: ssl.SSLContext, server_context: ssl.SSLContext) -> Pair:
+    client, server = Side(client_context, server=False), Side(server_context, server=True)
+    client.step()
+    server.incoming.write(client.outgoing.read())
+    server.step()
+    client.incoming.write(server.outgoing.read())
+    client.tls.do_handshake()
+    server.incoming.write(client.outgoing.read())
+    server.tls.do_handshake()
+    return client, server
+
+
+def _check(pair: Pair, group: str) -> None:
+    cipher = pair[0].tls.cipher()
+    assert cipher is not None
+    assert cipher[0] == SUITE
+    if hasattr(pair[0].tls, "group"):  # Python 3.15
+        assert pair[0].tls.group().lower() == group.lower()
