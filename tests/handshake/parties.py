@@ -33,9 +33,13 @@ def trust() -> TrustStore:
     return authority().trust
 
 
-@cache
 def identity(key: str = "p256", *names: str) -> IssuedIdentity:
-    return authority().issue(*(names or ("localhost", "127.0.0.1", "::1")), key=key)
+    return _identity(key, names or ("localhost", "127.0.0.1", "::1"))
+
+
+@cache
+def _identity(key: str, names: tuple[str, ...]) -> IssuedIdentity:
+    return authority().issue(*names, key=key)
 
 
 def client_config(**settings: Any) -> ClientConfig:

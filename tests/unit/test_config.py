@@ -1,0 +1,140 @@
+"""Settings that cannot be used are refused before any byte is sent."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from handfast import ASK, ClientConfig, ClientConnection, ConfigurationError, ServerConfig, reasons
+from handfast.config import DEFAULT_GROUPS, DEFAULT_SUITES
+from handfast.insecure import NoVerification
+from handfast.wire.codepoints import NamedGroup
+from tests.handshake.parties import client_config, fails, identity, server_config, trust
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("cipher_suites", {"cipher_suites": []}, "empty"),
+    ("cipher_suites", {"cipher_suites": ["TLS_RSA_WITH_RC4_128_MD5"]}, "'TLS_RSA_WITH_RC4_128_MD5' is not known"),
+    ("cipher_suites", {"cipher_suites": [0xC02F]}, "49199 is not known"),
+    ("cipher_suites", {"cipher_suites": ["TLS_AES_128_CCM_SHA256"]}, "not known"),
+    ("groups", {"groups": []}, "empty"),
+    ("groups", {"groups": ["x448"]}, "'x448' is not known"),
+    ("groups", {"groups": [None]}, "None is not known"),
+    ("alpn", {"alpn": "h2"}, "a list of names"),
+    ("alpn", {"alpn": b"h2"}, "a list of names"),
+    ("alpn", {"alpn": [""]}, "1 to 255 bytes"),
+    ("alpn", {"alpn": ["x" * 256]}, "1 to 255 bytes"),
+    ("handshake_timeout", {"handshake_timeout": 0}, "more than 0"),
+    ("handshake_timeout", {"handshake_timeout": -1.0}, "more than 0"),
+]
+WRONG_CLIENT: list[tuple[str, dict[str, Any], str]] = [
+    ("key_shares", {"key_shares": []}, "empty"),
+    ("key_shares", {"groups": ["x25519"], "key_shares": ["secp256r1"]}, "not known"),
+    ("signature_schemes", {"signature_schemes": []}, "empty"),
+    ("signature_schemes", {"signature_schemes": ["rsa_pkcs1_sha256"]}, "not known"),
+    ("certificate_signature_schemes", {"certificate_signature_schemes": ["rsa_pkcs1_sha1"]}, "not known"),
+]
+WRONG_SERVER: list[tuple[str, dict[str, Any], str]] = [
+    ("identities", {"identities": []}, "a certificate and its key"),
+    ("suite_order", {"suite_order": "ours"}, '"server" or "client"'),
+    ("unknown_names", {"unknown_names": "ignore"}, '"default" or "refuse"'),
+]
+
+
+@pytest.mark.parametrize(("setting", "settings", "problem"), WRONG + WRONG_CLIENT)
+def test_wrong_settings_of_a_client(setting: str, settings: dict[str, Any], problem: str) -> None:
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION) as caught:
+        client_config(**settings)
+    assert caught.value.evidence["setting"] == setting
+    assert problem in str(caught.value.evidence["problem"])
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(("setting", "settings", "problem"), WRONG + WRONG_SERVER)
+def test_wrong_settings_of_a_server(setting: str, settings: dict[str, Any], problem: str) -> None:
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION) as caught:
+        server_config(**settings)
+    assert caught.value.evidence["setting"] == setting
+    assert problem in str(caught.value.evidence["problem"])
+
+
+def test_what_is_known_is_listed() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        client_config(groups=["x488"])
+    assert caught.value.evidence["known"] == ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"]
+
+
+def test_names_and_numbers_are_the_same() -> None:
+    by_name = client_config(cipher_suites="tls_aes_128_gcm_sha256", groups=["X25519", 0x001D, "secp256R1"])
+    assert by_name.suite_ids == (0x1301,)
+    assert by_name.group_ids == (0x001D, 0x0017)  # each once
+
+
+def test_defaults() -> None:
+    config = client_config()
+    assert config.suite_ids == DEFAULT_SUITES
+    assert config.group_ids == DEFAULT_GROUPS
+    assert config.protocols == ()
+    assert config.middlebox_compatibility
+
+
+@pytest.mark.parametrize(
+    ("settings", "shares"),
+    [
+        ({}, ("X25519MLKEM768", "x25519")),
+        ({"groups": ["X25519MLKEM768", "secp256r1"]}, ("X25519MLKEM768",)),
+        ({"groups": ["x25519", "X25519MLKEM768"]}, ("x25519",)),
+        ({"groups": ["secp384r1", "x25519"]}, ("secp384r1",)),
+        ({"key_shares": ["secp256r1", "x25519"]}, ("x25519", "secp256r1")),  # in the order of the groups
+        ({"key_shares": "secp256r1"}, ("secp256r1",)),
+    ],
+)
+def test_the_shares_that_are_sent(settings: dict[str, Any], shares: tuple[str, ...]) -> None:
+    assert tuple(NamedGroup.name(group) for group in client_config(**settings).share_ids) == shares
+
+
+def test_a_verifier_takes_the_place_of_the_roots() -> None:
+    verifier = NoVerification()
+    assert ClientConfig(verifier=verifier).server_verifier is verifier
+    assert ClientConfig(verifier=ASK).server_verifier is ASK
+    assert repr(ASK) == "handfast.ASK"
+
+
+def test_without_roots_it_is_the_systems() -> None:
+    from handfast import ChainVerifier, TrustStore
+
+    verifier = ClientConfig().server_verifier
+    assert isinstance(verifier, ChainVerifier)
+    assert verifier.trust is TrustStore.default()
+
+
+def test_a_name_is_needed_to_verify() -> None:
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION):
+        ClientConnection(client_config())
+    ClientConnection(ClientConfig(verifier=NoVerification()))
+
+
+@pytest.mark.parametrize("name", ["", "a..b", "exa mple.com", "x" * 64 + ".example", "1.2.3", "under_score.example"])
+def test_a_name_that_cannot_be_one(name: str) -> None:
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION):
+        ClientConnection(client_config(), server_name=name)
+
+
+def test_configurations_are_frozen() -> None:
+    for config in (client_config(), server_config()):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            config.groups = ()  # type: ignore[misc]
+
+
+def test_a_list_that_changes_later_changes_nothing() -> None:
+    identities = [identity()]
+    config = ServerConfig(identities=identities)
+    identities.clear()
+    assert config.identities == (identity(),)
+
+
+def test_a_config_can_be_replaced_in_part() -> None:
+    config = dataclasses.replace(client_config(alpn=["h2"]), trust=trust(), groups=["x25519"])
+    assert config.protocols == (b"h2",)
+    assert config.share_ids == (0x001D,)
