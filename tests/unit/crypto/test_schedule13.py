@@ -1,0 +1,136 @@
+"""The key schedule (RFC 9846 section 7), held against HKDF as `cryptography` has it. See tests/vectors for RFC 8448."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from handfast.crypto.schedule13 import EarlySecret, HandshakeSecret, MainSecret, TrafficSecret, expand_label
+from handfast.crypto.suites import SUITES, Suite
+
+ALL = pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
+ALGORITHMS = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
+
+
+def extract(hash_name: str, salt: bytes, secret: bytes) -> bytes:
+    """HKDF-Extract (RFC 5869 section 2.2)."""
+    return hmac.digest(salt, secret, hash_name)
+
+
+def expand(hash_name: str, secret: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-Expand (RFC 5869 section 2.3), which we did not write."""
+    return HKDFExpand(ALGORITHMS[hash_name], length, info).derive(secret)
+
+
+def label(suite: Suite, secret: bytes, text: bytes, context: bytes, length: int) -> bytes:
+    """HKDF-Expand-Label as RFC 9846 section 7.1 writes it down."""
+    text = b"tls13 " + text
+    info = length.to_bytes(2) + bytes((len(text),)) + text + bytes((len(context),)) + context
+    return expand(suite.hash, secret, info, length)
+
+
+@pytest.mark.parametrize(
+    ("secret", "salt", "info", "output"),
+    [
+        (  # RFC 5869 appendix A.1
+            "0b" * 22,
+            "000102030405060708090a0b0c",
+            "f0f1f2f3f4f5f6f7f8f9",
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
+        ),
+        (  # A.3: no salt, no info
+            "0b" * 22,
+            "",
+            "",
+            "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
+        ),
+    ],
+    ids=["A.1", "A.3"],
+)
+def test_what_we_compare_with_is_hkdf(secret: str, salt: str, info: str, output: str) -> None:
+    pseudorandom = extract("sha256", bytes.fromhex(salt), bytes.fromhex(secret))
+    assert expand("sha256", pseudorandom, bytes.fromhex(info), 42).hex() == output
+
+
+@ALL
+@pytest.mark.parametrize("context", [b"", b"c", bytes(48), bytes(255)], ids=len)
+@pytest.mark.parametrize("length", [1, 12, 32])
+def test_expand_label_is_hkdf_expand(suite: Suite, context: bytes, length: int) -> None:
+    secret = bytes(range(suite.hash_length))
+    expected = label(suite, secret, b"some label", context, length)
+    assert expand_label(suite, secret, "some label", context, length) == expected
+
+
+@ALL
+def test_more_than_one_block_of_hkdf_is_never_asked_for(suite: Suite) -> None:
+    whole = expand_label(suite, bytes(32), "label", b"", suite.hash_length)
+    assert whole == label(suite, bytes(32), b"label", b"", suite.hash_length)
+    with pytest.raises(AssertionError, match="one block"):
+        expand_label(suite, bytes(32), "label", b"", suite.hash_length + 1)
+
+
+@ALL
+def test_the_whole_schedule(suite: Suite) -> None:
+    """The figure of RFC 9846 section 7.1, without a PSK."""
+    length = suite.hash_length
+    zeros = bytes(length)
+    empty = hashlib.new(suite.hash).digest()
+    hello, finished, client_finished = (hashlib.new(suite.hash, text).digest() for text in (b"SH", b"SF", b"CF"))
+
+    early = extract(suite.hash, zeros, zeros)
+    salt = label(suite, early, b"derived", empty, length)
+    handshake = extract(suite.hash, salt, b"shared secret")
+    salt = label(suite, handshake, b"derived", empty, length)
+    main = extract(suite.hash, salt, zeros)
+
+    second = EarlySecret(suite).handshake_secret(b"shared secret")
+    assert second.client_traffic(hello).secret == label(suite, handshake, b"c hs traffic", hello, length)
+    assert second.server_traffic(hello).secret == label(suite, handshake, b"s hs traffic", hello, length)
+    third = second.main_secret()
+    assert third.client_traffic(finished).secret == label(suite, main, b"c ap traffic", finished, length)
+    assert third.server_traffic(finished).secret == label(suite, main, b"s ap traffic", finished, length)
+    assert third.exporter(finished) == label(suite, main, b"exp master", finished, length)
+    assert third.resumption(client_finished) == label(suite, main, b"res master", client_finished, length)
+    assert (second.suite, third.suite, third.client_traffic(finished).suite) == (suite, suite, suite)
+
+
+@ALL
+def test_a_shared_secret_of_any_length_is_mixed_in(suite: Suite) -> None:
+    secrets = {
+        EarlySecret(suite).handshake_secret(bytes(length)).client_traffic(bytes(suite.hash_length)).secret
+        for length in (0, 32, 48, 64)
+    }
+    assert len(secrets) == 4
+
+
+@ALL
+def test_a_traffic_secret_is_the_root_of_key_and_iv(suite: Suite) -> None:
+    secret = bytes(range(100, 100 + suite.hash_length))
+    cipher, iv = TrafficSecret(suite, secret).cipher()
+    assert iv.to_bytes(12) == label(suite, secret, b"iv", b"", 12)
+    expected = suite.aead(label(suite, secret, b"key", b"", suite.key_length))
+    sealed = bytearray(20)
+    cipher.encrypt_into(bytes(12), b"data", b"header", sealed)
+    assert expected.decrypt(bytes(12), bytes(sealed), b"header") == b"data"
+
+
+@ALL
+def test_finished_is_a_mac_over_the_transcript(suite: Suite) -> None:
+    secret = bytes(range(suite.hash_length))
+    key = label(suite, secret, b"finished", b"", suite.hash_length)
+    expected = hmac.digest(key, b"transcript hash", suite.hash)
+    assert TrafficSecret(suite, secret).verify_data(b"transcript hash") == expected
+
+
+def test_stages_are_of_different_kinds_so_that_none_can_be_skipped() -> None:
+    suite = SUITES[0x1301]
+    early = EarlySecret(suite)
+    handshake = early.handshake_secret(bytes(32))
+    main = handshake.main_secret()
+    assert (type(handshake), type(main)) == (HandshakeSecret, MainSecret)
+    assert not hasattr(early, "client_traffic")
+    assert not hasattr(early, "main_secret")

@@ -1,0 +1,195 @@
+"""Signature schemes: what signs and verifies, and everything that does not (RFC 9846 sections 4.3.3 and 4.5.2)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES, kind_of, schemes_of, sign, verify
+from handfast.errors import PeerMisbehaved
+from handfast.reasons import BAD_SIGNATURE, WRONG_SIGNATURE_TYPE
+from handfast.testing.keys import new_key
+from handfast.wire.codepoints import SignatureScheme as S
+
+CONTENT = b"what is signed"
+
+# The key that goes with each scheme, and whether its certificate names it id-RSASSA-PSS.
+KEYS: dict[int, tuple[str, bool]] = {
+    S.ECDSA_SECP256R1_SHA256: ("p256", False),
+    S.ECDSA_SECP384R1_SHA384: ("p384", False),
+    S.ECDSA_SECP521R1_SHA512: ("p521", False),
+    S.ED25519: ("ed25519", False),
+    S.ED448: ("ed448", False),
+    S.RSA_PSS_RSAE_SHA256: ("rsa2048", False),
+    S.RSA_PSS_RSAE_SHA384: ("rsa2048", False),
+    S.RSA_PSS_RSAE_SHA512: ("rsa2048", False),
+    S.RSA_PSS_PSS_SHA256: ("rsa2048", True),
+    S.RSA_PSS_PSS_SHA384: ("rsa2048", True),
+    S.RSA_PSS_PSS_SHA512: ("rsa2048", True),
+    S.MLDSA44: ("mldsa44", False),
+    S.MLDSA65: ("mldsa65", False),
+    S.MLDSA87: ("mldsa87", False),
+}
+HASHES = {256: hashes.SHA256(), 384: hashes.SHA384(), 512: hashes.SHA512()}
+
+
+@cache
+def key(kind: str) -> Any:
+    """One key of each kind for all tests: RSA keys take their time."""
+    return new_key(kind)
+
+
+def refused(public: Any, scheme: int, signature: bytes, content: bytes = CONTENT, *, pss: bool = False) -> Any:
+    with pytest.raises(PeerMisbehaved) as caught:
+        verify(public, scheme, signature, content, pss=pss)
+    assert caught.value.evidence["scheme"] == S.name(scheme)
+    return caught.value.reason
+
+
+def test_these_are_the_schemes() -> None:
+    assert set(SCHEMES) == set(KEYS)
+    pkcs1 = {S.RSA_PKCS1_SHA256, S.RSA_PKCS1_SHA384, S.RSA_PKCS1_SHA512}
+    assert set(CERTIFICATE_SCHEMES) == set(SCHEMES) | pkcs1
+    assert not {S.RSA_PKCS1_SHA1, S.ECDSA_SHA1} & set(CERTIFICATE_SCHEMES)
+
+
+@pytest.mark.parametrize("scheme", KEYS, ids=S.name)
+def test_what_is_signed_verifies(scheme: int) -> None:
+    kind, pss = KEYS[scheme]
+    signature = sign(key(kind), scheme, CONTENT)
+    verify(key(kind).public_key(), scheme, signature, CONTENT, pss=pss)
+
+
+@pytest.mark.parametrize("scheme", KEYS, ids=S.name)
+def test_every_change_of_signature_or_content_is_noticed(scheme: int) -> None:
+    kind, pss = KEYS[scheme]
+    public = key(kind).public_key()
+    signature = sign(key(kind), scheme, CONTENT)
+    middle = len(signature) // 2
+    changed = signature[:middle] + bytes((signature[middle] ^ 1,)) + signature[middle + 1 :]
+    for bad in (changed, b"", signature[:-1], signature + b"\0", bytes(len(signature)), b"\xff" * len(signature)):
+        assert refused(public, scheme, bad, pss=pss) is BAD_SIGNATURE
+    assert refused(public, scheme, signature, CONTENT + b"!", pss=pss) is BAD_SIGNATURE
+    assert refused(public, scheme, signature, b"", pss=pss) is BAD_SIGNATURE
+
+
+@pytest.mark.parametrize("scheme", [s for s in KEYS if not KEYS[s][0].startswith("rsa")], ids=S.name)
+def test_the_signature_of_another_key_is_refused(scheme: int) -> None:
+    kind, _ = KEYS[scheme]
+    assert refused(key(kind).public_key(), scheme, sign(new_key(kind), scheme, CONTENT)) is BAD_SIGNATURE
+
+
+@pytest.mark.parametrize("scheme", KEYS, ids=S.name)
+def test_no_scheme_takes_a_key_of_another_kind(scheme: int) -> None:
+    right = KEYS[scheme]
+    signature = sign(key(right[0]), scheme, CONTENT)
+    for kind, pss in set(KEYS.values()) - {right}:
+        assert refused(key(kind).public_key(), scheme, signature, pss=pss) is WRONG_SIGNATURE_TYPE
+
+
+def test_a_wrong_kind_of_key_is_named() -> None:
+    with pytest.raises(PeerMisbehaved) as caught:
+        verify(key("p384").public_key(), S.ECDSA_SECP256R1_SHA256, b"", CONTENT)
+    assert caught.value.evidence == {"scheme": "ecdsa_secp256r1_sha256", "key": "secp384r1"}
+    assert caught.value.alert == 47
+
+
+def test_a_bad_signature_is_a_decrypt_error() -> None:
+    with pytest.raises(PeerMisbehaved) as caught:
+        verify(key("ed25519").public_key(), S.ED25519, bytes(64), CONTENT)
+    assert caught.value.alert == 51
+
+
+# --- RSA
+
+
+@pytest.mark.parametrize("scheme", [s for s in KEYS if KEYS[s][0].startswith("rsa")], ids=S.name)
+def test_rsa_has_mgf1_with_the_same_hash_and_a_salt_as_long(scheme: int) -> None:
+    algorithm = HASHES[SCHEMES[scheme].hash_bits]
+    right = padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
+    private, pss = key("rsa2048"), KEYS[scheme][1]
+    private.public_key().verify(sign(private, scheme, CONTENT), CONTENT, right, algorithm)
+    other = hashes.SHA384() if algorithm.name != "sha384" else hashes.SHA256()
+    for wrong in (
+        padding.PSS(padding.MGF1(algorithm), 20),
+        padding.PSS(padding.MGF1(algorithm), 0),
+        padding.PSS(padding.MGF1(other), algorithm.digest_size),
+        padding.PKCS1v15(),
+    ):
+        signature = private.sign(CONTENT, wrong, algorithm)
+        assert refused(private.public_key(), scheme, signature, pss=pss) is BAD_SIGNATURE
+
+
+@pytest.mark.parametrize(
+    ("bits", "hashes_that_fit"),
+    [(1024, [256, 384]), (1032, [256, 384]), (1040, [256, 384, 512]), (2048, [256, 384, 512])],
+)
+@pytest.mark.parametrize("pss", [False, True], ids=["rsae", "pss"])
+def test_an_rsa_key_has_to_have_room_for_hash_and_salt(bits: int, hashes_that_fit: list[int], pss: bool) -> None:
+    # RFC 8017 section 9.1.1: emLen has to be hLen + sLen + 2 at least.
+    private = rsa_key(bits)
+    schemes = schemes_of(private, pss=pss)
+    assert [SCHEMES[scheme].hash_bits for scheme in schemes] == hashes_that_fit
+    assert all(SCHEMES[scheme].key == ("rsa-pss" if pss else "rsa") for scheme in schemes)
+    for scheme in schemes:
+        verify(private.public_key(), scheme, sign(private, scheme, CONTENT), CONTENT, pss=pss)
+    assert schemes_of(private.public_key(), pss=pss) == schemes
+
+
+@cache
+def rsa_key(bits: int) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, bits)
+
+
+def test_a_signature_that_cannot_exist_is_refused_like_a_wrong_one() -> None:
+    assert refused(rsa_key(1024).public_key(), S.RSA_PSS_RSAE_SHA512, bytes(128)) is BAD_SIGNATURE
+
+
+# --- keys
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "schemes"),
+    [
+        ("p256", "secp256r1", (S.ECDSA_SECP256R1_SHA256,)),
+        ("p384", "secp384r1", (S.ECDSA_SECP384R1_SHA384,)),
+        ("p521", "secp521r1", (S.ECDSA_SECP521R1_SHA512,)),
+        ("ed25519", "ed25519", (S.ED25519,)),
+        ("ed448", "ed448", (S.ED448,)),
+        ("mldsa44", "mldsa44", (S.MLDSA44,)),
+        ("mldsa65", "mldsa65", (S.MLDSA65,)),
+        ("mldsa87", "mldsa87", (S.MLDSA87,)),
+        ("rsa2048", "rsa", (S.RSA_PSS_RSAE_SHA256, S.RSA_PSS_RSAE_SHA384, S.RSA_PSS_RSAE_SHA512)),
+        ("p224", "secp224r1", ()),
+        ("secp256k1", "secp256k1", ()),
+        ("brainpool256", "brainpoolP256r1", ()),
+    ],
+)
+def test_the_kind_of_a_key_and_its_schemes(kind: str, name: str, schemes: tuple[int, ...]) -> None:
+    for half in (key(kind), key(kind).public_key()):
+        assert kind_of(half) == name
+        assert schemes_of(half) == schemes
+
+
+def test_only_an_rsa_key_can_be_one_of_rsassa_pss() -> None:
+    assert kind_of(key("rsa2048"), pss=True) == "rsa-pss"
+    assert kind_of(key("p256"), pss=True) == "secp256r1"
+    assert kind_of(key("ed25519").public_key(), pss=True) == "ed25519"
+
+
+def test_a_key_that_tls_has_no_use_for_is_named_by_its_class() -> None:
+    private = key("dsa2048")
+    assert "DSA" in kind_of(private)
+    assert schemes_of(private) == schemes_of(private.public_key()) == ()
+
+
+def test_ecdsa_signatures_are_bound_to_curve_and_hash() -> None:
+    # In TLS 1.2 a scheme named the hash alone; in TLS 1.3 the curve belongs to it (RFC 9846 section 4.3.3).
+    private = key("p256")
+    with_sha384 = private.sign(CONTENT, ec.ECDSA(hashes.SHA384()))
+    assert refused(private.public_key(), S.ECDSA_SECP256R1_SHA256, with_sha384) is BAD_SIGNATURE
+    assert refused(private.public_key(), S.ECDSA_SECP384R1_SHA384, with_sha384) is WRONG_SIGNATURE_TYPE
