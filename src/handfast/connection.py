@@ -183,8 +183,6 @@ class Connection(Guarded):
 
         Raises a TLSError when the connection fails, and the same error anew at each later call.
         """
-        if self._events:
-            return self._events.popleft()
         self._check_usable()
         self._guarded(self._work)
         if self._events:

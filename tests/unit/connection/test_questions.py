@@ -445,3 +445,31 @@ def test_a_callback_that_catches_its_own_misuse_goes_on() -> None:
     mine.append(here)
     pump(here, there)
     assert here.handshake is not None
+
+
+@each_case
+@pytest.mark.parametrize("raising", [True, False], ids=["raises", "answers"])
+def test_a_deadline_that_passes_within_a_callback(case: Case, raising: bool) -> None:
+    """Another thread may look at the clock meanwhile. The first failure is the one that stays."""
+    clock = Ticking()
+    mine: list[Connection] = []
+
+    def callback(*values: Any) -> Any:
+        clock.now += 1e6
+        mine[0].handle_timeout()
+        if raising:
+            raise ValueError("later")
+        if case is VERIFY:
+            return NoVerification().verify_server(*values)
+        return identity() if case is CHOOSE else identity("ed25519").signer.sign(*values)
+
+    settings = case.settings(callback)
+    settings[case.asked]["clock"] = clock.clock
+    both = started(*settings)
+    here, there = both[case.asked], both[1 - case.asked]
+    mine.append(here)
+    with fails(HandshakeTimeout, reasons.HANDSHAKE_TIMEOUT):
+        pump(here, there)
+    assert here.handshake is None
+    with fails(AlertReceived, reasons.CLOSED_DURING_HANDSHAKE):
+        there.next_event()

@@ -1,0 +1,194 @@
+"""The decisions of a handshake: values in, value or exception out, and no connection anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from handfast import reasons
+from handfast.crypto.suites import SUITES
+from handfast.errors import PeerIncompatible, PeerMisbehaved
+from handfast.handshake import negotiate
+from handfast.wire.codepoints import CipherSuite as C
+from handfast.wire.codepoints import NamedGroup as G
+from handfast.wire.codepoints import SignatureScheme as S
+from handfast.wire.extensions import KeyShareEntry
+from handfast.wire.hello import ClientHello
+from tests.handshake.parties import fails, identity, server_config
+
+A128, A256, CHACHA = C.TLS_AES_128_GCM_SHA256, C.TLS_AES_256_GCM_SHA384, C.TLS_CHACHA20_POLY1305_SHA256
+
+
+def hello(**fields: Any) -> ClientHello:
+    values: dict[str, Any] = {
+        "random": bytes(32),
+        "legacy_session_id": b"",
+        "cipher_suites": [A128],
+        "supported_groups": [G.X25519],
+        "signature_algorithms": [S.ECDSA_SECP256R1_SHA256],
+        "supported_versions": [0x0304],
+        "key_share": [KeyShareEntry(G.X25519, bytes(32))],
+    }
+    return ClientHello(**{**values, **fields})
+
+
+@pytest.mark.parametrize("offered", [[0x0304], [0x0303, 0x0304], [0x0A0A, 0x0305, 0x0304]])
+def test_the_version(offered: list[int]) -> None:
+    assert negotiate.version(hello(supported_versions=offered)) == 0x0304
+
+
+@pytest.mark.parametrize(
+    ("legacy", "offered", "named"),
+    [
+        (0x0303, [0x0303], "TLSv1.2"),
+        (0x0303, [0x0302, 0x0301], "TLSv1.1"),
+        (0x0303, None, "TLSv1.2"),
+        (0x0301, None, "TLSv1.0"),
+        (0x0399, None, "TLSv1.2"),  # before TLS 1.3 a newer number has to be read as TLS 1.2
+        (0x0303, [0x0305], "0x0305"),
+        (0x0303, [0x1A1A], "0x0000"),
+    ],
+)
+def test_no_version(legacy: int, offered: list[int] | None, named: str) -> None:
+    with fails(PeerIncompatible, reasons.NO_COMMON_VERSION) as caught:
+        negotiate.version(hello(legacy_version=legacy, supported_versions=offered))
+    assert caught.value.evidence["peer_speaks"] == named
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "client_decides", "chosen"),
+    [
+        ((A128, A256), (A256, A128), False, A128),
+        ((A128, A256), (A256, A128), True, A256),
+        ((A128, CHACHA), (CHACHA, A128), False, CHACHA),
+        ((A128, CHACHA), (0x0A0A, CHACHA, A128), False, CHACHA),  # GREASE is not what a client wants most
+        ((A128, CHACHA), (A128, CHACHA), False, A128),
+        ((A128,), (CHACHA, A128), False, A128),
+        ((CHACHA, A128), (A128, CHACHA), False, CHACHA),
+        ((A256,), (0x1301, 0x1302, 0xC02F), True, A256),
+    ],
+)
+def test_the_suite(ours: tuple[int, ...], theirs: tuple[int, ...], client_decides: bool, chosen: int) -> None:
+    assert negotiate.cipher_suite(ours, theirs, client_decides) is SUITES[chosen]
+
+
+@pytest.mark.parametrize("theirs", [(), (0x0A0A,), (A256, 0xC02F)])
+def test_no_suite(theirs: tuple[int, ...]) -> None:
+    with fails(PeerIncompatible, reasons.NO_COMMON_SUITE) as caught:
+        negotiate.cipher_suite((A128,), theirs, False)
+    assert caught.value.evidence["peer_offered"] == [C.name(suite) for suite in theirs]
+
+
+def test_the_share_of_the_group_we_like_best() -> None:
+    shares = [KeyShareEntry(G.X25519, b"x"), KeyShareEntry(G.SECP256R1, b"p")]
+    for ours, chosen in (((G.SECP256R1, G.X25519), b"p"), ((G.X25519, G.SECP256R1), b"x"), ((G.X448, G.X25519), b"x")):
+        found = negotiate.key_share(ours, [G.X25519, G.SECP256R1], hello(key_share=shares))
+        assert found.key_exchange == chosen
+
+
+@pytest.mark.parametrize(
+    ("theirs", "reason"),
+    [([G.X448], reasons.NO_COMMON_GROUP), ([G.X448, G.SECP256R1], reasons.NO_USABLE_KEY_SHARE)],
+)
+@pytest.mark.parametrize("shares", [None, [], [KeyShareEntry(G.X448, b"x")]])
+def test_no_share(theirs: list[int], reason: reasons.Reason, shares: Any) -> None:
+    with fails(PeerIncompatible, reason):
+        negotiate.key_share([G.SECP256R1], theirs, hello(key_share=shares))
+
+
+@pytest.mark.parametrize(
+    ("groups", "shares", "right"),
+    [
+        ([1, 2, 3], [1, 2, 3], True),
+        ([1, 2, 3], [1, 3], True),
+        ([1, 2, 3], [], True),
+        ([1, 2, 3], [3, 1], False),
+        ([1, 2, 3], [2, 2], False),
+        ([1, 2, 3], [4], False),
+        ([1, 2, 3], [1, 4], False),
+        ([1, 1, 2], [1, 2], True),
+    ],
+)
+def test_shares_fit_the_groups(groups: list[int], shares: list[int], right: bool) -> None:
+    offered = hello(supported_groups=groups, key_share=[KeyShareEntry(group, b"x") for group in shares])
+    if right:
+        negotiate.check_hello(offered)
+    else:
+        with fails(PeerMisbehaved, reasons.BAD_KEY_SHARE_LIST):
+            negotiate.check_hello(offered)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"legacy_version": 0x0302}, reasons.BAD_LEGACY_VERSION),
+        ({"legacy_compression_methods": b"\1\0"}, reasons.BAD_COMPRESSION),
+        ({"supported_groups": None}, reasons.MISSING_EXTENSION),
+        ({"key_share": None}, reasons.MISSING_EXTENSION),
+    ],
+)
+def test_what_a_hello_has_to_be(changes: dict[str, Any], reason: reasons.Reason) -> None:
+    with fails(PeerMisbehaved, reason):
+        negotiate.check_hello(hello(**changes))
+
+
+def test_required() -> None:
+    assert negotiate.required([], 10) == []
+    with fails(PeerMisbehaved, reasons.MISSING_EXTENSION) as caught:
+        negotiate.required(None, 10)
+    assert caught.value.evidence == {"extension": "supported_groups"}
+
+
+def test_the_identity() -> None:
+    ecdsa, edwards = identity("p256", "a.example"), identity("ed25519", "b.example")
+    both = [S.ED25519, S.ECDSA_SECP256R1_SHA256]
+    for name, schemes, refuse, who in (
+        (None, both, True, ecdsa),
+        ("a.example", both, True, ecdsa),
+        ("B.EXAMPLE", both, True, edwards),
+        ("b.example", [S.ECDSA_SECP256R1_SHA256], False, None),
+        ("c.example", both, False, ecdsa),
+        ("c.example", [S.ED25519], False, edwards),
+    ):
+        offered = hello(server_name=name, signature_algorithms=schemes)
+        if who is None:
+            with fails(PeerIncompatible, reasons.NO_COMMON_SIGNATURE_SCHEME):
+                negotiate.identity([ecdsa, edwards], offered, refuse)
+        else:
+            assert negotiate.identity([ecdsa, edwards], offered, refuse) == (who, who.schemes[0])
+
+
+def test_the_scheme_is_the_one_the_identity_likes_best() -> None:
+    who = identity("rsa2048")
+    offered = hello(signature_algorithms=[S.RSA_PSS_RSAE_SHA512, S.RSA_PSS_RSAE_SHA256])
+    assert negotiate.identity([who], offered, False) == (who, S.RSA_PSS_RSAE_SHA256)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "agreed"),
+    [
+        ((), [b"h2"], None),
+        ((b"h2",), None, None),
+        ((), None, None),
+        ((b"h2", b"http/1.1"), [b"http/1.1", b"h2"], b"h2"),
+        ((b"h2", b"http/1.1"), [b"http/1.1"], b"http/1.1"),
+    ],
+)
+def test_the_protocol(ours: tuple[bytes, ...], theirs: list[bytes] | None, agreed: bytes | None) -> None:
+    assert negotiate.application_protocol(ours, theirs) == agreed
+
+
+def test_no_protocol() -> None:
+    with fails(PeerIncompatible, reasons.NO_COMMON_ALPN) as caught:
+        negotiate.application_protocol([b"h2"], [b"\xff"])
+    assert caught.value.evidence == {"peer_offered": ["\\xff"], "we_accept": ["h2"]}
+
+
+def test_all_terms_together() -> None:
+    terms = negotiate.terms(server_config(alpn=["h2"]), hello(application_layer_protocol_negotiation=[b"h2"]), None)
+    assert terms.suite is SUITES[A128]
+    assert terms.share.group == G.X25519
+    assert terms.identity is identity()
+    assert terms.scheme == S.ECDSA_SECP256R1_SHA256
+    assert terms.protocol == b"h2"
