@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import sys
 import threading
 from collections.abc import Callable
 
@@ -388,12 +389,17 @@ def test_the_order_on_the_wire_is_the_order_of_sequence_numbers() -> None:
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(writers)]
     taker = threading.Thread(target=take)
-    for thread in (*threads, taker):
-        thread.start()
-    for thread in threads:
-        thread.join()
-    done.set()
-    taker.join()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # let them come between each other as often as they can
+    try:
+        for thread in (*threads, taker):
+            thread.start()
+        for thread in threads:
+            thread.join()
+        done.set()
+        taker.join()
+    finally:
+        sys.setswitchinterval(interval)
 
     peer = reading()
     peer.feed(wire)
