@@ -111,6 +111,7 @@ class TLSSocket:
         self._unsent = memoryview(b"")  # sealed bytes that the socket has not taken yet
         self._write_lock = threading.Lock()
         self._end_of_data = False
+        self._broken: ConnectionFailed | None = None  # what a write found that did not raise it
 
     def __repr__(self) -> str:
         return f"<TLSSocket {self.connection!r} over {self._sock!r}>"
@@ -155,8 +156,8 @@ class TLSSocket:
         """Send what the script has to say. Where that fails, reading goes on: the peer's alert may say why."""
         try:
             self._flush(self._handshake_deadline())
-        except ConnectionFailed:
-            return
+        except ConnectionFailed as error:
+            self._broken = error.copy()
         except TimeoutError:
             self.connection.handle_timeout()
 
@@ -235,6 +236,8 @@ class TLSSocket:
         else:
             if data:
                 self.connection.receive_data(data)
+            elif self._broken is not None:
+                raise self._broken.copy()  # a reset is told to one call only: the read sees nothing but the end
             else:
                 self.connection.receive_eof()
 
@@ -283,8 +286,10 @@ class TLSSocket:
         if self.connection.has_data_to_send and self._write_lock.acquire(blocking=False):
             try:
                 self._send_unsent(time.monotonic())
-            except (ConnectionFailed, TimeoutError):
+            except TimeoutError:
                 return
+            except ConnectionFailed as error:
+                self._broken = error.copy()
             finally:
                 self._write_lock.release()
 

@@ -138,12 +138,14 @@ class Server:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    address = f"{host} port {port}"
+    if not 0 <= port <= 65_535:
+        raise ConfigurationError(setting="address", address=address, problem="a port is a number from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=256)
-    except (OSError, OverflowError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-        raise ConfigurationError(setting="address", address=f"{host} port {port}", problem=problem) from None
+    except OSError as error:
+        raise ConfigurationError(setting="address", address=address, problem=error.strerror or str(error)) from None
 
 
 def serve(handler: Handler, host: str, port: int, *, config: ServerConfig) -> None:
