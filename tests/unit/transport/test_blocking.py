@@ -557,3 +557,45 @@ def test_the_timeout_of_the_socket_is_kept(stack: ExitStack) -> None:
     here.settimeout(12.5)
     client, _ = shaken(stack, sockets=(here, there))
     assert client.gettimeout() == 12.5
+
+
+# --- what is sealed and not sent when a read begins ----------------------------------------------------------------
+
+
+def test_a_read_sends_what_is_sealed(stack: ExitStack) -> None:
+    client, server = shaken(stack)
+    echoing = Running(lambda: server.sendall(server.recv()))
+    client.connection.send(b"ping")
+    assert client.recv() == b"ping"
+    echoing.result()
+
+
+def test_a_read_does_not_wait_for_what_cannot_be_sent(stack: ExitStack) -> None:
+    """Two peers that both wait until the other one reads would wait for ever."""
+    client, server = shaken(stack, sockets=tcp_pair(buffer=2048))
+    client.connection.send(LARGE)
+    server.sendall(b"x")
+    assert client.recv() == b"x"
+    reading = Running(read_all, server)
+    client.close()
+    assert reading.result() == LARGE
+
+
+def test_a_read_leaves_sending_to_the_thread_that_writes(stack: ExitStack) -> None:
+    client, server = shaken(stack, sockets=tcp_pair(buffer=2048))
+    writing = Running(client.sendall, LARGE)
+    server.sendall(b"x")
+    assert client.recv() == b"x"
+    reading = Running(read_all, server)
+    writing.result()
+    client.close()
+    assert reading.result() == LARGE
+
+
+def test_a_reset_that_sending_meets_first_is_a_reset(stack: ExitStack) -> None:
+    here, there = tcp_pair()
+    client, _ = shaken(stack, sockets=(here, there))
+    client.connection.send(b"x")
+    reset(there)
+    with fails(ConnectionFailed, reasons.RESET):
+        client.recv()
