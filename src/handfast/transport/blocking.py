@@ -320,11 +320,12 @@ class TLSSocket:
             return
         try:
             self.connection.close()
-            self._flush(time.monotonic() + limits.CLOSE_SECONDS)
+            self._send_last(time.monotonic() + limits.CLOSE_SECONDS)
             self._drain(time.monotonic())
         except (TLSError, OSError):
             pass
         finally:
+            self.abort()  # wakes other threads: while one polls a socket, closing alone neither ends it nor wakes them
             self._sock.close()
 
     def abort(self) -> None:
@@ -340,11 +341,7 @@ class TLSSocket:
         """
         deadline = time.monotonic() + limits.CLOSE_SECONDS
         try:
-            if self._write_lock.acquire(timeout=limits.CLOSE_SECONDS):  # else a writer hangs, and closing wakes it
-                try:
-                    self._send_unsent(deadline)
-                finally:
-                    self._write_lock.release()
+            if self._send_last(deadline):
                 self._sock.shutdown(socket.SHUT_WR)
                 self._drain(deadline)
         except (TLSError, OSError):
@@ -352,6 +349,16 @@ class TLSSocket:
         finally:
             self.abort()
             self._sock.close()
+
+    def _send_last(self, deadline: float) -> bool:
+        """Send what is sealed, if no other thread hangs in a write until the deadline."""
+        if not self._write_lock.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+            return False
+        try:
+            self._send_unsent(deadline)
+        finally:
+            self._write_lock.release()
+        return True
 
     def _drain(self, deadline: float) -> None:
         """Read and forget, until the peer is done or the deadline is over."""
@@ -404,7 +411,10 @@ class TLSSocket:
     def _wait(self, event: int, deadline: float | None) -> None:
         """Wait until the socket can go on; TimeoutError when the deadline is over."""
         poll = select.poll()
-        poll.register(self._sock, event)
+        try:
+            poll.register(self._sock, event)
+        except ValueError:
+            raise ConnectionFailed(RESET, problem="another thread has closed it") from None
         milliseconds = None if deadline is None else max(deadline - time.monotonic(), 0.0) * 1000
         if not poll.poll(milliseconds):
             raise TimeoutError("timed out")

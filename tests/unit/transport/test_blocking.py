@@ -495,6 +495,39 @@ def test_abort_wakes_a_reader(stack: ExitStack) -> None:
         reading.result()
 
 
+def test_close_wakes_a_reader(stack: ExitStack) -> None:
+    """Though the peer stays: a socket that is closed while a thread polls it is open until that thread returns."""
+    client, server = shaken(stack)
+    reading = Running(client.recv)
+    server.sendall(b"x")
+    assert reading.result() == b"x"
+    reading = Running(client.recv)
+    client.close()
+    with pytest.raises(TLSError):
+        reading.result()
+    assert read_all(server) == b""
+
+
+def test_close_wakes_a_writer(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CLOSE_SECONDS", 0.05)
+    client, _ = shaken(stack, sockets=tcp_pair(buffer=2048))
+    writing = Running(client.sendall, LARGE)
+    while not client._write_lock.locked():
+        pass
+    client.close()
+    with pytest.raises(TLSError):
+        writing.result()
+
+
+def test_a_socket_that_another_thread_closed_between_reading_and_waiting(stack: ExitStack) -> None:
+    client, _ = shaken(stack)
+    client.close()
+    with fails(ConnectionFailed, reasons.RESET):
+        client._wait(1, None)
+    with fails(ConnectionFailed, reasons.RESET):
+        client.recv()
+
+
 def test_close_does_not_mind_a_peer_that_is_gone(stack: ExitStack) -> None:
     here, there = tcp_pair()
     client, _ = shaken(stack, sockets=(here, there))
