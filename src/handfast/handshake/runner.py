@@ -56,6 +56,10 @@ class Runner(Guarded):
             request = flow.send(value)
             while isinstance(request, Question):
                 answered, answer = self._answered_inline(request)
+                if self._flow is None:  # closed by the callback, or meanwhile: nothing more may be sent
+                    self.question = None
+                    flow.close()
+                    return None
                 if not answered:
                     return request
                 request = flow.send(answer)

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from handfast import AlertReceived, ApplicationData, HandshakeCompleted, MisuseError, PeerClosed, TLSError, reasons
+from handfast import ASK, AlertReceived, ApplicationData, HandshakeCompleted, MisuseError, PeerClosed, TLSError, reasons
 from handfast.connection import ClientConnection, Connection, ServerConnection
+from handfast.insecure import NoVerification
 from handfast.testing import pair, pump
-from tests.handshake.parties import Ticking, carry, client_config, fails, server_config, started
+from tests.handshake.parties import Ticking, carry, client_config, fails, identity, server_config, started
 
 
 def fresh(side: str) -> Connection:
@@ -110,14 +111,10 @@ def test_closing_during_the_handshake_gives_up(progress: int) -> None:
 
 
 def test_a_server_that_gives_up_says_so_with_its_keys() -> None:
-    from handfast import ASK
-
     client, server = started({"verifier": ASK})
     carry(client, server)
     server.close()
     (question,), _ = pump(client, server)
-    from handfast.insecure import NoVerification
-
     question.answer(NoVerification().verify_server(question.chain, question.server_name, question.now))
     # The server's flight was complete: for the client the handshake is, too, and the close is a close.
     at_client, _ = pump(client, server)
@@ -278,8 +275,6 @@ def test_a_close_that_comes_before_the_answer_of_the_script() -> None:
 
     class Closing:
         def verify_server(self, *values: Any) -> Any:
-            from handfast.insecure import NoVerification
-
             mine[0].close()
             return NoVerification().verify_server(*values)
 
@@ -289,3 +284,17 @@ def test_a_close_that_comes_before_the_answer_of_the_script() -> None:
     client.receive_data(server.data_to_send())
     assert client.next_event() is None
     assert client.handshake is None
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["ASK", "inline"])
+def test_nothing_is_sent_after_a_close_within_a_callback(asks: bool) -> None:
+    mine: list[ServerConnection] = []
+
+    def choose(_: Any) -> Any:
+        mine[0].close()
+        return ASK if asks else identity()
+
+    client, server = started(server={"choose_identity": choose})
+    mine.append(server)
+    assert carry(client, server) == []
+    assert server.data_to_send() == b"\x15\x03\x03\x00\x02\x01\x5a" + b"\x15\x03\x03\x00\x02\x01\x00"
