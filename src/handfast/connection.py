@@ -116,6 +116,11 @@ class Connection(Guarded):
         return self._handshake
 
     @property
+    def tap(self) -> Tap | None:
+        """The tap that the connection was made with."""
+        return self._tap
+
+    @property
     def failed(self) -> bool:
         """Whether the connection has failed."""
         return self._failure is not None

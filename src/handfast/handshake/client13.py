@@ -86,9 +86,8 @@ def client13(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
         message = yield from expect(Certificate)
 
     # Certificate and CertificateVerify: who the server is, and that it holds the key of that certificate.
-    certificate = message
-    transcript.add(certificate)
-    chain = authenticate.certificate_chain(certificate, offer.message.extension_types)
+    transcript.add(message)
+    chain = authenticate.certificate_chain(message, offer.message.extension_types)
     peer: PeerIdentity = yield VerifyPeer(chain, offer.server_name, link.clock.wall())
     proof = yield from expect(CertificateVerify)
     content = authenticate.server_signature_content(transcript.digest())

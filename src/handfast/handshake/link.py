@@ -16,6 +16,7 @@ from handfast.handshake.flow import Message
 from handfast.reasons import EXCESS_HANDSHAKE_DATA
 from handfast.record.layer import RecordLayer
 from handfast.record.reassembly import Reassembly
+from handfast.wire.alert import ChangeCipherSpec
 from handfast.wire.codepoints import ContentType
 
 P = ParamSpec("P")
@@ -61,6 +62,8 @@ class Link(Guarded):
         """Send the record that makes middleboxes see TLS 1.2 (RFC 9846 appendix E.4)."""
         self.flush()
         self.layer.write_change_cipher_spec()
+        if self._hook is not None:
+            self._hook(True, ChangeCipherSpec(), False)
 
     def flush(self) -> None:
         """Hand what was sent to the record layer."""

@@ -1,0 +1,107 @@
+"""The one JSON object of `handfast connect --json`; docs/schema/connect.json describes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handfast.certificates.identity import PeerIdentity
+from handfast.certificates.parsed import parsed
+from handfast.errors import CertificateError, TLSError, shown
+from handfast.events import Handshake
+from handfast.observe import explain
+from handfast.observe.tap import Seen
+from handfast.wire.codepoints import AlertDescription
+
+
+def messages(seen: list[Seen]) -> list[dict[str, Any]]:
+    """The messages, in their order."""
+    return [
+        {
+            "direction": "sent" if item.sent else "received",
+            "type": item.name,
+            "length": item.length,
+            "at_ms": _ms(item.at),
+            "encrypted": item.encrypted,
+            "summary": explain.summary(item.message),
+        }
+        for item in seen
+    ]
+
+
+def agreed(facts: Handshake | None) -> dict[str, Any]:
+    """What was agreed; null for everything that was not reached."""
+    if facts is None:
+        names = ("version", "cipher_suite", "group", "signature_scheme", "alpn", "peer")
+        return {**dict.fromkeys(names), "resumed": False, "verified": False}
+    return {
+        "version": facts.version,
+        "cipher_suite": facts.cipher_suite,
+        "group": facts.group,
+        "signature_scheme": facts.signature_scheme,
+        "resumed": facts.resumed,
+        "alpn": None if facts.alpn is None else shown(facts.alpn),
+        "peer": None if facts.peer is None else peer(facts.peer),
+        "verified": facts.peer is not None and facts.peer.verified_by == "chain",
+    }
+
+
+def peer(identity: PeerIdentity) -> dict[str, Any]:
+    """Who the peer is, by its certificate."""
+    return {
+        "subject": shown(identity.subject),
+        "issuer": shown(identity.issuer),
+        "subject_alternative_names": [shown(name) for name in identity.subject_alternative_names],
+        "not_before": identity.not_before.isoformat(),
+        "not_after": identity.not_after.isoformat(),
+        "chain": [_certificate(der) for der in identity.chain],
+    }
+
+
+def _certificate(der: bytes) -> dict[str, Any]:
+    try:
+        certificate = parsed(der)
+    except CertificateError:
+        return {"subject": "", "issuer": "", "not_after": None}
+    return {
+        "subject": shown(certificate.subject),
+        "issuer": shown(certificate.issuer),
+        "not_after": certificate.not_after.isoformat(),
+    }
+
+
+def timings(facts: Handshake | None, tcp_seconds: float | None, total: float) -> dict[str, Any]:
+    """Milliseconds; null for what was not reached."""
+    times = facts.timings if facts else None
+    return {
+        "tcp_connect": None if tcp_seconds is None else _ms(tcp_seconds),
+        "handshake": _ms(times.handshake) if times else None,
+        "certificate_verification": _ms(times.certificate_verification) if times else None,
+        "key_exchange": _ms(times.key_exchange) if times else None,
+        "total": _ms(total),
+    }
+
+
+def error(problem: TLSError) -> dict[str, Any]:
+    """Why it failed."""
+    return {
+        "type": type(problem).__name__,
+        "reason": problem.reason.name,
+        "alert": None if problem.alert is None else AlertDescription.name(problem.alert),
+        "sent_by": problem.sent_by,
+        "step": problem.step,
+        "sentence": problem.reason.sentence,
+        "evidence": {name: _plain(value) for name, value in problem.evidence.items()},
+        "hints": [problem.reason.hint] if problem.reason.hint else [],
+    }
+
+
+def _plain(value: object) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return shown(value)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
