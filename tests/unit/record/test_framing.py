@@ -173,6 +173,15 @@ def test_a_record_of_the_full_length_is_taken(limit: int) -> None:
     assert cut(framing) == [(23, bytes(limit))]
 
 
+@pytest.mark.parametrize("version", [0x0300, 0x0301, 0x0303], ids=hex)
+def test_a_first_record_of_any_version_of_tls_is_too_long_and_not_something_else(version: int) -> None:
+    framing = Framing()
+    framing.feed(b"\x16" + version.to_bytes(2) + (PLAINTEXT_LIMIT + 1).to_bytes(2))
+    with pytest.raises(BadRecord) as caught:
+        framing.next()
+    assert caught.value.reason is RECORD_OVERFLOW
+
+
 def test_the_limits_are_those_of_the_rfc() -> None:
     assert (PLAINTEXT_LIMIT, CIPHERTEXT_LIMIT) == (2**14, 2**14 + 256)
 
@@ -207,7 +216,9 @@ def test_the_limits_are_those_of_the_rfc() -> None:
         (bytes.fromhex("002e 01 0002 0015"), NOT_TLS),
         (b"\x00\x00\x00\x00\x00", NOT_TLS),
         (b"\xff\xfe\xfd\xfc\xfb", NOT_TLS),
+        (bytes.fromhex("012e 01 0002 0015"), NOT_TLS),
         (b"GET\x00/", NOT_TLS),
+        (b"GET \x7f", NOT_TLS),
         (b"\x7fELF\x02", NOT_TLS),
         (b"\x18\x03\x03\x00\x03", NOT_TLS),  # heartbeat
         # content types of TLS, but neither version nor length is
