@@ -25,6 +25,7 @@ from handfast.wire.messages13 import CertificateRequest, EncryptedExtensions, Ne
 from tests.handshake.parties import client_config, server_config
 from tests.playbook.peers import CLOSE_NOTIFY, RawClient, RawServer
 
+EXAMPLES = settings().max_examples  # the profile's; HYPOTHESIS_PROFILE=thorough has more
 SETTINGS: dict[str, Any] = {"groups": ["x25519"], "alpn": ["h2", "http/1.1"]}
 TO_SERVER = (b"ping" * 10, b"x" * 20_000)
 TO_CLIENT = (b"pong" * 10, b"y" * 20_000, b"z")
@@ -115,7 +116,7 @@ def test_the_conversation_is_what_it_should_be() -> None:
 
 
 @each_side
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_any_chunking_gives_the_same_events(side: str, data: st.DataObject) -> None:
     stream = recorded()[side]
@@ -146,7 +147,7 @@ def check_in_order(side: str, seen: list[Any], error: TLSError | None, changed: 
 
 
 @each_side
-@settings(max_examples=400)
+@settings(max_examples=4 * EXAMPLES)
 @given(data=st.data())
 def test_any_flipped_bit_is_an_error_or_changes_nothing(side: str, data: st.DataObject) -> None:
     stream = bytearray(recorded()[side])
@@ -166,7 +167,7 @@ def test_every_byte_of_the_handshake_flipped(side: str) -> None:
 
 
 @each_side
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_any_truncation_is_an_error(side: str, data: st.DataObject) -> None:
     stream = recorded()[side]
@@ -179,7 +180,7 @@ def test_any_truncation_is_an_error(side: str, data: st.DataObject) -> None:
 
 
 @each_side
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_anything_cut_out_put_in_or_sent_twice(side: str, data: st.DataObject) -> None:
     stream = recorded()[side]
@@ -190,7 +191,7 @@ def test_anything_cut_out_put_in_or_sent_twice(side: str, data: st.DataObject) -
 
 
 @each_side
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 @given(noise=st.binary(max_size=400))
 def test_noise(side: str, noise: bytes) -> None:
     seen, error = outcome(SIDES[side](), [noise])
@@ -223,7 +224,7 @@ def _changed(raw: bytes, at: int, bit: int) -> bytes:
 MESSAGES = ("ServerHello", "EncryptedExtensions", "CertificateRequest", "Certificate", "CertificateVerify", "Finished")
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * EXAMPLES)
 @given(which=st.sampled_from(MESSAGES), at=st.integers(0, 5000), bit=st.integers(0, 7))
 def test_a_server_that_garbles_a_message_and_is_honest_otherwise(which: str, at: int, bit: int) -> None:
     """The change is inside of the encryption and of the transcript, so that only parsers and rules can refuse it."""
@@ -253,7 +254,7 @@ def test_a_server_that_garbles_a_message_and_is_honest_otherwise(which: str, at:
         assert error.reason is reasons.TRUNCATED
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * EXAMPLES)
 @given(at=st.integers(0, 400), bit=st.integers(0, 7))
 def test_a_client_that_garbles_its_hello_and_is_honest_otherwise(at: int, bit: int) -> None:
     client = RawClient(new_server())
@@ -276,7 +277,7 @@ def test_a_client_that_garbles_its_hello_and_is_honest_otherwise(at: int, bit: i
     assert (client.connection.handshake is None) == (error.reason is not reasons.TRUNCATED)
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * EXAMPLES)
 @given(content_type=st.integers(0, 255), content=st.binary(max_size=60), padding=st.integers(0, 9))
 def test_any_sealed_record_after_the_handshake(content_type: int, content: bytes, padding: int) -> None:
     server = RawServer(new_client()).go_to("")
@@ -289,7 +290,7 @@ def test_any_sealed_record_after_the_handshake(content_type: int, content: bytes
         assert isinstance(server.events[-1], PeerClosed)
 
 
-@settings(max_examples=100)
+@settings(max_examples=EXAMPLES)
 @given(body=st.binary(max_size=80))
 def test_any_ticket(body: bytes) -> None:
     server = RawServer(new_client()).go_to("")
