@@ -19,8 +19,7 @@ from handfast.insecure import NoVerification
 from handfast.observe.keylog import FileKeyLog
 from handfast.observe.tap import Trace
 from handfast.reasons import RESET
-from handfast.transport.blocking import TLSSocket
-from handfast.transport.blocking import connect as open_connection
+from handfast.transport.blocking import TLSSocket, dial
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,10 +124,11 @@ class Session:
         if self._tell:
             self._narration.print(f"[bold]{shown(host)}[/] port {port}", end="\n\n")
         self._trace.restart()
-        tls = self._tls = open_connection(
+        tls = self._tls = dial(
             host, port, config=config, server_name=self._server_name, timeout=options.timeout, tap=self._trace
         )
         tls.settimeout(options.timeout)
+        tls.do_handshake()
         if self._narrator is not None:
             self._narrator.finish()
             show.summary(self._narration, tls.handshake, tls.tcp_connect_seconds, options.verify)
@@ -149,8 +149,7 @@ class Session:
         verifier: ServerVerifier | None = None
         if not options.verify:
             verifier = NoVerification()
-            if self._tell:
-                self._narration.print("[bold red]--no-verify: the server may be anybody[/]")
+            show.warning(show.console(sys.stderr), "--no-verify: nobody has checked who the server is")
         elif options.relax:
             verifier = ChainVerifier(trust or TrustStore.default(), Policy(options.relax))
         if options.keylog is not None:

@@ -47,9 +47,14 @@ class Options:
 
 def run(options: Options) -> int:
     """The whole command; its exit code."""
+    with tempfile.TemporaryDirectory(prefix="handfast-") as scratch:
+        return _run(options, Path(scratch))
+
+
+def _run(options: Options, scratch: Path) -> int:
     try:
         _check(options)
-        identity, note = _identity(options)
+        identity, note = _identity(options, scratch)
         log = Log(options.json)
         server = Server(
             _handler(options, log),
@@ -81,14 +86,14 @@ def _check(options: Options) -> None:
         raise ConfigurationError(setting="--www", file=str(options.www), problem="is no folder")
 
 
-def _identity(options: Options) -> tuple[Identity, Path | None]:
+def _identity(options: Options, scratch: Path) -> tuple[Identity, Path | None]:
     """The identity to serve with; and the file of its authority, where that was made for this run."""
     if options.cert is not None and options.key is not None:
         return Identity.load(options.cert, options.key), None
     from handfast.testing import Authority
 
     authority = Authority.create("handfast serve, a throwaway authority")
-    path = Path(tempfile.mkdtemp(prefix="handfast-")) / "ca.pem"
+    path = scratch / "ca.pem"
     path.write_bytes(authority.pem)
     names = dict.fromkeys(("localhost", "127.0.0.1", "::1", options.host))
     return authority.issue(*(name for name in names if name not in _ANY)), path

@@ -103,23 +103,29 @@ def summary(out: Console, facts: Handshake, tcp_seconds: float, verified: bool) 
     out.print(table)
 
 
+def warning(out: Console, text: str) -> None:
+    """Something that must not be missed."""
+    out.print(f"[bold red]handfast: {escape(text)}[/]")
+
+
 def error(out: Console, problem: TLSError) -> None:
     """What happened, in which message, who broke off, the evidence, what to try."""
-    out.print(f"[bold red]handfast: {escape(problem.reason.sentence)}[/]")
+    facts: dict[str, str] = {}
     if isinstance(problem, AlertReceived):
-        out.print(f"  it means    {escape(explain.alert_meaning(problem.description))}")
+        facts["it means"] = explain.alert_meaning(problem.description)
     if problem.step:
-        out.print(f"  at          {escape(problem.step)}")
-    who = {"us": "we broke off", "peer": "the peer broke off", "nobody": ""}[problem.sent_by]
-    if who:
-        alert = f", with the alert {_alert(problem)}" if problem.sent_by == "us" and problem.alert is not None else ""
-        out.print(f"  who         {who}{alert}")
-    for name, value in problem.evidence.items():
-        out.print(f"  {name.replace('_', ' '):<11} {escape(shown(value))}")
-    if problem.reason.hint:
-        out.print(f"  try         {escape(problem.reason.hint)}")
-    if problem.reason.section:
-        out.print(f"  see         {escape(problem.reason.section)}")
+        facts["at"] = problem.step
+    if problem.sent_by == "us":
+        facts["who"] = "we broke off" + (f", with the alert {_alert(problem)}" if problem.alert is not None else "")
+    elif problem.sent_by == "peer":
+        facts["who"] = "the peer broke off"
+    facts |= {name.replace("_", " "): shown(value) for name, value in problem.evidence.items()}
+    facts |= {"try": problem.reason.hint, "see": problem.reason.section}
+    warning(out, problem.reason.sentence)
+    width = max(len(name) for name in facts)
+    for name, text in facts.items():
+        if text:
+            out.print(f"  {name:<{width}}  {escape(text)}")
 
 
 def _alert(problem: TLSError) -> str:

@@ -50,6 +50,21 @@ def connect(
 
     Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
     """
+    tls = dial(host, port, config=config, server_name=server_name, timeout=timeout, tap=tap)
+    tls.do_handshake()
+    return tls
+
+
+def dial(
+    host: str,
+    port: int = 443,
+    *,
+    config: ClientConfig | None = None,
+    server_name: str | None = None,
+    timeout: float | None = 10.0,
+    tap: Tap | None = None,
+) -> TLSSocket:
+    """As :func:`connect`, up to the TCP connection: the handshake is the caller's, by TLSSocket.do_handshake."""
     connection = ClientConnection(config, server_name=host if server_name is None else server_name, tap=tap)
     started = time.perf_counter()
     try:
@@ -61,7 +76,6 @@ def connect(
     sock.settimeout(None)  # the time to connect is over; reads and writes have a limit of their own
     tls = TLSSocket(sock, connection)
     tls.tcp_connect_seconds = time.perf_counter() - started
-    tls.do_handshake()
     return tls
 
 
