@@ -213,8 +213,8 @@ EVIDENCE: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, object]]] = 
     (
         "suite",
         {"cipher_suites": ["TLS_AES_256_GCM_SHA384"]},
-        {"cipher_suites": [CipherSuite.TLS_AES_128_GCM_SHA256, 0xC02F]},
-        {"peer_offered": ["TLS_AES_128_GCM_SHA256", "0xc02f"], "we_accept": ["TLS_AES_256_GCM_SHA384"]},
+        {"cipher_suites": [CipherSuite.TLS_AES_128_GCM_SHA256, 0x9999]},
+        {"peer_offered": ["TLS_AES_128_GCM_SHA256", "0x9999"], "we_accept": ["TLS_AES_256_GCM_SHA384"]},
     ),
     (
         "group",
