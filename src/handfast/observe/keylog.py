@@ -6,6 +6,7 @@ Whoever has this file can read the connections in it. It is written only where a
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -27,7 +28,8 @@ class FileKeyLog:
         self._lock = threading.Lock()
         try:
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            os.fchmod(self._file, 0o600)  # it may have been there before, for everybody
+            if stat.S_ISREG(os.fstat(self._file).st_mode):  # and not a device or a pipe, which is somebody else's
+                os.fchmod(self._file, 0o600)  # it may have been there before, for everybody
         except OSError as error:
             raise ConfigurationError(FILE_UNREADABLE, file=str(path), problem=error.strerror) from None
 

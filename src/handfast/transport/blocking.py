@@ -246,7 +246,7 @@ class TLSSocket:
                 raise
             self.connection.handle_timeout()
         except OSError as error:
-            raise ConnectionFailed(RESET, problem=_words(error), awaiting=self.connection.awaiting) from None
+            raise self._gone(error) from None
         else:
             if data:
                 self.connection.receive_data(data)
@@ -254,6 +254,12 @@ class TLSSocket:
                 raise self._broken.copy()  # a reset is told to one call only: the read sees nothing but the end
             else:
                 self.connection.receive_eof()
+
+    def _gone(self, error: OSError) -> ConnectionFailed:
+        """The connection is gone; the error says at which message."""
+        broken = ConnectionFailed(RESET, problem=_words(error))
+        broken.step = self.connection.awaiting
+        return broken
 
     def _receive(self, deadline: float | None) -> bytes:
         while True:
@@ -319,7 +325,7 @@ class TLSSocket:
             except BlockingIOError:
                 self._wait(select.POLLOUT, deadline)
             except OSError as error:
-                raise ConnectionFailed(RESET, problem=_words(error), awaiting=self.connection.awaiting) from None
+                raise self._gone(error) from None
 
     # --- the end
 

@@ -200,7 +200,7 @@ def test_a_reset_during_the_handshake() -> None:
     reset(there)
     with fails(ConnectionFailed, reasons.RESET) as caught:
         wrap(here, client_config(), server_name="localhost")
-    assert caught.value.evidence["awaiting"] == "ServerHello"
+    assert caught.value.step == "ServerHello"
 
 
 def test_a_peer_that_never_answers() -> None:

@@ -1,0 +1,65 @@
+"""Running the command line as a user does: as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
+SECONDS = 30
+
+
+def handfast(
+    *arguments: object, stdin: bytes = b"", stdout: Any = subprocess.PIPE
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `handfast` with these arguments, to its end."""
+    command = [sys.executable, "-m", "handfast", *map(str, arguments)]
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100"}
+    return subprocess.run(
+        command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, env=environment, timeout=SECONDS, check=False
+    )
+
+
+def document(run: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
+    """The one JSON object on standard output, held against its schema."""
+    import jsonschema
+
+    found: dict[str, Any] = json.loads(run.stdout)
+    schema = json.loads((SCHEMAS / "connect.json").read_text())
+    jsonschema.validate(found, schema, format_checker=jsonschema.FormatChecker())
+    return found
+
+
+@contextmanager
+def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A plain TCP server for one connection; ``talk`` does what its peer gets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            listener.settimeout(SECONDS)
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                peer.settimeout(SECONDS)
+                try:
+                    talk(peer)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.close()
+            thread.join(SECONDS)

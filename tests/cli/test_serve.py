@@ -1,0 +1,173 @@
+"""`handfast serve`, as a user runs it, with clients that nobody here wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.cli.running import SCHEMAS, handfast
+from tests.peers import require_peer
+
+
+class Serving:
+    """A running `handfast serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], as_json: bool) -> None:
+        self.process = process
+        announced = process.stderr if as_json else process.stdout
+        assert announced is not None
+        self.lines: list[str] = []
+        while line := announced.readline().rstrip("\n"):
+            self.lines.append(line)
+        found = re.search(r"port (\d+)", self.lines[0])
+        assert found is not None, self.lines
+        self.port = int(found[1])
+        authority = re.search(r"authority is in (\S+)", "\n".join(self.lines))
+        self.ca = Path(authority[1]) if authority else None
+
+    def line(self) -> str:
+        """The next line about a connection."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+
+@contextmanager
+def serving(*arguments: object) -> Iterator[Serving]:
+    command = [sys.executable, "-m", "handfast", "serve", "--port", "0", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            yield Serving(process, "--json" in arguments)
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+
+
+def curl(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+    program = require_peer("curl")
+    return subprocess.run([program, "-sS", *map(str, arguments)], capture_output=True, timeout=30, check=False)
+
+
+def test_a_throwaway_authority_is_named_and_works_with_curl() -> None:
+    with serving() as server:
+        assert server.ca is not None
+        assert server.ca.is_file()
+        answer = curl("--cacert", server.ca, f"https://localhost:{server.port}/")
+        assert b"Your handshake" in answer.stdout
+        assert b"x25519" in answer.stdout
+        line = server.line()
+    assert "offered localhost" in line
+    assert "chosen TLSv1.3" in line
+    assert line.rstrip().endswith("closed")
+    assert not server.ca.exists()
+
+
+def test_the_command_it_suggests_works() -> None:
+    with serving("--echo") as server:
+        suggested = next(line for line in server.lines if "handfast connect" in line).split()
+        run = handfast(*suggested[1:], "--pipe", "-q", stdin=b"hello")
+    assert run.stdout == b"hello"
+
+
+def test_a_line_says_why_a_handshake_failed() -> None:
+    with serving() as server:
+        with socket.create_connection(("127.0.0.1", server.port), 10) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            plain.recv(100)
+        assert "speaks HTTP in plain text" in server.line()
+        handfast("connect", f"localhost:{server.port}", "-q")
+        assert "unknown_ca" in server.line()
+
+
+def test_json_is_a_line_a_connection_as_the_schema_has_it() -> None:
+    schema = json.loads((SCHEMAS / "serve.json").read_text())
+    with serving("--json", "--alpn", "h2,http/1.1") as server:
+        curl("--cacert", server.ca, "--http1.1", f"https://localhost:{server.port}/")
+        good = json.loads(server.line())
+        handfast("connect", f"localhost:{server.port}", "-q")
+        bad = json.loads(server.line())
+    for document in (good, bad):
+        jsonschema.validate(document, schema)
+    assert good["ended"] == "closed"
+    assert good["chosen"]["alpn"] == "http/1.1"
+    assert good["offered"]["server_name"] == "localhost"
+    assert bad["error"]["reason"] == "alert_received"
+    assert bad["chosen"] is None
+
+
+def test_www_serves_a_folder_and_nothing_outside_of_it(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    root = tmp_path / "www"
+    root.mkdir()
+    (root / "index.html").write_text("<h1>hello</h1>")
+    (root / "inside.txt").write_text("inside")
+    (root / "out").symlink_to(secret)
+    (root / "outside").symlink_to(tmp_path)
+    (root / "link").symlink_to(root / "inside.txt")
+    with serving("--www", root) as server:
+        site = f"https://localhost:{server.port}"
+
+        def get(path: str) -> tuple[int, bytes]:
+            answer = curl("--cacert", server.ca, "--path-as-is", "-w", "\n%{http_code}", site + path)
+            body, _, status = answer.stdout.rpartition(b"\n")
+            return int(status), body
+
+        assert get("/") == (200, b"<h1>hello</h1>")
+        assert get("/inside.txt") == (200, b"inside")
+        assert get("/link") == (200, b"inside")
+        for path in (
+            "/../secret.txt",
+            "/%2e%2e/secret.txt",
+            "/..%2fsecret.txt",
+            "/out",
+            "/outside/secret.txt",
+            "//etc/passwd",
+            "/%2fetc/passwd",
+            "/none",
+            "/%00",
+        ):
+            status, body = get(path)
+            assert status == 404, path
+            assert b"secret" not in body.replace(b"secret.txt", b"")
+        assert b"501" in curl("--cacert", server.ca, "-X", "DELETE", "-w", "%{http_code}", site + "/").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--cert", "cert.pem"], "--cert and --key"),
+        (["--cert", "/nonexistent", "--key", "/nonexistent"], "/nonexistent"),
+        (["--www", "/nonexistent"], "is no folder"),
+        (["--echo", "--www", "/"], "two different servers"),
+        (["--host", "203.0.113.1", "--port", "0"], "203.0.113.1"),
+        (["--port", "65536"], "65535"),
+    ],
+)
+def test_a_wrong_call_is_a_sentence(arguments: list[str], words: str) -> None:
+    run = handfast("serve", *arguments)
+    assert run.returncode == 2
+    assert words in run.stderr.decode()
+    assert b"Traceback" not in run.stderr
+
+
+def test_a_busy_port_is_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        run = handfast("serve", "--port", other.getsockname()[1])
+    assert run.returncode == 2
+    assert b"in use" in run.stderr
