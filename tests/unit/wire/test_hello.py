@@ -159,6 +159,13 @@ def test_a_server_hello_is_parsed_and_encoded_back() -> None:
     assert hello.extension_types == [E.SUPPORTED_VERSIONS, E.KEY_SHARE]
 
 
+def test_hellos_of_our_own_are_the_ones_made_by_hand() -> None:
+    client = ClientHello(RANDOM, b"", [0x1301], cookie=b"c")
+    assert client.encode() == build.client_hello((E.COOKIE, b"\0\1c"))
+    server = ServerHello(RANDOM, b"", 0x1301, selected_version=0x0304)
+    assert server.encode() == build.server_hello(VERSION_13)
+
+
 def test_a_selected_pre_shared_key_survives() -> None:
     raw = build.server_hello((E.PRE_SHARED_KEY, b"\0\0"), VERSION_13)
     hello = ServerHello.parse(raw)
