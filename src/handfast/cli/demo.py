@@ -21,7 +21,7 @@ def main() -> int:
     """The demonstration; its exit code is that of `handfast connect`."""
     if len(sys.argv) > 1:
         return run(Options(sys.argv[1]))
-    authority = Authority.create("handfast demo, an authority in memory")
+    authority = Authority.create("handfast demo authority")
     config = ServerConfig(identities=[authority.issue("localhost", "127.0.0.1")], alpn=["http/1.1"])
     with tempfile.TemporaryDirectory() as folder, Server(_greet, config=config) as server:
         ca = Path(folder) / "ca.pem"

@@ -92,7 +92,7 @@ def _identity(options: Options, scratch: Path) -> tuple[Identity, Path | None]:
         return Identity.load(options.cert, options.key), None
     from handfast.testing import Authority
 
-    authority = Authority.create("handfast serve, a throwaway authority")
+    authority = Authority.create("handfast serve throwaway authority")
     path = scratch / "ca.pem"
     path.write_bytes(authority.pem)
     names = dict.fromkeys(("localhost", "127.0.0.1", "::1", options.host))

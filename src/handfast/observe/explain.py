@@ -92,7 +92,7 @@ def _server_hello(hello: ServerHello) -> Iterable[Line]:
         yield (
             "key_share",
             f"{NamedGroup.name(share.group)} ({size} bytes)",
-            "now both sides can work out the same secret",
+            "now both sides have the same secret: from here on all is encrypted",
         )
     if hello.selected_group is not None:
         yield "selected_group", NamedGroup.name(hello.selected_group), "the server wants a key share of this group"
