@@ -22,7 +22,7 @@ from __future__ import annotations
 import traceback
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from handfast import limits
@@ -42,7 +42,7 @@ from handfast.errors import (
 )
 from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed
 from handfast.handshake import established
-from handfast.handshake.client import client
+from handfast.handshake.client import client, refusal
 from handfast.handshake.established import Established
 from handfast.handshake.flow import ChooseIdentity, Flow, Question, Sign, VerifyPeer
 from handfast.handshake.link import Link
@@ -62,6 +62,7 @@ from handfast.reasons import (
 from handfast.record.layer import RecordLayer
 from handfast.wire.alert import FATAL, WARNING, Alert, ChangeCipherSpec
 from handfast.wire.codepoints import AlertDescription, ContentType, HandshakeType
+from handfast.wire.hello import ServerHello
 
 Event = HandshakeCompleted | ApplicationData | PeerClosed | Question
 
@@ -150,7 +151,7 @@ class Connection(Guarded):
             done = "started" if self._started_at is not None else "closed"
             raise MisuseError(problem=f"the connection has been {done} already")
         self._started_at = self.clock.monotonic()
-        self._guarded(lambda: self._advance(lambda: self._runner.advance(None)))
+        self._guarded(lambda: self._advance(self._runner.advance(None)))
         if self._failure is not None:
             raise self._failure.copy() from self._failure.__cause__
 
@@ -202,7 +203,7 @@ class Connection(Guarded):
             if self._runner.question is not None:
                 if not self._runner.answered:
                     return
-                self._advance(self._runner.take_answer)
+                self._advance(self._runner.take_answer())
             elif not self._handle_message() and not self._handle_record():
                 return
 
@@ -279,7 +280,11 @@ class Connection(Guarded):
             if self._warnings > limits.WARNING_ALERTS:
                 raise PeerMisbehaved(TOO_MANY_WARNINGS, limit=limits.WARNING_ALERTS)
         else:
-            raise AlertReceived(alert.description, alert.name)
+            raise self._refusal(alert)
+
+    def _refusal(self, alert: Alert) -> AlertReceived:
+        """The error for a fatal alert."""
+        return AlertReceived(alert.description, alert.name)
 
     def _handle_message(self) -> bool:
         """Handle one handshake message; False if none is complete. A wrong one is refused before it is parsed."""
@@ -302,7 +307,7 @@ class Connection(Guarded):
         self._runner.step = wanted.NAME
         message = wanted.parse(raw)
         self._report(message, encrypted=self._layer.decrypting)
-        self._advance(lambda: self._runner.advance(message))
+        self._advance(self._runner.advance(message))
         return True
 
     def _handle_post_handshake(self, handler: established.Handler, raw: bytes) -> None:
@@ -322,9 +327,8 @@ class Connection(Guarded):
 
     # --- the script
 
-    def _advance(self, step: Callable[[], Established | Question | None]) -> None:
-        """Let the script go on, and send what it sends."""
-        result = step()
+    def _advance(self, result: Established | Question | None) -> None:
+        """Send what the script has sent, and take what it came to."""
         self._link.flush()
         if isinstance(result, Question):
             self._events.append(result)
@@ -430,6 +434,11 @@ class ClientConnection(Connection):
 
     def _script(self) -> Flow[Established]:
         return client(self._link, self._client_config, self._server_name)
+
+    def _refusal(self, alert: Alert) -> AlertReceived:
+        if self._runner.step == ServerHello.NAME:
+            return refusal(alert, self._client_config)
+        return super()._refusal(alert)
 
     def _ask(self, question: Question) -> Any:
         assert isinstance(question, VerifyPeer)

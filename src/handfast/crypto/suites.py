@@ -10,7 +10,7 @@ from handfast.limits import RECORDS_OF_A_KEY
 from handfast.wire.codepoints import CipherSuite as C
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # there is one object a suite, and its identity is hashed quickly
 class Suite:
     """One cipher suite.
 

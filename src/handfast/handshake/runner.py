@@ -36,7 +36,7 @@ class Runner(Guarded):
         """``ask`` answers a question, or returns an awaitable of the answer, or ASK."""
         self._flow: Flow[Established] | None = flow
         self._link = link
-        self._ask = ask
+        self._ask: Callable[[Question], Any] | None = ask
         self._asked_at = 0.0
         self._answer: tuple[object, BaseException | None] | None = None
         self.expected: dict[int, type[Message]] = {}
@@ -65,6 +65,7 @@ class Runner(Guarded):
                 request = flow.send(answer)
         except StopIteration as end:
             self._flow = None
+            self._ask = None  # it holds the connection, which holds us: keys would wait for the garbage collector
             self.step = ""
             outcome: Established = end.value
             return outcome
@@ -101,6 +102,7 @@ class Runner(Guarded):
     def _answered_inline(self, question: Question) -> tuple[bool, object]:
         """Answer a question at once where that is possible; else leave it open."""
         self._asked_at = self._link.clock.monotonic()
+        assert self._ask is not None, "a script that has ended asks nothing"
         try:
             answer = self._ask(question)
         except TLSError:

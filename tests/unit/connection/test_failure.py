@@ -7,6 +7,7 @@ import gc
 import os
 import pickle
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -340,3 +341,14 @@ def test_the_server_of_a_raw_peer_is_started_like_any() -> None:
     client = ClientConnection(client_config(), server_name="localhost")
     client.start()
     assert RawServer(client).client_hello.server_name == "localhost"
+
+
+def test_a_finished_connection_is_freed_without_the_garbage_collector() -> None:
+    client, server = pair(client_config(), server_config())
+    gone = [weakref.ref(client), weakref.ref(server)]
+    gc.disable()
+    try:
+        del client, server
+        assert [reference() for reference in gone] == [None, None]  # and with them their keys
+    finally:
+        gc.enable()
