@@ -509,6 +509,13 @@ CERTIFICATE_RULE_BROKEN = _reason(
 # --- how it ended ------------------------------------------------------------------------------------------------
 
 ALERT_RECEIVED = _reason("alert_received", None, "RFC 9846 section 6.2", "The peer broke off with an alert.")
+VERSION_REFUSED = _reason(
+    "version_refused",
+    None,
+    "RFC 9846 section 4.3.1",
+    "The server speaks no version of TLS that we offer.",
+    "Update the server: TLS 1.3 is from 2018.",
+)
 CLOSED_DURING_HANDSHAKE = _reason(
     "closed_during_handshake",
     None,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from handfast.config import ClientConfig
-from handfast.errors import PeerIncompatible, PeerMisbehaved
+from handfast.errors import AlertReceived, PeerIncompatible, PeerMisbehaved
 from handfast.handshake.client13 import client13
 from handfast.handshake.established import Established
 from handfast.handshake.flow import Flow, expect
 from handfast.handshake.hello import offer
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import VERSIONS
-from handfast.reasons import HELLO_RETRY_UNSUPPORTED, NO_COMMON_VERSION, VERSION_NOT_OFFERED
-from handfast.wire.codepoints import NamedGroup, ProtocolVersion
+from handfast.reasons import HELLO_RETRY_UNSUPPORTED, NO_COMMON_VERSION, VERSION_NOT_OFFERED, VERSION_REFUSED
+from handfast.wire.alert import Alert
+from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion
 from handfast.wire.hello import ServerHello
 
 
@@ -50,3 +51,20 @@ def check_version(answer: ServerHello) -> None:
             selected=ProtocolVersion.name(answer.selected_version),
             we_offered=[ProtocolVersion.name(version) for version in VERSIONS],
         )
+
+
+def refusal(alert: Alert, config: ClientConfig) -> AlertReceived:
+    """The error for an alert that answers our ClientHello: where it is about what we offered, the error names that."""
+    versions = [ProtocolVersion.name(version) for version in VERSIONS]
+    if alert.description == AlertDescription.PROTOCOL_VERSION:
+        return AlertReceived(alert.description, alert.name, VERSION_REFUSED, we_offered=versions)
+    if alert.description == AlertDescription.HANDSHAKE_FAILURE:
+        return AlertReceived(
+            alert.description,
+            alert.name,
+            versions_we_offered=versions,
+            suites_we_offered=[CipherSuite.name(suite) for suite in config.suite_ids],
+            groups_we_offered=[NamedGroup.name(group) for group in config.group_ids],
+            we_sent_shares_of=[NamedGroup.name(group) for group in config.share_ids],
+        )
+    return AlertReceived(alert.description, alert.name)

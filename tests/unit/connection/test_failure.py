@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from handfast import MisuseError, TLSError, reasons
+from handfast import AlertReceived, MisuseError, TLSError, reasons
 from handfast.connection import ClientConnection, Connection, ServerConnection
 from handfast.crypto.schedule13 import EarlySecret, HandshakeSecret, MainSecret, TrafficSecret
 from handfast.errors import BadRecord, PeerMisbehaved
@@ -352,3 +352,42 @@ def test_a_finished_connection_is_freed_without_the_garbage_collector() -> None:
         assert [reference() for reference in gone] == [None, None]  # and with them their keys
     finally:
         gc.enable()
+
+
+def alerted(description: int) -> AlertReceived:
+    """The error of a client that is answered by nothing but an alert."""
+    client, _ = started()
+    client.data_to_send()
+    client.receive_data(b"\x15\x03\x03\x00\x02\x02" + bytes((description,)))
+    with pytest.raises(AlertReceived) as caught:
+        client.next_event()
+    assert caught.value.alert == description
+    return caught.value
+
+
+def test_a_server_that_refuses_our_version_is_told_apart() -> None:
+    """A server of TLS 1.2 says so by its alert: it has no ServerHello for a client that offers TLS 1.3 alone."""
+    error = alerted(AlertDescription.PROTOCOL_VERSION)
+    assert error.reason is reasons.VERSION_REFUSED
+    assert error.evidence == {"alert": "protocol_version", "we_offered": ["TLSv1.3"]}
+
+
+def test_a_server_that_refuses_the_offer_gets_an_error_that_names_it() -> None:
+    error = alerted(AlertDescription.HANDSHAKE_FAILURE)
+    assert error.reason is reasons.ALERT_RECEIVED
+    assert error.evidence["versions_we_offered"] == ["TLSv1.3"]
+    assert error.evidence["suites_we_offered"][0] == "TLS_AES_128_GCM_SHA256"  # type: ignore[index]
+    assert error.evidence["groups_we_offered"] == ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"]
+    assert error.evidence["we_sent_shares_of"] == ["X25519MLKEM768", "x25519"]
+
+
+def test_other_alerts_in_answer_to_the_offer_stand_for_themselves() -> None:
+    assert alerted(AlertDescription.UNRECOGNIZED_NAME).evidence == {"alert": "unrecognized_name"}
+
+
+def test_an_alert_later_on_is_not_about_the_offer() -> None:
+    client, server = pair(client_config(), server_config())
+    server._send_alert(AlertDescription.HANDSHAKE_FAILURE)
+    with pytest.raises(AlertReceived) as caught:
+        pump(client, server)
+    assert caught.value.evidence == {"alert": "handshake_failure"}
