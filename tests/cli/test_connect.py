@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import stat
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -302,6 +305,19 @@ def test_a_rule_can_be_relaxed_by_the_name_in_the_error(tmp_path: Path) -> None:
         target = [f"127.0.0.1:{server.address[1]}", "--servername", case.server_name, "--ca", roots, "--json"]
         switch = document(handfast("connect", *target))["error"]["evidence"]["relax"]
         assert handfast("connect", *target, "--relax", switch).returncode == 0
+
+
+def test_ctrl_c_ends_it_without_a_traceback() -> None:
+    with listening(_silence) as port:
+        command = [sys.executable, "-m", "handfast", "connect", f"127.0.0.1:{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            while b"ClientHello" not in process.stdout.readline():
+                pass
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors == b""
 
 
 def test_version_and_help() -> None:

@@ -16,6 +16,7 @@ PathLike = str | os.PathLike[str]
 
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _BOUNDARY: Final = b"-----BEGIN "
+_SEQUENCE: Final = b"0"  # what every certificate in DER begins with (0x30)
 
 
 def read(path: PathLike) -> bytes:
@@ -37,7 +38,7 @@ def certificates(data: bytes) -> list[bytes]:
     A block that is not even base64 comes back as it stands, so that whoever parses it can say which one is bad.
     """
     if not is_pem(data):
-        return [data] if data else []
+        return [data] if data[:1] == _SEQUENCE else []
     return [_decoded(body) for body in _CERTIFICATE.findall(data)]
 
 
