@@ -6,6 +6,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+from tests.interop.report import pytest_terminal_summary  # noqa: F401  (a hook: the table of peers ends the run)
+
 # No deadline and no check of speed: no test here depends on how fast the machine is.
 settings.register_profile(
     "handfast", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow], max_examples=100

@@ -1,0 +1,37 @@
+"""The credentials of all peers, and the record of what was tried."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.credentials import Credentials
+from tests.interop.golang import Go
+from tests.interop.matrix import tried
+
+
+@pytest.fixture(scope="session")
+def credentials() -> Iterator[Credentials]:
+    """Files for all peers, in a folder with a short name: some put sockets there."""
+    with tempfile.TemporaryDirectory(prefix="interop-") as folder:
+        yield Credentials(Path(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _go_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where the Go program is compiled: the next run finds it there."""
+    cache = getattr(request.config, "cache", None)  # absent with -p no:cacheprovider
+    Go.cache = Path(cache.mkdir("interop-go")) if cache else tmp_path_factory.mktemp("interop-go")
+
+
+@pytest.fixture(autouse=True)
+def _recorded(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    """Say what this test tries, with which version of the peer; tests/interop/report.py puts it together."""
+    what = tried(request.node)
+    if what is not None:
+        peer, role, axis, value = what
+        record_property("interop", [peer.name, "", role, axis, value])
+        request.node.user_properties[-1] = ("interop", [peer.name, peer.version(), role, axis, value])

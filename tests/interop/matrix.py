@@ -1,0 +1,58 @@
+"""Who is tried with what. The tests take their parameters from here, and so does docs/interop.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from tests.interop.curl import Curl
+from tests.interop.gnutls import GnuTLS
+from tests.interop.golang import Go
+from tests.interop.nginx import Nginx
+from tests.interop.openssl3 import OpenSSL3
+from tests.interop.openssl4 import OpenSSL4
+from tests.interop.peer import FEATURES, Peer
+
+PEERS: Final[tuple[Peer, ...]] = (OpenSSL3(), GnuTLS(), Go(), OpenSSL4(), Curl(), Nginx())
+AXES: Final = ("suites", "groups", "keys", "features")
+
+Test = Callable[..., None]
+
+
+def each(role: str, axis: str) -> Callable[[Test], Test]:
+    """The test runs with each peer in this role ("server" or "client"), and each value of one axis that it has."""
+    cases = [
+        pytest.param(peer, value, id=f"{peer}-{value}")
+        for peer in PEERS
+        if (abilities := peer.abilities(role))
+        for value in getattr(abilities, axis)
+    ]
+
+    def decorate(test: Test) -> Test:
+        test.tries = (role, axis, None)  # type: ignore[attr-defined]
+        return pytest.mark.parametrize(("peer", "value"), cases)(test)
+
+    return decorate
+
+
+def feature(role: str, name: str) -> Callable[[Test], Test]:
+    """The test is the one of a feature, and runs with each peer that is tried with it in this role."""
+    assert name in FEATURES
+    peers = [peer for peer in PEERS if (abilities := peer.abilities(role)) and name in abilities.features]
+
+    def decorate(test: Test) -> Test:
+        test.tries = (role, "features", name)  # type: ignore[attr-defined]
+        return pytest.mark.parametrize("peer", peers, ids=repr)(test)
+
+    return decorate
+
+
+def tried(item: Any) -> tuple[Peer, str, str, str] | None:
+    """What a collected test tries: peer, its role, axis and value."""
+    if not hasattr(item.function, "tries"):
+        return None
+    role, axis, name = item.function.tries
+    parameters = item.callspec.params
+    return parameters["peer"], role, axis, name or parameters["value"]

@@ -1,0 +1,151 @@
+"""nginx, as a server."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.interop import http
+from tests.interop.credentials import OTHER_NAMES
+from tests.interop.peer import CLASSICAL, SUITES, Abilities, Peer, Running, Setup, alert_of, said
+from tests.interop.processes import Program, free_port
+from tests.peers import require_peer
+
+if TYPE_CHECKING:
+    from handfast import TLSSocket
+    from tests.interop.credentials import Credentials
+
+_GROUPS = {"x25519": "X25519", "secp256r1": "prime256v1", "secp384r1": "secp384r1", "secp521r1": "secp521r1"}
+
+_CONFIGURATION = """
+daemon off;
+master_process off;
+pid {folder}/pid;
+error_log stderr info;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/bodies;
+  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  client_max_body_size 4m;
+  ssl_protocols {protocols};
+  {settings}
+{servers}
+  server {{ listen unix:{folder}/sink; location / {{ return 200; }} }}
+}}
+"""
+_SERVER = """
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    server_name {name};
+    ssl_certificate {files.chain};
+    ssl_certificate_key {files.key};
+    location = /facts {{ return 200 "$ssl_protocol $ssl_cipher $ssl_curve $ssl_server_name $ssl_alpn_protocol"; }}
+    location = /data {{ root {folder}; }}
+    location = /store {{ client_body_in_file_only on; proxy_pass http://unix:{folder}/sink:/; }}
+  }}
+"""
+
+
+class _Server(Running):
+    def __init__(self, nginx: str, folder: Path, port: int) -> None:
+        self.port = port
+        self._folder = folder
+        self._facts: dict[str, str] = {}
+        self.program = Program(nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf"))
+
+    def swap(self, tls: TLSSocket, data: bytes) -> tuple[bytes, bytes]:
+        tls.sendall(http.request("GET", "/facts"))
+        answer = http.read_message(tls)
+        assert answer is not None
+        names = ("version", "suite", "group", "server_name", "alpn")
+        said = dict(zip(names, answer[1].decode().split(" "), strict=True))
+        names_of_groups = {theirs: ours for ours, theirs in _GROUPS.items()}
+        said["group"] = names_of_groups[said["group"]]
+        self._facts = {key: value for key, value in said.items() if value}
+
+        tls.sendall(http.request("POST", "/store", data))
+        stored = http.read_message(tls)
+        assert stored is not None
+        assert stored[0].startswith("HTTP/1.1 200"), stored
+        there = b"".join(path.read_bytes() for path in (self._folder / "bodies").rglob("*") if path.is_file())
+        tls.sendall(http.request("GET", "/data"))
+        answer = http.read_message(tls)
+        assert answer is not None
+        return there, answer[1]
+
+    def facts(self) -> dict[str, str]:
+        return self._facts
+
+    def alert(self) -> int:
+        self.program.wait_for("SSL alert number")
+        return alert_of(self.program.text())
+
+    def close(self, tls: TLSSocket | None) -> None:
+        assert tls is not None
+        tls.sendall(http.request("GET", "/facts", close=True))
+
+    def ended(self) -> None:
+        for word in ("[error]", "[crit]", "[alert]", "[emerg]", "SSL_"):
+            assert word not in self.program.text()
+        assert self.program.running
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        shutil.rmtree(self._folder)
+
+
+class Nginx(Peer):
+    name = "nginx"
+    as_server = Abilities(
+        SUITES,
+        CLASSICAL,
+        ("p256", "p384", "p521", "rsa2048", "rsa-pss", "ed25519", "ed448"),
+        (
+            "ALPN",
+            "no common ALPN",
+            "server name",
+            "intermediate",
+            "no middlebox compatibility",
+            "certificate request",
+            "1 MiB both ways",
+            "handfast closes first",
+            "peer closes first",
+            "unknown CA",
+            "TLS 1.2 only",
+            "no common suite",
+            "no common group",
+            "retry refused",
+        ),
+    )
+
+    answers_close = frozenset()
+
+    def version(self) -> str:
+        return said("nginx", "-v").split(": ")[1].strip().replace("/", " ")
+
+    def serve(self, credentials: Credentials, setup: Setup) -> Running:
+        nginx = require_peer("nginx")
+        folder = Path(tempfile.mkdtemp(prefix="nginx-"))
+        port = free_port()
+        settings = []
+        if setup.suite:
+            settings.append(f"ssl_conf_command Ciphersuites {setup.suite};")
+        if setup.groups:
+            settings.append(f"ssl_ecdh_curve {':'.join(_GROUPS[group] for group in setup.groups)};")
+        if setup.asks:
+            settings.append(f"ssl_verify_client optional; ssl_client_certificate {credentials.root};")
+        names = [("localhost", credentials.of(setup))]
+        names += [(OTHER_NAMES[0], credentials.files(key, OTHER_NAMES)) for key in setup.keys[1:]]
+        (folder / "data").write_bytes(setup.data)
+        (folder / "nginx.conf").write_text(
+            _CONFIGURATION.format(
+                folder=folder,
+                protocols="TLSv1.2" if setup.newest == "1.2" else "TLSv1.2 TLSv1.3",
+                settings=" ".join(settings),
+                servers="".join(_SERVER.format(folder=folder, port=port, name=name, files=f) for name, f in names),
+            )
+        )
+        return _Server(nginx, folder, port)

@@ -1,0 +1,306 @@
+"""OpenSSL 4 as it comes with `cryptography`, through pyOpenSSL, in a thread of this process."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.interop.credentials import KEYS, OTHER_NAMES
+from tests.interop.peer import GROUPS, SUITES, Abilities, Peer, Running, Setup, alert_of
+from tests.interop.processes import PATIENCE
+from tests.peers import in_ci
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from OpenSSL import SSL
+
+    from tests.interop.credentials import Credentials, Files
+
+_CURVES = {"secp256r1": ec.SECP256R1, "secp384r1": ec.SECP384R1, "secp521r1": ec.SECP521R1}
+
+
+class InThread(Running):
+    """One connection in a thread: a pipe between it and our end of a socket pair."""
+
+    def __init__(
+        self, open_socket: Callable[[], socket.socket], make: Callable[[socket.socket], SSL.Connection]
+    ) -> None:
+        self._open_socket = open_socket
+        self._make = make
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.settimeout(PATIENCE)
+        self._facts: dict[str, str] = {}
+        self._error: Exception | None = None
+        self._clean = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    # --- the thread
+
+    def _run(self) -> None:
+        try:
+            with self._open_socket() as sock, self._theirs:
+                sock.setblocking(False)
+                self._talk(sock, self._make(sock))
+        except Exception as error:
+            self._error = error
+
+    def _talk(self, sock: socket.socket, connection: SSL.Connection) -> None:
+        self._until_done(sock, connection.do_handshake)
+        facts = {
+            "version": connection.get_protocol_version_name(),
+            "suite": connection.get_cipher_name(),
+            "group": connection.get_group_name(),
+            "alpn": connection.get_alpn_proto_negotiated().decode(),
+            "server_name": (connection.get_servername() or b"").decode(),
+        }
+        self._facts = {key: value for key, value in facts.items() if value}
+        if "group" in self._facts and self._facts["group"] not in GROUPS:
+            names = {"X25519": "x25519", "P-256": "secp256r1", "P-384": "secp384r1", "prime256v1": "secp256r1"}
+            self._facts["group"] = names[self._facts["group"]]
+        self._pump(sock, connection)
+
+    def _pump(self, sock: socket.socket, connection: SSL.Connection) -> None:
+        """Both ways, until both sides have closed."""
+        from OpenSSL import SSL
+
+        listening = talking = True
+        while listening or talking:
+            if not connection.pending():
+                select.select([*([sock] if listening else []), *([self._theirs] if talking else [])], [], [], PATIENCE)
+            if listening:
+                try:
+                    self._theirs.sendall(connection.recv(65_536))
+                except SSL.WantReadError:
+                    pass
+                except SSL.ZeroReturnError:  # close_notify; an end without it is a SysCallError
+                    listening = False
+                    if talking:  # nobody listens to what else we may have to say
+                        self._until_done(sock, connection.shutdown)
+                        talking = False
+            if talking and select.select([self._theirs], [], [], 0)[0]:
+                data = memoryview(self._theirs.recv(65_536))
+                if not data:
+                    self._until_done(sock, connection.shutdown)
+                    talking = False
+                while data:
+                    data = data[self._until_done(sock, connection.send, data) :]
+        self._clean = True
+
+    @staticmethod
+    def _until_done(sock: socket.socket, step: Callable[..., Any], *arguments: Any) -> Any:
+        from OpenSSL import SSL
+
+        while True:
+            try:
+                return step(*arguments)
+            except SSL.WantReadError:
+                select.select([sock], [], [], PATIENCE)
+            except SSL.WantWriteError:
+                select.select([], [sock], [], PATIENCE)
+
+    # --- the test's side
+
+    def _wait(self) -> None:
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+    def facts(self) -> dict[str, str]:
+        self._wait()
+        return self._facts
+
+    def alert(self) -> int:
+        self._wait()
+        return alert_of(str(self._error))
+
+    def ended(self) -> None:
+        self._wait()
+        assert self._error is None
+        assert self._clean
+
+    def _read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size and (piece := self._ours.recv(size - len(data))):
+            data += piece
+        return bytes(data)
+
+    def swap(self, tls: Any, data: bytes) -> tuple[bytes, bytes]:
+        # What it receives waits in the socket pair, which is small: somebody has to listen meanwhile.
+        sender = threading.Thread(target=tls.sendall, args=[data], daemon=True)
+        sender.start()
+        there = self._read(len(data))
+        sender.join(PATIENCE)
+        sender = threading.Thread(target=self._ours.sendall, args=[data], daemon=True)
+        sender.start()
+        here = bytearray()
+        while len(here) < len(data) and (piece := tls.recv(len(data) - len(here))):
+            here += piece
+        sender.join(PATIENCE)
+        return there, bytes(here)
+
+    def echo(self, data: bytes) -> bytes:
+        sender = threading.Thread(target=self._ours.sendall, args=[data], daemon=True)
+        sender.start()
+        back = self._read(len(data))
+        sender.join(PATIENCE)
+        return back
+
+    def close(self, tls: Any) -> None:
+        self._ours.shutdown(socket.SHUT_WR)
+
+    def greeting(self) -> bytes:
+        return self._read(1 << 20)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with contextlib.suppress(OSError):
+            self._ours.shutdown(socket.SHUT_RDWR)
+        self._ours.close()
+        self._thread.join(PATIENCE)
+        if error is not None:
+            error.add_note(f"OpenSSL: {self._error!r}")
+
+
+class _Server(InThread):
+    def __init__(self, listener: socket.socket, make: Callable[[socket.socket], SSL.Connection]) -> None:
+        self.port = listener.getsockname()[1]
+        listener.settimeout(PATIENCE)
+
+        def accept() -> socket.socket:
+            with listener:
+                return listener.accept()[0]
+
+        super().__init__(accept, make)
+
+    def socket(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+
+
+class OpenSSL4(Peer):
+    name = "openssl4"
+    as_server = Abilities(
+        SUITES,
+        GROUPS,
+        tuple(KEYS),
+        (
+            "ALPN",
+            "no common ALPN",
+            "server name",
+            "intermediate",
+            "no middlebox compatibility",
+            "certificate request",
+            "1 MiB both ways",
+            "handfast closes first",
+            "peer closes first",
+            "unknown CA",
+            "TLS 1.2 only",
+            "no common suite",
+            "no common group",
+            "retry refused",
+        ),
+    )
+    as_client = Abilities(
+        SUITES,
+        GROUPS,
+        tuple(KEYS),
+        (
+            "ALPN",
+            "no common ALPN",
+            "server name",
+            "intermediate",
+            "1 MiB both ways",
+            "handfast closes first",
+            "peer closes first",
+            "unknown CA",
+            "TLS 1.2 only",
+            "no common suite",
+            "no common group",
+        ),
+    )
+    limits = frozenset({"suite"})  # of its groups only some can be chosen
+
+    def version(self) -> str:
+        try:
+            from OpenSSL import SSL
+        except ImportError:
+            sentence = "pyOpenSSL is not on this machine: make venv"
+            if in_ci():
+                pytest.fail(sentence)
+            pytest.skip(sentence)
+        openssl = " ".join(SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode().split()[:2])
+        return f"{openssl} (pyOpenSSL {version('pyOpenSSL')})"
+
+    def _context(self, setup: Setup, method: int) -> SSL.Context:
+        from OpenSSL import SSL
+
+        context = SSL.Context(method)
+        if setup.suite:
+            context.set_tls13_ciphersuites(setup.suite.encode())
+        if setup.groups and setup.groups[0] in _CURVES:
+            context.set_tmp_ecdh(_CURVES[setup.groups[0]]())
+        if setup.newest == "1.2":
+            context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        return context
+
+    def serve(self, credentials: Credentials, setup: Setup) -> Running:
+        from OpenSSL import SSL
+
+        def context_with(files: Files) -> SSL.Context:
+            context = self._context(setup, SSL.TLS_SERVER_METHOD)
+            context.use_certificate_chain_file(str(files.chain))
+            context.use_privatekey_file(str(files.key))
+            return context
+
+        context = context_with(credentials.of(setup))
+        if setup.keys[1:]:
+            other = context_with(credentials.files(setup.keys[1], OTHER_NAMES))
+
+            def choose(connection: SSL.Connection) -> None:
+                if connection.get_servername() == OTHER_NAMES[0].encode():
+                    connection.set_context(other)
+
+            context.set_tlsext_servername_callback(choose)
+        if setup.alpn:
+            ours = [name.encode() for name in setup.alpn]
+
+            def select_protocol(_: SSL.Connection, offered: list[bytes]) -> Any:
+                # OpenSSL answers NO_OVERLAPPING_PROTOCOLS by going on without ALPN; a refusal is an exception here.
+                return next(name for name in ours if name in offered)
+
+            context.set_alpn_select_callback(select_protocol)
+        if setup.asks:
+            context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+
+        def make(sock: socket.socket) -> SSL.Connection:
+            connection = SSL.Connection(context, sock)
+            connection.set_accept_state()
+            return connection
+
+        return _Server(socket.create_server(("127.0.0.1", 0)), make)
+
+    def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        from OpenSSL import SSL
+
+        context = self._context(setup, SSL.TLS_CLIENT_METHOD)
+        context.load_verify_locations(str(credentials.root if setup.trust == "root" else credentials.strange_root))
+        context.set_verify(SSL.VERIFY_PEER)
+        if setup.alpn:
+            context.set_alpn_protos([name.encode() for name in setup.alpn])
+
+        def make(sock: socket.socket) -> SSL.Connection:
+            connection = SSL.Connection(context, sock)
+            connection.set_tlsext_host_name(setup.name.encode())
+            connection.set_connect_state()
+            return connection
+
+        return InThread(lambda: socket.create_connection(("127.0.0.1", port), PATIENCE), make)
