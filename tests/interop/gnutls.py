@@ -64,6 +64,7 @@ class _Server(Running):
 
     def __init__(self, *command: str, port: int) -> None:
         self.port = port
+        self._tells = "-d" in command and "--echo" in command
         self.program = Program(require_peer("gnutls-serv"), *command)
 
     def facts(self) -> dict[str, str]:
@@ -83,6 +84,8 @@ class _Server(Running):
         tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
 
     def ended(self) -> None:
+        if self._tells:
+            self.program.wait_for(r"Alert\[1\|0\] - Close notify - was received")
         assert "rror in handshake" not in self.program.text()
         assert "rror while receiving" not in self.program.text()
         assert self.program.running

@@ -50,8 +50,9 @@ _SERVER = """
 
 
 class _Server(Running):
-    def __init__(self, nginx: str, folder: Path, port: int) -> None:
+    def __init__(self, nginx: str, folder: Path, port: int, closes: bool) -> None:
         self.port = port
+        self._closes = closes
         self._folder = folder
         self._facts: dict[str, str] = {}
         self.program = Program(nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf"))
@@ -88,6 +89,8 @@ class _Server(Running):
         tls.sendall(http.request("GET", "/facts", close=True))
 
     def ended(self) -> None:
+        if not self._closes:
+            self.program.wait_for(r"closed (keepalive )?connection")
         for word in ("[error]", "[crit]", "[alert]", "[emerg]", "SSL_"):
             assert word not in self.program.text()
         assert self.program.running
@@ -148,4 +151,4 @@ class Nginx(Peer):
                 servers="".join(_SERVER.format(folder=folder, port=port, name=name, files=f) for name, f in names),
             )
         )
-        return _Server(nginx, folder, port)
+        return _Server(nginx, folder, port, setup.closes)

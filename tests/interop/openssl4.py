@@ -126,6 +126,10 @@ class InThread(Running):
         assert self._error is None
         assert self._clean
 
+    def refused(self) -> None:
+        self._wait()
+        assert "certificate verify failed" in str(self._error)
+
     def _read(self, size: int) -> bytes:
         data = bytearray()
         while len(data) < size and (piece := self._ours.recv(size - len(data))):

@@ -118,6 +118,10 @@ class Running:
         """Wait for the end of the connection, and check that the peer found it in order."""
         assert self.program.wait() == 0
 
+    def refused(self) -> None:
+        """As a client: wait for its end, and check that it did not accept us."""
+        assert self.program.wait() != 0
+
     # --- what it does
 
     def socket(self) -> socket.socket:

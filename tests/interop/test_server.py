@@ -156,6 +156,7 @@ def test_a_client_that_does_not_know_our_authority(peer: Peer, accepting: Accept
     with accepting.serve() as serving, accepting.connect(serving, trust="strange") as running:
         running.shaken()
         error = serving.error()
+        running.refused()
     assert isinstance(error, AlertReceived)
     assert error.alert == peer.unknown_ca
     assert error.sent_by == "peer"
