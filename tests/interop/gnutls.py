@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.interop.credentials import OTHER_NAMES
-from tests.interop.peer import CLASSICAL, SUITES, Abilities, Peer, Running, Setup, receive, said
+from tests.interop.peer import (
+    BAD_CERTIFICATE,
+    CLASSICAL,
+    HANDSHAKE_FAILURE,
+    PROTOCOL_VERSION,
+    SUITES,
+    UNKNOWN_CA,
+    Abilities,
+    Peer,
+    Running,
+    Setup,
+    receive,
+    said,
+)
 from tests.interop.processes import Program, free_port
 from tests.peers import require_peer
 
@@ -23,7 +36,6 @@ _CIPHERS = {
     "TLS_AES_128_CCM_SHA256": "AES-128-CCM",
 }
 _GROUPS = {"x25519": "X25519", "secp256r1": "SECP256R1", "secp384r1": "SECP384R1", "secp521r1": "SECP521R1"}
-_BAD_CERTIFICATE = 42
 
 
 def _priority(setup: Setup) -> list[str]:
@@ -150,8 +162,9 @@ class GnuTLS(Peer):
             "retry refused",
         ),
     )
-    unknown_ca = _BAD_CERTIFICATE
-    only_12 = 40  # without TLS 1.3 it does not look at supported_versions, and finds no suite of TLS 1.2
+    unknown_ca = frozenset({BAD_CERTIFICATE, UNKNOWN_CA})
+    # Without TLS 1.3 it does not look at supported_versions, and finds no suite of TLS 1.2.
+    only_12 = frozenset({HANDSHAKE_FAILURE, PROTOCOL_VERSION})
     answers_close = frozenset({"server"})
 
     def version(self) -> str:

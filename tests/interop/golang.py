@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.interop.credentials import OTHER_NAMES
-from tests.interop.peer import GROUPS, SUITES, Abilities, Peer, Running, Setup, said
+from tests.interop.peer import BAD_CERTIFICATE, GROUPS, SUITES, UNKNOWN_CA, Abilities, Peer, Running, Setup, said
 from tests.interop.processes import Program
 from tests.peers import require_peer
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).parent / "go"
 _KEYS = ("p256", "p384", "p521", "rsa2048", "ed25519", "mldsa44", "mldsa65", "mldsa87")
 _GROUP_NAMES = {"X25519": "x25519", "CurveP256": "secp256r1", "CurveP384": "secp384r1"}
-_BAD_CERTIFICATE = 42
 
 
 def build(cache: Path) -> Path:
@@ -122,7 +121,7 @@ class Go(Peer):
             "no common group",
         ),
     )
-    unknown_ca = _BAD_CERTIFICATE
+    unknown_ca = frozenset({BAD_CERTIFICATE, UNKNOWN_CA})
     limits = frozenset({"group"})
     cache: Path  # set by the tests' fixture
 

@@ -43,6 +43,7 @@ FEATURES: Final = {
 UNKNOWN_CA: Final = 48
 PROTOCOL_VERSION: Final = 70
 HANDSHAKE_FAILURE: Final = 40
+BAD_CERTIFICATE: Final = 42
 NO_APPLICATION_PROTOCOL: Final = 120
 
 # How OpenSSL, in all programs that use it, reports an alert that came.
@@ -164,9 +165,9 @@ class Peer:
 
     ``name``                what it is called here, as in a test's id
     ``as_server, as_client``  what is tried, None where it has no such role
-    ``unknown_ca``          the alert that it sends, as a client, where it does not know the issuer
+    ``unknown_ca``          the alerts that it may send, as a client, where it does not know the issuer
     ``limits``              which of suite and group it can be told to use alone
-    ``only_12``             the alert that it sends, as a server that knows nothing newer than TLS 1.2
+    ``only_12``             the alerts that it may send, as a server that knows nothing newer than TLS 1.2
     ``answers_close``       whether it answers our close_notify with its own, as RFC 9846 section 6.1 allows it not to,
                             as a server or a client
     ``protocol``            what it speaks over TLS: "bytes" or "http"
@@ -175,9 +176,9 @@ class Peer:
     name: str
     as_server: Abilities | None = None
     as_client: Abilities | None = None
-    unknown_ca = UNKNOWN_CA
+    unknown_ca = frozenset({UNKNOWN_CA})
     limits: frozenset[str] = frozenset({"suite", "group"})
-    only_12 = PROTOCOL_VERSION
+    only_12 = frozenset({PROTOCOL_VERSION})
     answers_close: frozenset[str] = frozenset({"server", "client"})
     protocol = "bytes"
 

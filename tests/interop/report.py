@@ -35,9 +35,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.line(f"{'peer':<{width}}  its role  suites  groups  keys  features")
     for (version, role), tries in sorted(rows.items()):
         counts = [len({value for axis, value, _ in tries if axis == wanted}) for wanted in _AXES]
+        outcomes = {outcome for _, _, outcome in tries}
         missed = sorted({f"{value}: {outcome}" for _, value, outcome in tries if outcome != "passed"})
+        result = "; ".join(missed) if len(outcomes) > 1 else f"all {outcomes.pop()}"
         numbers = "  ".join(f"{count:>{len(axis)}}" for axis, count in zip(_AXES, counts, strict=True))
-        terminalreporter.line(f"{version:<{width}}  {role:<8}  {numbers}  {'; '.join(missed) or 'all passed'}")
+        terminalreporter.line(f"{version:<{width}}  {role:<8}  {numbers}  {result}")
 
 
 _AXES: Final = ("suites", "groups", "keys", "features")
