@@ -551,6 +551,27 @@ CONNECT_TIMEOUT = _reason(
     "No connection could be made within the time allowed.",
     "The host may be down, or a firewall drops what we send.",
 )
+READ_TIMEOUT = _reason(
+    "read_timeout",
+    None,
+    "RFC 9293 section 3.8",
+    "The connection is there, and nothing came within the time allowed.",
+    "The peer may wait for something else from us, or may just be slow.",
+)
+BAD_RESPONSE = _reason(
+    "bad_response",
+    None,
+    "RFC 9112 section 4",
+    "The answer is not HTTP/1.1.",
+    "Another protocol may be spoken here.",
+)
+RESPONSE_CUT = _reason(
+    "response_cut",
+    None,
+    "RFC 9112 section 8",
+    "The answer is shorter than it said it would be.",
+    "The server broke off in the middle; try again, and look into its log.",
+)
 HANDSHAKE_TIMEOUT = _reason(
     "handshake_timeout", _USER_CANCELED, "RFC 9846 section 6.1", "The handshake took longer than allowed."
 )
@@ -580,6 +601,7 @@ KEY_MISMATCH = _reason(
     "Give the key that the certificate was issued for.",
 )
 FILE_UNREADABLE = _reason("file_unreadable", None, "", "A file cannot be read.")
+FILE_UNWRITABLE = _reason("file_unwritable", None, "", "A file cannot be written.")
 NOT_A_CERTIFICATE = _reason(
     "not_a_certificate", None, "RFC 7468 section 5", "There is no readable certificate in this file."
 )

@@ -13,7 +13,7 @@ from handfast.wire.codepoints import AlertDescription
 EVERY = pytest.mark.parametrize("reason", reasons.every(), ids=lambda reason: reason.name)
 
 # What is no rule of any RFC: it happens on this side, before there is a peer.
-WITHOUT_SECTION = {"bad_configuration", "file_unreadable", "misuse"}
+WITHOUT_SECTION = {"bad_configuration", "file_unreadable", "file_unwritable", "misuse"}
 
 
 def constants() -> dict[str, Reason]:

@@ -120,7 +120,7 @@ def _ending(path: Path, trust: TrustStore) -> None:
         return
     index = len(path.certificates) - 1
     last = path.certificates[index]
-    evidence: dict[str, object] = {**_about(path, index), "trusted_roots": repr(trust)}
+    evidence: dict[str, object] = {**_about(path, index), "trusted_roots": f"{len(trust)} of {trust.source}"}
     if last.self_issued:
         if index == 0:
             raise SelfSignedCertificate(certificate=last.der, **evidence)

@@ -6,23 +6,28 @@ import json
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
-from handfast.cli import report, show
+from handfast.cli import report, request, show
+from handfast.cli.pipe import pipe
 from handfast.cli.request import Response, get
+from handfast.cli.streams import Body, Paper, abandon, say, unwritable
 from handfast.config import DEFAULT_GROUPS, DEFAULT_SUITES, ClientConfig, ServerVerifier
 from handfast.errors import ConfigurationError, ConnectionFailed, TLSError, shown
+from handfast.events import Handshake
 from handfast.insecure import NoVerification
 from handfast.observe.keylog import FileKeyLog
 from handfast.observe.tap import Trace
-from handfast.reasons import RESET
+from handfast.reasons import CONNECT_TIMEOUT, CONNECTION_FAILED, FILE_UNWRITABLE, READ_TIMEOUT
 from handfast.transport.blocking import TLSSocket, dial
 
-if TYPE_CHECKING:
-    from rich.console import Console
+# What NIST calls the curves that TLS has other names for.
+_GROUP_NAMES: Final = {"p-256": "secp256r1", "p-384": "secp384r1"}
 
 OK, FAILED, MISUSED, UNREACHED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -59,16 +64,21 @@ def run(options: Options) -> int:
     except TLSError as error:
         failure = error
     except TimeoutError:
-        failure = ConnectionFailed(problem=f"nothing came for {options.timeout:g} seconds")
+        failure = ConnectionFailed(READ_TIMEOUT, seconds=options.timeout)
+    except BrokenPipeError:  # whoever read our output has gone, and wants no more
+        abandon(sys.stdout)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:
-        failure = ConfigurationError(problem=error.strerror or str(error), file=error.filename or "standard output")
     finally:
         session.close()
+    if failure is None and narration.failure is not None and not isinstance(narration.failure, BrokenPipeError):
+        failure = unwritable(narration.failure)
     if options.json:
-        print(json.dumps(session.report(failure)))
-    elif failure is not None:
+        try:
+            say(json.dumps(session.report(failure)))
+        except ConfigurationError as error:
+            failure = error
+    if failure is not None and (not options.json or failure.reason is FILE_UNWRITABLE):
         show.error(errors, failure)
     return exit_code(failure)
 
@@ -79,14 +89,15 @@ def exit_code(failure: TLSError | None) -> int:
         return OK
     if isinstance(failure, ConfigurationError):
         return MISUSED
-    if isinstance(failure, ConnectionFailed) and failure.reason is not RESET:
-        return UNREACHED
-    return FAILED
+    return UNREACHED if failure.reason in (CONNECTION_FAILED, CONNECT_TIMEOUT) else FAILED
 
 
 def address(target: str) -> tuple[str, int]:
     """HOST[:PORT] as host and port; an IPv6 address with a port stands in brackets."""
     host, port = target, "443"
+    if "/" in target:
+        problem = "a host is needed, and no URL; a path goes with --get"
+        raise ConfigurationError(setting="HOST[:PORT]", value=target, problem=problem)
     if target.startswith("["):
         host, bracket, rest = target[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
@@ -102,7 +113,7 @@ def address(target: str) -> tuple[str, int]:
 class Session:
     """One run of the command: what it does, and what it has reached."""
 
-    def __init__(self, options: Options, narration: Console) -> None:
+    def __init__(self, options: Options, narration: Paper) -> None:
         self._options = options
         self._narration = narration
         self._tell = not (options.quiet or options.json)
@@ -121,8 +132,10 @@ class Session:
         host, port = address(options.target)
         self._server_name = options.server_name or host
         config = self._config()
+        body = Body(options.output)
+        body.open()
         if self._tell:
-            self._narration.print(f"[bold]{shown(host)}[/] port {port}", end="\n\n")
+            self._narration.print(f"connecting to {shown(host)}, port {port}", end="\n\n")
         self._trace.restart()
         tls = self._tls = dial(
             host, port, config=config, server_name=self._server_name, timeout=options.timeout, tap=self._trace
@@ -131,50 +144,62 @@ class Session:
         tls.do_handshake()
         if self._narrator is not None:
             self._narrator.finish()
-            show.summary(self._narration, tls.handshake, tls.tcp_connect_seconds, options.verify)
-            self._narration.print()
+            trusted = self._trust.source if options.verify else ""
+            show.summary(self._narration, tls.handshake, tls.tcp_connect_seconds, self._trace, trusted)
+            if not options.verify:
+                show.unverified(self._narration, self._verdict(tls.handshake))
         if options.pipe:
-            from handfast.cli.pipe import pipe
-
             tls.settimeout(None)
             pipe(tls)
         elif options.get is not None:
-            self._response = get(tls, host if options.server_name is None else options.server_name, port, options.get)
-            self._show_response(self._response)
+            self._get(tls, options.server_name or host, port, options.get, body)
         self.close()
+
+    def _get(self, tls: TLSSocket, host: str, port: int, path: str, body: Body) -> None:
+        keep = self._options.output is not None or not self._options.json
+        self._response = get(
+            tls, host, port, path, on_head=self._show_head, write=body.write if keep else lambda _: None
+        )
+        body.close()
+
+    def _show_head(self, response: Response) -> None:
+        self._response = response
+        if self._tell:
+            for line in response.head:
+                self._narration.print(shown(line))
+            self._narration.print()
 
     def _config(self) -> ClientConfig:
         options = self._options
-        trust = TrustStore.from_files(*options.ca) if options.ca else None
-        verifier: ServerVerifier | None = None
-        if not options.verify:
+        verifier: ServerVerifier
+        if options.verify:
+            verifier = ChainVerifier(self._trust, Policy(options.relax))
+        else:
             verifier = NoVerification()
-            show.warning(show.console(sys.stderr), "--no-verify: nobody has checked who the server is")
-        elif options.relax:
-            verifier = ChainVerifier(trust or TrustStore.default(), Policy(options.relax))
+            show.warning(show.console(sys.stderr), "--no-verify: nobody checks who the server is")
         if options.keylog is not None:
             self._keylog = FileKeyLog(options.keylog)
         return ClientConfig(
-            trust=trust,
             verifier=verifier,
             alpn=options.alpn,
-            groups=options.groups or DEFAULT_GROUPS,
+            groups=[_GROUP_NAMES.get(name.lower(), name) for name in options.groups] or DEFAULT_GROUPS,
             cipher_suites=options.suites or DEFAULT_SUITES,
             keylog=self._keylog,
             handshake_timeout=options.timeout,
         )
 
-    def _show_response(self, response: Response) -> None:
-        options = self._options
-        if options.output is not None:
-            options.output.write_bytes(response.body)
-        elif not options.json:
-            if self._tell:
-                for line in response.head:
-                    self._narration.print(shown(line), markup=False)
-                self._narration.print()
-            sys.stdout.buffer.write(response.body)
-            sys.stdout.buffer.flush()
+    @cached_property
+    def _trust(self) -> TrustStore:
+        return TrustStore.from_files(*self._options.ca) if self._options.ca else TrustStore.default()
+
+    def _verdict(self, facts: Handshake) -> TLSError | None:
+        """What verification would have said, where it was turned off."""
+        assert facts.peer is not None, "a server always has a certificate"
+        try:
+            ChainVerifier(self._trust).verify_server(facts.peer.chain, facts.server_name, datetime.now(UTC))
+        except TLSError as error:
+            return error
+        return None
 
     def close(self) -> None:
         """End the connection, if there is one."""
@@ -185,7 +210,8 @@ class Session:
         if self._keylog is not None:
             self._keylog.close()
             if self._keylog.failure is not None:
-                print(f"handfast: the key log is not complete: {self._keylog.failure.strerror}", file=sys.stderr)
+                problem = self._keylog.failure.strerror
+                show.warning(show.console(sys.stderr), f"the key log {self._keylog.path} is not complete: {problem}")
             self._keylog = None
 
     def report(self, failure: TLSError | None) -> dict[str, Any]:
@@ -203,7 +229,7 @@ class Session:
             document["response"] = {
                 "status": self._response.status,
                 "headers": [[shown(name), shown(value)] for name, value in self._response.headers],
-                "bytes": len(self._response.body),
+                "bytes": self._response.bytes,
             }
         if failure is not None:
             document["error"] = report.error(failure)
@@ -213,6 +239,8 @@ class Session:
 def _check(options: Options) -> None:
     if options.pipe and (options.json or options.get is not None):
         raise ConfigurationError(setting="--pipe", problem="goes with neither --json nor --get")
+    if options.get is not None:
+        request.check(options.get)
     if options.output is not None and options.get is None:
         raise ConfigurationError(setting="--output", problem="needs --get")
     if not 0 < options.timeout < 1e6:

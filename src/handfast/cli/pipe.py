@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 
+from handfast.cli.streams import abandon, unwritable
 from handfast.errors import TLSError
 from handfast.transport.blocking import TLSSocket
 
@@ -14,21 +15,37 @@ _SIZE = 65_536
 
 
 def pipe(tls: TLSSocket) -> None:
-    """Copy both ways until the peer ends. The end of standard input is passed on, and reading goes on."""
+    """Copy both ways until the peer ends. The end of standard input is passed on, and reading goes on.
+
+    Ends quietly when whoever reads our output has gone. Raises ConfigurationError if the output takes no more for
+    another cause, and the TLSError that ended the connection.
+    """
     threading.Thread(target=_send, args=(tls,), name="handfast-stdin", daemon=True).start()
     output = sys.stdout.fileno()
-    try:
-        while data := tls.recv(_SIZE):
-            view = memoryview(data)
+    while data := tls.recv(_SIZE):
+        view = memoryview(data)
+        try:
             while view:
                 view = view[os.write(output, view) :]
-    except BrokenPipeError:  # whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+        except BrokenPipeError:
+            abandon(sys.stdout)
+            return
+        except OSError as error:
+            raise unwritable(error) from None
 
 
 def _send(tls: TLSSocket) -> None:
-    # What goes wrong here is seen by the thread that reads, with its reason.
+    # What goes wrong with the connection is seen by the thread that reads, with its reason.
     with contextlib.suppress(TLSError, OSError):
-        while data := os.read(sys.stdin.fileno(), _SIZE):
+        while data := _read():
             tls.sendall(data)
         tls.shutdown_write()
+
+
+def _read() -> bytes:
+    """Some of standard input. One that cannot be read (a folder, say) has ended."""
+    try:
+        return os.read(sys.stdin.fileno(), _SIZE)
+    except OSError as error:
+        print(f"handfast: standard input cannot be read: {error.strerror}", file=sys.stderr)
+        return b""

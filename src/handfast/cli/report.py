@@ -6,6 +6,7 @@ from typing import Any
 
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import parsed
+from handfast.cli.hints import hints
 from handfast.errors import CertificateError, TLSError, shown
 from handfast.events import Handshake
 from handfast.observe import explain
@@ -91,7 +92,7 @@ def error(problem: TLSError) -> dict[str, Any]:
         "step": problem.step,
         "sentence": problem.reason.sentence,
         "evidence": {name: _plain(value) for name, value in problem.evidence.items()},
-        "hints": [problem.reason.hint] if problem.reason.hint else [],
+        "hints": hints(problem),
     }
 
 

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import http.client
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from handfast.errors import ConfigurationError, PeerMisbehaved
-from handfast.reasons import PLAINTEXT
+import handfast
+from handfast.errors import ConfigurationError, ConnectionFailed, Party, TLSError
+from handfast.reasons import BAD_RESPONSE, READ_TIMEOUT, RESPONSE_CUT
 from handfast.transport.blocking import TLSSocket
 
-_BODY_LIMIT = 1 << 30
+_PIECE = 65_536
 
 
-@dataclass(frozen=True)
+class BadResponse(TLSError):
+    """The answer is no HTTP, or not all of it came."""
+
+    default_reason = BAD_RESPONSE
+    sent_by: Party = "nobody"
+
+
+@dataclass
 class Response:
-    """An answer: status, headers as pairs, body."""
+    """An answer: status, headers as pairs, and how many bytes of its body came."""
 
     status: int
     reason: str
     headers: list[tuple[str, str]]
-    body: bytes
+    bytes: int = 0
 
     @property
     def head(self) -> list[str]:
@@ -28,33 +38,116 @@ class Response:
         return [f"HTTP {self.status} {self.reason}", *(f"{name}: {value}" for name, value in self.headers)]
 
 
-class NotHTTP(PeerMisbehaved):
-    """The answer is not HTTP."""
+class _Input(io.RawIOBase):
+    """What comes from the peer. A failure ends it, and is kept: what came before is still part of the answer."""
 
-    default_reason = PLAINTEXT
+    def __init__(self, tls: TLSSocket) -> None:
+        self._tls = tls
+        self.failure: TLSError | TimeoutError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self.failure is None:
+            try:
+                return self._tls.recv_into(buffer)
+            except (TLSError, TimeoutError) as error:
+                self.failure = error
+        return 0
+
+
+class _Lent:
+    """A connection as http.client wants a socket, which it may not close: the connection outlives the request."""
+
+    def __init__(self, tls: TLSSocket) -> None:
+        self.input = _Input(tls)
+        self.sendall = tls.sendall
+
+    def makefile(self, *_: object) -> io.BufferedReader:
+        return io.BufferedReader(self.input)
+
+    def close(self) -> None:
+        pass
 
 
 class _Connection(http.client.HTTPConnection):
     """http.client over a connection that exists already."""
 
-    def __init__(self, tls: TLSSocket, host: str, port: int) -> None:
+    def __init__(self, lent: _Lent, host: str, port: int) -> None:
         super().__init__(host, port)
-        self.sock: Any = tls
+        self.sock: Any = lent
         self.default_port = 443
 
     def connect(self) -> None:
         raise http.client.NotConnected
 
 
-def get(tls: TLSSocket, host: str, port: int, path: str) -> Response:
-    """Send a GET, read the answer."""
-    connection = _Connection(tls, host, port)
+def check(path: str) -> None:
+    """Raise ConfigurationError for a path that cannot stand in a request."""
+    if not path.isascii() or not path.isprintable() or " " in path:
+        raise ConfigurationError(
+            setting="--get",
+            value=path,
+            problem="a path is printable ASCII without spaces; write others as %20 and so on",
+        )
+
+
+def get(
+    tls: TLSSocket,
+    host: str,
+    port: int,
+    path: str,
+    *,
+    on_head: Callable[[Response], None],
+    write: Callable[[bytes], object],
+) -> Response:
+    """Send a GET, read the answer: ``on_head`` gets status and headers, ``write`` the body as it comes.
+
+    Raises BadResponse, ConnectionFailed (READ_TIMEOUT), or the TLSError that ended the connection; what came before has
+    been written by then.
+    """
+    lent = _Lent(tls)
+    request = path if path.startswith("/") else f"/{path}"
     try:
-        connection.request("GET", path if path.startswith("/") else f"/{path}", headers={"Connection": "close"})
-    except (ValueError, http.client.HTTPException) as error:
-        raise ConfigurationError(setting="--get", value=path, problem=str(error)) from None
-    try:
-        answer = connection.getresponse()
-        return Response(answer.status, answer.reason, answer.getheaders(), answer.read(_BODY_LIMIT))
+        response, missing = _exchange(_Connection(lent, host, port), request, on_head, write)
     except http.client.HTTPException as error:
-        raise NotHTTP(problem=f"{type(error).__name__}: {error}") from None
+        _fail(tls, lent.input.failure, request)
+        if isinstance(error, http.client.IncompleteRead):
+            raise BadResponse(RESPONSE_CUT, problem="it ends within a chunk") from None
+        raise BadResponse(problem=f"{type(error).__name__}: {error}") from None
+    except TimeoutError as error:
+        _fail(tls, error, request)
+        raise
+    _fail(tls, lent.input.failure, request)
+    if missing:
+        raise BadResponse(RESPONSE_CUT, announced=response.bytes + missing, came=response.bytes)
+    return response
+
+
+def _exchange(
+    connection: _Connection, request: str, on_head: Callable[[Response], None], write: Callable[[bytes], object]
+) -> tuple[Response, int]:
+    """The response, and how much of its Content-Length is missing."""
+    headers = {"Connection": "close", "User-Agent": f"handfast/{handfast.__version__}", "Accept": "*/*"}
+    connection.request("GET", request, headers=headers)
+    answer = connection.getresponse()
+    response = Response(answer.status, answer.reason, answer.getheaders())
+    on_head(response)
+    try:
+        while data := answer.read(_PIECE):
+            response.bytes += len(data)
+            write(data)
+    except http.client.IncompleteRead as error:
+        response.bytes += len(error.partial)
+        write(error.partial)
+        raise
+    return response, answer.length or 0
+
+
+def _fail(tls: TLSSocket, failure: TLSError | TimeoutError | None, request: str) -> None:
+    """Raise what ended the connection before the answer did, if anything."""
+    if isinstance(failure, TLSError):
+        raise failure
+    if failure is not None:
+        raise ConnectionFailed(READ_TIMEOUT, waited_for=f"the answer to GET {request}", seconds=tls.gettimeout())

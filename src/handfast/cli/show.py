@@ -2,25 +2,74 @@
 
 from __future__ import annotations
 
+import textwrap
 import threading
 import time
+from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import IO
+from typing import IO, Final
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from handfast.certificates.parsed import parsed
-from handfast.errors import AlertReceived, TLSError, shown
+from handfast.cli.hints import hints
+from handfast.cli.streams import Paper
+from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
 from handfast.events import Handshake
-from handfast.observe import explain
-from handfast.observe.tap import Seen
+from handfast.observe import explain, words
+from handfast.observe.tap import Seen, Trace
+from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, SignatureScheme
+
+_WIDEST: Final = 100
+_BODY: Final = 4  # where the text of a message begins, below its name
+_NAME: Final = 22  # columns for the name of a field
+
+# The settings of a configuration, as the command line calls them.
+_OPTIONS: Final = {
+    "groups": "--group",
+    "cipher_suites": "--suite",
+    "alpn": "--alpn",
+    "relax": "--relax",
+    "server_name": "the name of the server",
+    "identities": "--cert and --key",
+}
 
 
-def console(file: IO[str]) -> Console:
-    """A console that colours only terminals, and keeps long lines whole elsewhere."""
-    return Console(file=file, highlight=False, soft_wrap=True)
+def console(file: IO[str]) -> Paper:
+    """A console for standard output or standard error."""
+    return Paper(file)
+
+
+# --- lines ----------------------------------------------------------------------------------------------------------
+
+
+def _wrapped(out: Paper, text: str, indent: int) -> list[str]:
+    """Lines of a text that begins at a column. Words that are too long stay whole."""
+    room = max(min(out.width, _WIDEST) - indent, 30)
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _paragraph(out: Paper, text: str, indent: int, style: str = "") -> None:
+    for line in _wrapped(out, text, indent):
+        out.print(Text(" " * indent).append(line, style))
+
+
+def _field(out: Paper, name: str, value: str, meaning: str = "", indent: int = _BODY, width: int = _NAME) -> None:
+    """A name, its value beside it, and the meaning: behind the value if there is room, or else below it."""
+    start = indent + width
+    values = _wrapped(out, value, start)
+    head = Text(" " * indent).append(f"{name:<{width - 1}} ", "cyan").append(values[0])
+    short = len(values) == 1 and start + len(value) + 2 + len(meaning) <= min(out.width, _WIDEST)
+    if short and meaning:
+        head.append("  ").append(meaning, "dim")
+    out.print(head)
+    for line in values[1:]:
+        out.print(" " * start + line)
+    if meaning and not short:
+        _paragraph(out, meaning, start + 2, "dim")
+
+
+# --- the handshake, message by message -----------------------------------------------------------------------------
 
 
 class Narrator:
@@ -32,7 +81,7 @@ class Narrator:
 
     _MOMENT = 0.05
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Paper) -> None:
         self._out = out
         self._queue: SimpleQueue[Seen | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="handfast-narrator", daemon=True)
@@ -62,73 +111,136 @@ class Narrator:
                 message(self._out, following)
 
 
-def message(out: Console, seen: Seen) -> None:
-    """One message of the handshake, and its fields."""
-    arrow = "[green]-->[/]" if seen.sent else "[cyan]<--[/]"
-    lock = "[dim]encrypted[/]" if seen.encrypted else "[yellow]in the clear[/]"
-    size = f"{seen.length} bytes"
-    out.print(f"{seen.at * 1000:7.1f} ms {arrow} [bold]{seen.name:<20}[/] {size:>11}  {lock}")
-    lines = explain.lines(seen.message)
-    if not lines:
-        out.print(f"{'':15}[dim]{escape(explain.summary(seen.message))}[/]")
-    for name, value, meaning in lines:
-        out.print(f"{'':15}{name:<21} {escape(value)}")
-        if meaning:
-            out.print(f"{'':37}[dim]{escape(meaning)}[/]")
+def message(out: Paper, seen: Seen) -> None:
+    """One message: what it is for, its fields, and what is different from here on."""
+    head = Text().append("--> " if seen.sent else "<-- ", "bold green" if seen.sent else "bold magenta")
+    head.append(f"{seen.name:<{_NAME}}", "bold").append(f"{_size(seen.length):<13}")
+    head.append(f"{'encrypted':<14}", "green") if seen.encrypted else head.append(f"{'in the clear':<14}", "yellow")
+    head.append(f"{seen.at * 1000:9.1f} ms", "dim")
+    out.print(head)
+    _paragraph(out, explain.purpose(seen.message, from_client=seen.from_client), _BODY, "italic")
+    for name, value, meaning in explain.lines(seen.message):
+        _field(out, name, value, meaning)
+    milestone = explain.milestone(seen.message, from_client=seen.from_client)
+    if milestone:
+        out.print()
+        _paragraph(out, f"==== {milestone}", 0, "bold")
+    out.print()
 
 
-def summary(out: Console, facts: Handshake, tcp_seconds: float, verified: bool) -> None:
-    """What was agreed, who proved to be whom, and where the time went."""
-    table = Table.grid(padding=(0, 2))
-    table.add_row("[bold]version[/]", facts.version)
-    table.add_row("[bold]cipher suite[/]", facts.cipher_suite)
-    table.add_row("[bold]key exchange[/]", facts.group)
-    table.add_row("[bold]signature[/]", facts.signature_scheme)
+def _size(length: int) -> str:
+    return f"{length:,} byte{'' if length == 1 else 's'}"
+
+
+# --- the summary -----------------------------------------------------------------------------------------------------
+
+
+def summary(out: Paper, facts: Handshake, tcp_seconds: float, trace: Trace, trusted: str) -> None:
+    """What was agreed, who proved to be whom, and where the time went. ``trusted`` says where the roots are from."""
+    rows: list[tuple[str, str, str]] = [
+        ("version", facts.version, ""),
+        ("cipher suite", facts.cipher_suite, words.suite(CipherSuite.value(facts.cipher_suite) or 0)),
+        ("key exchange", facts.group, words.group(NamedGroup.value(facts.group) or 0)),
+        ("signature", facts.signature_scheme, words.scheme(SignatureScheme.value(facts.signature_scheme) or 0)),
+    ]
     if facts.alpn is not None:
-        table.add_row("[bold]application protocol[/]", escape(shown(facts.alpn)))
-    peer = facts.peer
-    if peer is not None and verified:
-        table.add_row("[bold]peer[/]", f"[green]proved to be[/] {escape(shown(facts.server_name or ''))}")
-        path = [escape(shown(parsed(der).subject)) or "(empty subject)" for der in peer.path]
-        table.add_row("[bold]by the chain[/]", "\n  issued by ".join(path))
-    elif peer is not None:
-        table.add_row("[bold]peer[/]", "[bold red]not verified: this may be anybody[/]")
+        rows.append(("application", shown(facts.alpn), "the protocol inside, by ALPN"))
+    for row in rows:
+        _field(out, *row, indent=0, width=14)
+    _identities(out, facts, trusted)
     times = facts.timings
-    table.add_row(
-        "[bold]time[/]",
-        f"TCP {tcp_seconds * 1000:.1f} ms, handshake {times.handshake * 1000:.1f} ms (key exchange "
-        f"{times.key_exchange * 1000:.2f} ms, certificate {times.certificate_verification * 1000:.2f} ms)",
+    _field(
+        out,
+        "time",
+        f"TCP {_ms(tcp_seconds)}, handshake {_ms(times.handshake)}",
+        f"of it our key exchange {_ms(times.key_exchange)}, verifying the chain {_ms(times.certificate_verification)}",
+        indent=0,
+        width=14,
+    )
+    sent, received = trace.sent, trace.received
+    _field(
+        out,
+        "on the wire",
+        f"sent {_size(sent.bytes)}, received {_size(received.bytes)}",
+        f"of them encrypted {sent.encrypted:,} and {received.encrypted:,}",
+        indent=0,
+        width=14,
     )
     out.print()
-    out.print(table)
 
 
-def warning(out: Console, text: str) -> None:
-    """Something that must not be missed."""
-    out.print(f"[bold red]handfast: {escape(text)}[/]")
+def _identities(out: Paper, facts: Handshake, trusted: str) -> None:
+    peer = facts.peer
+    if peer is None or peer.verified_by != "chain":
+        out.print(Text().append("server        ", "cyan").append("NOT VERIFIED: this may be anybody", "bold red"))
+        return
+    name = facts.server_name or ""
+    out.print(Text().append("server        ", "cyan").append(f"proved to be {shown(name)}", "bold green"))
+    last = len(peer.path) - 1
+    for at, der in enumerate(peer.path):
+        certificate = parsed(der)
+        subject = shown(certificate.subject) or ", ".join(map(shown, certificate.alternative_names)) or "(no name)"
+        notes = [_days_left(certificate.not_after)] if at == 0 else []
+        notes += [f"trusted: in {shown(trusted)}"] if at == last else []
+        _field(out, "certificate" if at == 0 else "  signed by", subject, ", ".join(notes), indent=0, width=14)
+    _field(out, "client", "proved nothing", "it was not asked for a certificate, or has none", indent=0, width=14)
 
 
-def error(out: Console, problem: TLSError) -> None:
+def _days_left(until: datetime) -> str:
+    days = (until - datetime.now(UTC)).days
+    return f"valid until {until:%Y-%m-%d}, {days} day{'' if days == 1 else 's'} left"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"
+
+
+def unverified(out: Paper, problem: TLSError | None) -> None:
+    """What verification would have said, where it was turned off."""
+    if problem is None:
+        _paragraph(out, "Verification would have accepted this server: --no-verify is not needed for it.", 0, "bold")
+    else:
+        _paragraph(out, f"Verification would have refused this server: {problem.reason.sentence}", 0, "bold red")
+        _facts(out, _evidence(problem))
+    out.print()
+
+
+# --- warnings and errors ------------------------------------------------------------------------------------------------
+
+
+def warning(out: Paper, text: str) -> None:
+    """Something that must not be missed: one line, whole, so that it can be searched for."""
+    out.print(Text(f"handfast: {text}", "bold red"))
+
+
+def error(out: Paper, problem: TLSError) -> None:
     """What happened, in which message, who broke off, the evidence, what to try."""
-    facts: dict[str, str] = {}
-    if isinstance(problem, AlertReceived):
-        facts["it means"] = explain.alert_meaning(problem.description)
-    if problem.step:
-        facts["at"] = problem.step
-    if problem.sent_by == "us":
-        facts["who"] = "we broke off" + (f", with the alert {_alert(problem)}" if problem.alert is not None else "")
-    elif problem.sent_by == "peer":
-        facts["who"] = "the peer broke off"
-    facts |= {name.replace("_", " "): shown(value) for name, value in problem.evidence.items()}
-    facts |= {"try": problem.reason.hint, "see": problem.reason.section}
+    setting = problem.evidence.get("setting")
+    if isinstance(problem, ConfigurationError) and setting and "problem" in problem.evidence:
+        warning(out, f"{_OPTIONS.get(str(setting), shown(setting))}: {shown(problem.evidence['problem'])}")
+        _facts(out, [(name, value) for name, value in problem.evidence.items() if name not in ("setting", "problem")])
+        return
     warning(out, problem.reason.sentence)
-    width = max(len(name) for name in facts)
-    for name, text in facts.items():
-        if text:
-            out.print(f"  {name:<{width}}  {escape(text)}")
+    facts: list[tuple[str, object]] = []
+    if isinstance(problem, AlertReceived):
+        facts.append(("it means", words.alert(problem.description)))
+    if problem.step:
+        facts.append(("in message", problem.step))
+    if problem.sent_by != "nobody":
+        by = "by us" if problem.sent_by == "us" else "by the peer"
+        alert = f", with the alert {AlertDescription.name(problem.alert)}" if problem.alert is not None else ""
+        facts.append(("broken off", by + alert))
+    _facts(out, facts + _evidence(problem))
 
 
-def _alert(problem: TLSError) -> str:
-    from handfast.wire.codepoints import AlertDescription
+def _evidence(problem: TLSError) -> list[tuple[str, object]]:
+    """What was offered and what came, what to try, and where the rule stands."""
+    facts = [(name, value) for name, value in problem.evidence.items() if name != "alert"]
+    facts += [("try", hint) for hint in hints(problem)]
+    return [*facts, ("see", problem.reason.section)] if problem.reason.section else facts
 
-    return AlertDescription.name(problem.alert or 0)
+
+def _facts(out: Paper, facts: list[tuple[str, object]]) -> None:
+    width = max((len(name) for name, _ in facts), default=0) + 2
+    for name, value in facts:
+        _field(out, name.replace("_", " "), shown(value), indent=2, width=width)

@@ -1,15 +1,19 @@
-"""What each message says, in a few words: the fields that matter, and why they are there."""
+"""What each message is for, and what its fields say: a handshake in plain words.
+
+Three levels: :func:`summary` is a message in one line; :func:`purpose` says what it is for and what it proves;
+:func:`lines` are its fields. All that comes from a peer goes through errors.shown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from handfast.certificates.parsed import parsed
+from handfast.certificates.parsed import Parsed, parsed
 from handfast.errors import CertificateError, shown
+from handfast.observe import words
 from handfast.wire.alert import Alert, ChangeCipherSpec
 from handfast.wire.codepoints import (
-    AlertDescription,
     CipherSuite,
     ExtensionType,
     NamedGroup,
@@ -34,14 +38,34 @@ _SHOWN: Final = 6
 
 def lines(message: Any) -> list[Line]:
     """The fields of a message that matter."""
-    explain = _EXPLAINED.get(type(message))
+    explain = _FIELDS.get(type(message))
     return list(explain(message)) if explain else []
 
 
 def summary(message: Any) -> str:
-    """A message in one sentence."""
+    """A message in one line."""
     text = _SUMMARIES.get(type(message))
     return text(message) if text else ""
+
+
+def purpose(message: Any, *, from_client: bool) -> str:
+    """What a message is for, and what it proves."""
+    text = _PURPOSES.get(type(message))
+    return text(message, from_client) if text else ""
+
+
+def milestone(message: Any, *, from_client: bool) -> str:
+    """What is different from here on, if this message is as it has to be; "" for most messages."""
+    if isinstance(message, ServerHello) and message.key_share is not None and message.version == _TLS13:
+        return "both sides now have the same secret; from here on messages are encrypted"
+    if isinstance(message, Finished) and from_client:
+        return "the handshake is complete; application data follows, under new keys"
+    return ""
+
+
+alert_meaning = words.alert
+
+_TLS13: Final = ProtocolVersion.TLS_1_3
 
 
 def _names(name: Callable[[int], str], values: Iterable[int] | None, most: int = _SHOWN) -> str:
@@ -50,57 +74,90 @@ def _names(name: Callable[[int], str], values: Iterable[int] | None, most: int =
     return ", ".join(names[:most]) + more
 
 
+def _bytes(data: bytes) -> str:
+    """The beginning of something random, enough to find it elsewhere, and its length."""
+    return f"{data[:8].hex()}... ({len(data)} bytes)" if len(data) > 8 else f"{data.hex()} ({len(data)} bytes)"
+
+
+def _protocols(names: Iterable[bytes]) -> str:
+    return shown([name.decode("utf-8", "backslashreplace") for name in names])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 # --- the hellos ------------------------------------------------------------------------------------------------------
+
+
+def _client_hello_purpose(hello: ClientHello, _: bool) -> str:
+    if hello.cookie is not None:
+        return "The client says its hello again, now with the key share that the server asked for."
+    if _TLS13 not in (hello.supported_versions or ()):
+        return "The client says what it can do; TLS 1.3 is not among it."
+    return "The client says what it can do, and sends its half of a key exchange at once, to save a round trip."
 
 
 def _client_hello(hello: ClientHello) -> Iterable[Line]:
     if hello.server_name is not None:
-        yield "server_name", shown(hello.server_name), "the name asked for, readable by everybody on the way"
+        yield "server_name", shown(hello.server_name), "whom it wants to reach, readable for everybody on the way"
     versions = hello.supported_versions or [hello.legacy_version]
-    yield "supported_versions", _names(ProtocolVersion.name, versions), "what the client speaks, the best first"
+    yield "supported_versions", _names(ProtocolVersion.name, versions), "the versions it speaks, the best first"
     yield "cipher_suites", _names(CipherSuite.name, hello.cipher_suites), "how records may be encrypted"
-    yield "supported_groups", _names(NamedGroup.name, hello.supported_groups), "how keys may be agreed on"
+    yield "supported_groups", _names(NamedGroup.name, hello.supported_groups) or "none", "how keys may be agreed on"
     shares = [f"{NamedGroup.name(share.group)} ({len(share.key_exchange)} bytes)" for share in hello.key_share or ()]
-    yield "key_share", ", ".join(shares) or "none", "public keys made for this connection alone"
+    yield "key_share", ", ".join(shares) or "none", "public keys made for this connection alone, one a group"
     yield (
         "signature_algorithms",
-        _names(SignatureScheme.name, hello.signature_algorithms, 4),
+        _names(SignatureScheme.name, hello.signature_algorithms, 4) or "none",
         "how the server may prove who it is",
     )
     protocols = hello.application_layer_protocol_negotiation
     if protocols:
-        yield (
-            "alpn",
-            shown([name.decode("utf-8", "backslashreplace") for name in protocols]),
-            "what will be spoken inside",
-        )
+        yield "alpn", _protocols(protocols), "what may be spoken inside, the best first"
+    if hello.padding is not None:
+        yield "padding", f"{hello.padding} bytes", "some old servers hang on a hello of 256 to 511 bytes"
+    others = [value for value in hello.extension_types if value in hello.other_extensions]
+    if others:
+        yield "other extensions", _names(ExtensionType.name, others), ""
+    yield "random", _bytes(hello.random), "fresh each time, so that no handshake can be replayed"
     if hello.legacy_session_id:
-        yield "legacy_session_id", f"{len(hello.legacy_session_id)} bytes", "means nothing; old middleboxes want one"
+        yield (
+            "legacy_session_id",
+            f"{len(hello.legacy_session_id)} bytes",
+            "means nothing in TLS 1.3; makes it look like TLS 1.2 to old middleboxes",
+        )
 
 
 def _client_hello_summary(hello: ClientHello) -> str:
     asked = f" for {shown(hello.server_name)}" if hello.server_name else ""
-    return f"asks{asked}: {len(hello.cipher_suites)} suites, shares of {_names(NamedGroup.name, [s.group for s in hello.key_share or ()]) or 'no group'}"
+    shares = _names(NamedGroup.name, [share.group for share in hello.key_share or ()]) or "no group"
+    return f"asks{asked}: {_count(len(hello.cipher_suites), 'suite')}, shares of {shares}"
+
+
+def _server_hello_purpose(hello: ServerHello, _: bool) -> str:
+    if hello.is_retry_request:
+        return "The server has no use for any of the key shares, and asks for one of another group."
+    if hello.version != _TLS13:
+        return f"The server answers in {ProtocolVersion.name(hello.version)}."
+    return "The server chooses, and sends its half of the key exchange."
 
 
 def _server_hello(hello: ServerHello) -> Iterable[Line]:
-    yield "version", ProtocolVersion.name(hello.version), "the server's choice"
-    yield "cipher_suite", CipherSuite.name(hello.cipher_suite), "the cipher of the records, and the hash of everything"
+    yield "version", ProtocolVersion.name(hello.version), ""
+    yield "cipher_suite", CipherSuite.name(hello.cipher_suite), words.suite(hello.cipher_suite)
     if hello.key_share is not None:
         share = hello.key_share
-        size = len(share.key_exchange)
-        yield (
-            "key_share",
-            f"{NamedGroup.name(share.group)} ({size} bytes)",
-            "now both sides have the same secret: from here on all is encrypted",
-        )
+        yield "key_share", f"{NamedGroup.name(share.group)} ({len(share.key_exchange)} bytes)", words.group(share.group)
     if hello.selected_group is not None:
-        yield "selected_group", NamedGroup.name(hello.selected_group), "the server wants a key share of this group"
+        yield "selected_group", NamedGroup.name(hello.selected_group), "the group that it wants a key share of"
+    if not hello.is_retry_request:
+        yield "random", _bytes(hello.random), "fresh on this side too"
 
 
 def _server_hello_summary(hello: ServerHello) -> str:
     if hello.is_retry_request:
-        return f"HelloRetryRequest: wants a key share of {NamedGroup.name(hello.selected_group or 0)}"
+        return f"wants a key share of {NamedGroup.name(hello.selected_group or 0)}"
     group = NamedGroup.name(hello.key_share.group) if hello.key_share else "no key share"
     return f"chooses {ProtocolVersion.name(hello.version)}, {CipherSuite.name(hello.cipher_suite)}, {group}"
 
@@ -108,93 +165,148 @@ def _server_hello_summary(hello: ServerHello) -> str:
 # --- after the hellos: all of this is encrypted ------------------------------------------------------------------------
 
 
+def _encrypted_extensions_purpose(_: EncryptedExtensions, __: bool) -> str:
+    return "The rest of the server's answers, which are nobody else's business: the first encrypted message."
+
+
 def _encrypted_extensions(message: EncryptedExtensions) -> Iterable[Line]:
     protocol = message.application_layer_protocol_negotiation
     if protocol is not None:
-        yield "alpn", shown(protocol.decode("utf-8", "backslashreplace")), "what will be spoken inside"
+        yield "alpn", _protocols([protocol]), "what will be spoken inside"
     if message.server_name_acknowledged:
-        yield "server_name", "acknowledged", "the server has a certificate for this name"
+        yield "server_name", "acknowledged", "the name was of use in choosing the certificate"
+    if message.supported_groups:
+        yield "supported_groups", _names(NamedGroup.name, message.supported_groups), "what the server likes best"
     others = [value for value in message.extension_types if value in message.other_extensions]
     if others:
-        yield "others", _names(ExtensionType.name, others), ""
+        yield "other extensions", _names(ExtensionType.name, others), ""
+    if not message.extension_types:
+        yield "extensions", "none", ""
 
 
 def _encrypted_extensions_summary(message: EncryptedExtensions) -> str:
     return f"answers {_names(ExtensionType.name, message.extension_types) or 'nothing more'}"
 
 
+def _certificate_request_purpose(_: CertificateRequest, __: bool) -> str:
+    return "The server wants to know who the client is, too."
+
+
 def _certificate_request(message: CertificateRequest) -> Iterable[Line]:
-    yield "signature_algorithms", _names(SignatureScheme.name, message.signature_algorithms, 4), ""
+    schemes = _names(SignatureScheme.name, message.signature_algorithms, 4)
+    yield "signature_algorithms", schemes or "none", "how the client may prove it"
     if message.certificate_authorities:
-        yield "certificate_authorities", f"{len(message.certificate_authorities)} names", "whom the server trusts"
+        yield "certificate_authorities", _count(len(message.certificate_authorities), "name"), "whom the server trusts"
 
 
-def _certificate_request_summary(message: CertificateRequest) -> str:
-    return "asks for a client certificate; we have none to show"
+def _certificate_request_summary(_: CertificateRequest) -> str:
+    return "asks for a client certificate"
+
+
+def _certificate_purpose(message: Certificate, from_client: bool) -> str:
+    if not message.certificate_list:
+        return f"The {'client' if from_client else 'server'} has no certificate to show."
+    who = "client" if from_client else "server"
+    return f"Who the {who} says it is, and who vouches for it. Anybody could send this: the proof comes next."
 
 
 def _certificate(message: Certificate) -> Iterable[Line]:
-    for number, entry in enumerate(message.certificate_list):
-        who = "the server's own" if number == 0 else "an issuer's"
+    for number, entry in enumerate(message.certificate_list, 1):
+        label = f"certificate {number}"
         try:
             certificate = parsed(entry.cert_data)
         except CertificateError:
-            yield f"certificate {number + 1}", f"{len(entry.cert_data)} bytes", "cannot be read"
+            yield label, f"{len(entry.cert_data)} bytes", "cannot be read"
             continue
+        until = f"valid until {certificate.not_after:%Y-%m-%d}"
+        whose = "the sender's own" if number == 1 else "vouches for the one before"
         subject = shown(certificate.subject) or "(empty subject)"
-        yield f"certificate {number + 1}", subject, f"{who}, {certificate.kind}, until {certificate.not_after:%Y-%m-%d}"
-        if number == 0 and certificate.names:
-            yield "names", shown(list(certificate.names.texts[:_SHOWN])), "the names it is for"
-        yield "issuer", shown(certificate.issuer) or "(empty)", "who says so"
+        yield label, subject, f"{whose}; {_key(certificate)} key, {until}"
+        if number == 1 and certificate.alternative_names:
+            yield "names", _listed(certificate.alternative_names), "whom it is for"
+        yield "issuer", shown(certificate.issuer) or "(empty)", "who signed it" if number == 1 else ""
+
+
+def _key(certificate: Parsed) -> str:
+    size = f"-{certificate.key.key_size}" if certificate.kind.startswith("rsa") and certificate.key else ""
+    return f"{certificate.kind}{size}" if certificate.key else "unknown"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return shown([name.removeprefix("DNS:").removeprefix("IP:") for name in names[:_SHOWN]]) + more
 
 
 def _certificate_summary(message: Certificate) -> str:
     count = len(message.certificate_list)
-    return f"{count} certificate{'s' if count > 1 else ''}" if count else "no certificate"
+    return _count(count, "certificate") if count else "no certificate"
+
+
+def _certificate_verify_purpose(_: CertificateVerify, from_client: bool) -> str:
+    who = "client" if from_client else "server"
+    return f"The proof: the {who} signs all messages so far, as only the owner of the certificate's key can."
 
 
 def _certificate_verify(message: CertificateVerify) -> Iterable[Line]:
-    yield (
-        "algorithm",
-        SignatureScheme.name(message.algorithm),
-        "a signature over all messages so far, by the key of the certificate:",
-    )
-    yield "signature", f"{len(message.signature)} bytes", "only its owner can have made it, and only in this handshake"
+    yield "algorithm", SignatureScheme.name(message.algorithm), words.scheme(message.algorithm)
+    yield "signature", _bytes(message.signature), "good for this handshake alone: the randoms and key shares are in it"
 
 
 def _certificate_verify_summary(message: CertificateVerify) -> str:
     return f"proves that it holds the certificate's key, by {SignatureScheme.name(message.algorithm)}"
 
 
+def _finished_purpose(_: Finished, from_client: bool) -> str:
+    if from_client:
+        return "The client confirms the same, from its side."
+    return "The seal on it all: nobody changed anything on the way, not even in the hellos that were in the clear."
+
+
 def _finished(message: Finished) -> Iterable[Line]:
     yield (
         "verify_data",
-        f"{len(message.verify_data)} bytes",
-        "a MAC over all messages: both sides saw the same handshake",
+        _bytes(message.verify_data),
+        "a MAC over all messages so far, with a key from the shared secret",
     )
 
 
-def _finished_summary(message: Finished) -> str:
+def _finished_summary(_: Finished) -> str:
     return "confirms the whole handshake"
 
 
+# --- after the handshake, and beside it --------------------------------------------------------------------------------
+
+
+def _ticket_purpose(_: NewSessionTicket, __: bool) -> str:
+    return "With this the client could come back later without certificate and signature. It is not used yet."
+
+
 def _ticket(message: NewSessionTicket) -> Iterable[Line]:
-    yield "ticket_lifetime", f"{message.ticket_lifetime} seconds", "a ticket to come back with; not used yet"
+    yield "ticket_lifetime", f"{message.ticket_lifetime} seconds", ""
+    yield "ticket", f"{len(message.ticket)} bytes", "what the server needs to know it again, sealed for itself"
 
 
 def _ticket_summary(message: NewSessionTicket) -> str:
     return f"a ticket for {message.ticket_lifetime} seconds, which is ignored"
 
 
-def _change_cipher_spec_summary(message: ChangeCipherSpec) -> str:
+def _change_cipher_spec_purpose(_: ChangeCipherSpec, __: bool) -> str:
+    return "Means nothing in TLS 1.3; makes it look like TLS 1.2 to old middleboxes."
+
+
+def _change_cipher_spec_summary(_: ChangeCipherSpec) -> str:
     return "means nothing in TLS 1.3; makes old middleboxes see TLS 1.2"
 
 
+def _alert_purpose(message: Alert, _: bool) -> str:
+    return f"{message.name}: {words.alert(message.description)}."
+
+
 def _alert_summary(message: Alert) -> str:
-    return f"{message.name}: {alert_meaning(message.description)}"
+    return f"{message.name}: {words.alert(message.description)}"
 
 
-_EXPLAINED: Final[dict[type, Callable[[Any], Iterable[Line]]]] = {
+_FIELDS: Final[dict[type, Callable[[Any], Iterable[Line]]]] = {
     ClientHello: _client_hello,
     ServerHello: _server_hello,
     EncryptedExtensions: _encrypted_extensions,
@@ -203,6 +315,18 @@ _EXPLAINED: Final[dict[type, Callable[[Any], Iterable[Line]]]] = {
     CertificateVerify: _certificate_verify,
     Finished: _finished,
     NewSessionTicket: _ticket,
+}
+_PURPOSES: Final[dict[type, Callable[[Any, bool], str]]] = {
+    ClientHello: _client_hello_purpose,
+    ServerHello: _server_hello_purpose,
+    EncryptedExtensions: _encrypted_extensions_purpose,
+    CertificateRequest: _certificate_request_purpose,
+    Certificate: _certificate_purpose,
+    CertificateVerify: _certificate_verify_purpose,
+    Finished: _finished_purpose,
+    NewSessionTicket: _ticket_purpose,
+    ChangeCipherSpec: _change_cipher_spec_purpose,
+    Alert: _alert_purpose,
 }
 _SUMMARIES: Final[dict[type, Callable[[Any], str]]] = {
     ClientHello: _client_hello_summary,
@@ -216,41 +340,3 @@ _SUMMARIES: Final[dict[type, Callable[[Any], str]]] = {
     ChangeCipherSpec: _change_cipher_spec_summary,
     Alert: _alert_summary,
 }
-
-A = AlertDescription
-_ALERTS: Final = {
-    A.CLOSE_NOTIFY: "nothing more will be sent, and nothing was cut off",
-    A.UNEXPECTED_MESSAGE: "a message came that may not come there",
-    A.BAD_RECORD_MAC: "a record could not be decrypted",
-    A.RECORD_OVERFLOW: "a record is too long",
-    A.HANDSHAKE_FAILURE: "nothing in common: no suite, group or signature scheme that both sides accept",
-    A.BAD_CERTIFICATE: "something is wrong with the certificate",
-    A.UNSUPPORTED_CERTIFICATE: "the certificate is of a kind, or for a use, that is not accepted",
-    A.CERTIFICATE_REVOKED: "the certificate has been revoked",
-    A.CERTIFICATE_EXPIRED: "the certificate has expired",
-    A.CERTIFICATE_UNKNOWN: "the certificate is not accepted",
-    A.ILLEGAL_PARAMETER: "a field has a value that it may not have",
-    A.UNKNOWN_CA: "the issuer of the certificate is not trusted",
-    A.ACCESS_DENIED: "the certificate is good, and not allowed in",
-    A.DECODE_ERROR: "a message does not parse",
-    A.DECRYPT_ERROR: "a signature or a Finished is wrong",
-    A.PROTOCOL_VERSION: "no version of TLS in common",
-    A.INSUFFICIENT_SECURITY: "what was offered is too weak",
-    A.INTERNAL_ERROR: "something unrelated to the protocol went wrong there",
-    A.INAPPROPRIATE_FALLBACK: "a retry with an older version, which was not needed",
-    A.USER_CANCELED: "given up for a reason of its own",
-    A.MISSING_EXTENSION: "an extension is missing that has to be there",
-    A.UNSUPPORTED_EXTENSION: "an answer to something that was never asked",
-    A.UNRECOGNIZED_NAME: "no server of that name is here",
-    A.BAD_CERTIFICATE_STATUS_RESPONSE: "the revocation status is not accepted",
-    A.UNKNOWN_PSK_IDENTITY: "the session is not known",
-    A.CERTIFICATE_REQUIRED: "a client certificate is needed, and none came",
-    A.GENERAL_ERROR: "something went wrong there",
-    A.NO_APPLICATION_PROTOCOL: "no application protocol (ALPN) in common",
-    A.ECH_REQUIRED: "encrypted client hello is needed",
-}
-
-
-def alert_meaning(description: int) -> str:
-    """What the sender of an alert says by it."""
-    return _ALERTS.get(description, "an alert that has no name")

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from handfast.observe import explain
+from handfast import ClientConfig
+from handfast.insecure import NoVerification
+from handfast.observe import explain, words
+from handfast.observe.tap import Seen
 from handfast.testing import Authority
 from handfast.wire.alert import FATAL, Alert, ChangeCipherSpec
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
@@ -76,9 +79,9 @@ MESSAGES = [
 
 @pytest.mark.parametrize("message", MESSAGES, ids=[f"{at}-{message.NAME}" for at, message in enumerate(MESSAGES)])
 def test_every_message_has_words_and_they_are_harmless(message: Any) -> None:
-    summary = explain.summary(message)
-    assert summary
-    for text in (summary, *(part for line in explain.lines(message) for part in line)):
+    texts = [explain.summary(message), *(explain.purpose(message, from_client=side) for side in (True, False))]
+    assert all(texts)
+    for text in (*texts, *(part for line in explain.lines(message) for part in line)):
         assert text.isprintable(), text
 
 
@@ -93,7 +96,10 @@ def test_a_client_hello_is_told_field_by_field() -> None:
 
 def test_a_retry_is_told_apart() -> None:
     assert "secp384r1" in explain.summary(RETRY)
-    assert "HelloRetryRequest" in explain.summary(RETRY)
+    assert Seen(False, RETRY, False, 0.0).name == "HelloRetryRequest"
+    assert Seen(False, ANSWER, False, 0.0).name == "ServerHello"
+    assert "another group" in explain.purpose(RETRY, from_client=False)
+    assert explain.milestone(RETRY, from_client=False) == ""
     assert "secp256r1" in explain.summary(ANSWER)
 
 
@@ -106,10 +112,38 @@ def test_a_certificate_that_cannot_be_read_is_said() -> None:
 def test_every_alert_of_the_registry_that_tls_13_has_is_explained() -> None:
     only_older = {21, 30, 41, 60, 100, 111, 114}
     for description in AlertDescription.names():
-        known = explain.alert_meaning(description) != "an alert that has no name"
+        known = words.alert(description) != words.alert(200)
         assert known == (description not in only_older), AlertDescription.name(description)
 
 
+def test_everything_that_we_can_offer_has_words() -> None:
+    config = ClientConfig(verifier=NoVerification())
+    assert all(words.suite(value) for value in config.suite_ids)
+    assert all(words.group(value) for value in config.group_ids)
+    assert all(words.scheme(value) for value in config.scheme_ids)
+    assert (words.suite(1), words.group(1), words.scheme(1)) == ("", "", "")
+
+
+def test_the_turning_points_are_said() -> None:
+    assert "encrypted" in explain.milestone(ANSWER, from_client=False)
+    assert "complete" in explain.milestone(Finished(bytes(32)), from_client=True)
+    assert explain.milestone(Finished(bytes(32)), from_client=False) == ""
+    assert explain.milestone(HELLO, from_client=True) == ""
+
+
+def test_both_sides_are_told_apart() -> None:
+    verify = CertificateVerify(SignatureScheme.ED25519, bytes(64))
+    assert "the server signs" in explain.purpose(verify, from_client=False)
+    assert "the client signs" in explain.purpose(verify, from_client=True)
+
+
+def test_old_peers_are_told_as_such() -> None:
+    assert "TLS 1.3 is not among it" in explain.purpose(OLD_HELLO, from_client=True)
+    old = ServerHello(random=bytes(32), legacy_session_id_echo=b"", cipher_suite=0xC02F)
+    assert explain.purpose(old, from_client=False) == "The server answers in TLSv1.2."
+
+
 def test_something_unknown_has_no_words() -> None:
+    assert explain.purpose(object(), from_client=True) == ""
     assert explain.summary(object()) == ""
     assert explain.lines(object()) == []

@@ -40,7 +40,14 @@ def test_a_trace_keeps_the_messages_in_order_with_times() -> None:
     assert heard == trace.messages
     times = [item.at for item in trace.messages]
     assert times == sorted(times)
-    assert trace.bytes == {True: sent, False: received}
+    assert (trace.sent.bytes, trace.received.bytes) == (sent, received)
+    in_the_clear = {True: 0, False: 0}
+    for item in trace.messages:
+        if not item.encrypted:
+            in_the_clear[item.sent] += 5 + item.length
+    assert trace.sent.bytes - trace.sent.encrypted == in_the_clear[True]
+    assert trace.received.bytes - trace.received.encrypted == in_the_clear[False]
+    assert [item.from_client for item in trace.messages] == [item.sent for item in trace.messages]
     assert trace.messages[0].length == len(trace.messages[0].message.raw)
     client.close()
     assert trace.messages[-1].name == "Alert"
@@ -62,3 +69,10 @@ def test_restart_counts_from_now_on() -> None:
     now[0] = 9.5
     trace.message(sent=True, message=object, encrypted=False)
     assert trace.messages[0].at == 0.5
+
+
+def test_the_side_of_a_message_is_known_on_a_server_too() -> None:
+    trace = Trace()
+    trace.message(sent=False, message=object, encrypted=False)
+    trace.message(sent=True, message=object, encrypted=False)
+    assert [item.from_client for item in trace.messages] == [True, False]
