@@ -16,6 +16,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from handfast.testing import Authority
 from tests.cli.running import SCHEMAS, handfast
 from tests.peers import require_peer
 
@@ -68,12 +69,12 @@ def test_a_throwaway_authority_is_named_and_works_with_curl() -> None:
         assert server.ca is not None
         assert server.ca.is_file()
         answer = curl("--cacert", server.ca, f"https://localhost:{server.port}/")
-        assert b"Your handshake" in answer.stdout
+        assert b"your handshake" in answer.stdout
         assert b"x25519" in answer.stdout
         line = server.line()
     assert "offered localhost" in line
     assert "chosen TLSv1.3" in line
-    assert line.rstrip().endswith("closed")
+    assert "; GET / 200; closed; " in line
     assert not server.ca.exists()
 
 
@@ -91,7 +92,7 @@ def test_a_line_says_why_a_handshake_failed() -> None:
             plain.recv(100)
         assert "speaks HTTP in plain text" in server.line()
         handfast("connect", f"localhost:{server.port}", "-q")
-        assert "unknown_ca" in server.line()
+        assert "failed: the client sent the alert unknown_ca" in server.line()
 
 
 def test_json_is_a_line_a_connection_as_the_schema_has_it() -> None:
@@ -101,8 +102,11 @@ def test_json_is_a_line_a_connection_as_the_schema_has_it() -> None:
         good = json.loads(server.line())
         handfast("connect", f"localhost:{server.port}", "-q")
         bad = json.loads(server.line())
+    errors = json.loads((SCHEMAS / "connect.json").read_text())["$defs"]["error"]
     for document in (good, bad):
         jsonschema.validate(document, schema)
+    jsonschema.validate(bad["error"], errors)
+    assert good["requests"] == ["GET / 200"]
     assert good["ended"] == "closed"
     assert good["chosen"]["alpn"] == "http/1.1"
     assert good["offered"]["server_name"] == "localhost"
@@ -145,7 +149,60 @@ def test_www_serves_a_folder_and_nothing_outside_of_it(tmp_path: Path) -> None:
             status, body = get(path)
             assert status == 404, path
             assert b"secret" not in body.replace(b"secret.txt", b"")
-        assert b"501" in curl("--cacert", server.ca, "-X", "DELETE", "-w", "%{http_code}", site + "/").stdout
+        for path in ("/%2e%2e/", "/.hidden", "/.git/config"):
+            assert get(path)[0] == 404
+        refused = curl("--cacert", server.ca, "-i", "-X", "DELETE", site + "/").stdout
+        assert refused.startswith(b"HTTP/1.1 405")
+        assert b"Allow: GET, HEAD" in refused
+        head = curl("--cacert", server.ca, "-I", site + "/inside.txt").stdout
+        assert b"Content-Length: 6" in head
+        assert head.endswith(b"\r\n\r\n")
+
+
+def test_www_lists_a_folder_without_what_leads_out_of_it(tmp_path: Path) -> None:
+    sub = tmp_path / "www" / "sub"
+    sub.mkdir(parents=True)
+    for name in ("a b.txt", "<b>&.txt", ".hidden"):
+        (sub / name).touch()
+    (sub / "out").symlink_to("/etc")
+    with serving("--www", tmp_path / "www") as server:
+        site = f"https://localhost:{server.port}"
+        moved = curl("--cacert", server.ca, "-o", "/dev/null", "-w", "%{redirect_url}", site + "/sub")
+        page = curl("--cacert", server.ca, site + "/sub/").stdout.decode()
+    assert moved.stdout.decode() == site + "/sub/"
+    assert '<a href="./a%20b.txt">a b.txt</a>' in page
+    assert "&lt;b&gt;&amp;.txt" in page
+    assert "out" not in page
+    assert "hidden" not in page
+
+
+def test_to_be_terminated_removes_the_authority_too() -> None:
+    with serving() as server:
+        assert server.ca is not None
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(20)
+        assert not server.ca.exists()
+
+
+def test_it_ends_when_nobody_reads_its_lines() -> None:
+    with serving() as server:
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+        handfast("connect", f"localhost:{server.port}", "-q", "--ca", server.ca)
+        server.process.wait(20)
+        server.process.stdout = None
+
+
+def test_the_certificate_of_ones_own_is_named(tmp_path: Path) -> None:
+    chain, key = Authority.create().issue("www.example.com").write(tmp_path)
+    with serving("--cert", chain, "--key", key) as server:
+        assert "the certificate is for www.example.com" in server.lines
+        assert any(line.endswith("--servername www.example.com") for line in server.lines)
+
+
+def test_a_client_that_takes_another_protocol_is_warned_of() -> None:
+    with serving("--alpn", "h2,http/1.1") as server:
+        assert any("takes h2 will not understand" in line for line in server.lines)
 
 
 @pytest.mark.parametrize(

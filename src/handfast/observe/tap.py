@@ -72,6 +72,11 @@ class Trace:
         """Count time from now on."""
         self._started = self._clock.monotonic()
 
+    @property
+    def age(self) -> float:
+        """Seconds since the tap was made, or restarted."""
+        return self._clock.monotonic() - self._started
+
     def record(self, sent: bool, content_type: int, length: int, encrypted: bool) -> None:
         """A record crossed the wire."""
         traffic = self.sent if sent else self.received
@@ -84,7 +89,7 @@ class Trace:
         """A message was sent or received."""
         if self._is_client is None:
             self._is_client = sent  # it is the client who speaks first
-        seen = Seen(sent, message, encrypted, self._clock.monotonic() - self._started, sent == self._is_client)
+        seen = Seen(sent, message, encrypted, self.age, sent == self._is_client)
         if len(self.messages) < _KEPT:
             self.messages.append(seen)
         if self._on_message is not None:
