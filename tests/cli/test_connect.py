@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import stat
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from handfast import Server, ServerConfig, TLSSocket
+from handfast.config import DEFAULT_GROUPS, DEFAULT_SUITES
 from handfast.testing import Authority
 from handfast.testing.chains import BROKEN, chain
+from handfast.wire.codepoints import CipherSuite, NamedGroup
 from tests.cli.running import document, handfast, listening
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Hostile: \x1b[31mred\r\n\r\nhello"
@@ -283,6 +286,14 @@ def test_a_dead_port_is_no_connection() -> None:
         (["localhost", "--ca", "/nonexistent.pem"], "/nonexistent.pem"),
         (["localhost", "--keylog", "/nonexistent/keys"], "/nonexistent/keys"),
         (["localhost", "--timeout", "-1"], "--timeout"),
+        (["localhost", "--timeout", "nan"], "--timeout"),
+        (["localhost", "--timeout", "soon"], "--timeout"),
+        (["localhost", "--group", ","], "a name is needed"),
+        (["localhost", "--alpn", "x" * 256], "--alpn: a name has 1 to 255 bytes"),
+        (["localhost", "--get", "/a b"], "--get"),
+        (["localhost", "--get", "/", "--output", "/nonexistent/file"], "/nonexistent/file"),
+        (["localhost", "--relax", "missing-key-usage", "--no-verify"], "--relax"),
+        (["https://localhost/"], "no URL"),
         (["localhost", "--pipe", "--json"], "--pipe"),
         (["localhost", "--output", "x"], "--output"),
         (["localhost", "--relax", "everything"], "everything"),
@@ -325,3 +336,6 @@ def test_version_and_help() -> None:
     text = handfast("connect", "--help").stdout.decode()
     assert "--servername" in text
     assert "3 if there is no connection" in " ".join(text.replace("│", " ").split())
+    words = re.sub(r"[│,;.]", " ", text).split()
+    assert {CipherSuite.name(value) for value in DEFAULT_SUITES} <= set(words)
+    assert {NamedGroup.name(value) for value in DEFAULT_GROUPS} <= set(words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,9 +19,23 @@ app = typer.Typer(
 )
 
 _EXIT = (
-    "Ends with 0; 1 if the handshake was refused or failed; 2 if something in the call is wrong; "
-    "3 if there is no connection; 130 after Ctrl-C."
+    "Exit code: 0 if all went well; 1 if the handshake was refused or failed, or the connection broke; 2 if something in "
+    "the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
 )
+
+
+# The panels of `handfast connect --help`, and the names that can be given.
+_SERVER, _OFFER, _THEN, _SHOWN = "Who the server has to be", "What is offered", "After the handshake", "Other"
+_GROUPS = "X25519MLKEM768, x25519, secp256r1 (P-256), secp384r1 (P-384); several with commas, the best first"
+_SUITES = "TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256"
+
+
+def _option(panel: str, metavar: str, text: str) -> Any:
+    return typer.Option(metavar=metavar, rich_help_panel=panel, help=text)
+
+
+def _flag(panel: str, name: str, text: str) -> Any:
+    return typer.Option(name, metavar=" ", rich_help_panel=panel, help=text)
 
 
 def _version(wanted: bool) -> None:
@@ -33,7 +47,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", metavar=" ", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """TLS handshakes, in full view."""
@@ -41,23 +55,45 @@ def common(
 
 @app.command(epilog=_EXIT)
 def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer's way
-    target: Annotated[str, typer.Argument(metavar="HOST[:PORT]", help="Whom to connect to; port 443 by default.")],
-    servername: Annotated[str | None, typer.Option(metavar="NAME", help="The name to ask for and to verify.")] = None,
-    ca: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Trust these roots, not the system's.")] = None,
-    relax: Annotated[
-        list[str] | None, typer.Option(metavar="RULE", help="A rule for certificates not to hold.")
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="HOST[:PORT]",
+            help="Whom to connect to. The port is 443 by default; [::1]:8443 has an IPv6 address.",
+        ),
+    ],
+    servername: Annotated[
+        str | None, _option(_SERVER, "NAME", "The name to ask for and to verify, if it is not HOST.")
     ] = None,
-    alpn: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Application protocols to offer.")] = None,
-    group: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Groups to offer, the best first.")] = None,
-    suite: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Cipher suites to offer.")] = None,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Accept any certificate. Not safe.")] = False,
-    timeout: Annotated[float, typer.Option(metavar="S", help="Seconds to connect, to shake hands, to wait.")] = 10.0,
-    keylog: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the secrets here, for Wireshark.")] = None,
-    get: Annotated[str | None, typer.Option(metavar="PATH", help="Send an HTTP GET, show the answer.")] = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the answer's body goes.")] = None,
-    pipe: Annotated[bool, typer.Option("--pipe", help="Connect standard input and output to the peer.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing about the handshake.")] = False,
+    ca: Annotated[
+        list[Path] | None, _option(_SERVER, "FILE", "Trust the roots in this file, not the system's. Repeatable.")
+    ] = None,
+    relax: Annotated[
+        list[str] | None, _option(_SERVER, "RULE", "Let a certificate break this rule; an error names it.")
+    ] = None,
+    no_verify: Annotated[
+        bool, _flag(_SERVER, "--no-verify", "Accept any certificate, of anybody. For looking at servers only.")
+    ] = False,
+    alpn: Annotated[list[str] | None, _option(_OFFER, "A,B", "Application protocols, such as h2,http/1.1.")] = None,
+    group: Annotated[list[str] | None, _option(_OFFER, "NAME", f"Groups for the key exchange: {_GROUPS}.")] = None,
+    suite: Annotated[list[str] | None, _option(_OFFER, "NAME", f"Cipher suites: {_SUITES}.")] = None,
+    get: Annotated[
+        str | None, _option(_THEN, "PATH", "Send an HTTP GET; the body goes to standard output, the rest to error.")
+    ] = None,
+    output: Annotated[Path | None, _option(_THEN, "FILE", "With --get: write the body here.")] = None,
+    pipe: Annotated[bool, _flag(_THEN, "--pipe", "Connect standard input and output to the server, like nc.")] = False,
+    json: Annotated[
+        bool, _flag(_SHOWN, "--json", "Print one JSON object on standard output and nothing else, also on failure.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", metavar=" ", rich_help_panel=_SHOWN, help="Print errors only.")
+    ] = False,
+    keylog: Annotated[
+        Path | None, _option(_SHOWN, "FILE", "Append the secrets of the connection, for Wireshark. Keep it private.")
+    ] = None,
+    timeout: Annotated[
+        float, _option(_SHOWN, "S", "Seconds for the TCP connection, for the handshake, and for each read.")
+    ] = 10.0,
 ) -> None:
     """Shake hands with a server, and show the handshake message by message."""
     from handfast.cli.connect import Options, run
@@ -82,16 +118,19 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     raise typer.Exit(run(options))
 
 
-@app.command(epilog=_EXIT)
+@app.command(epilog="Exit code: 0 after Ctrl-C or SIGTERM; 2 if something in the call is wrong, or the port is taken.")
 def serve(  # noqa: PLR0917 - likewise
     port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="The port; 0 takes a free one.")] = 8443,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
     cert: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate chain, PEM.")] = None,
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key, PEM.")] = None,
     alpn: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Application protocols.")] = None,
-    echo: Annotated[bool, typer.Option("--echo", help="Send back what comes.")] = False,
-    www: Annotated[Path | None, typer.Option(metavar="DIR", help="Serve the files of this folder over HTTP.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a connection.")] = False,
+    echo: Annotated[bool, typer.Option("--echo", metavar=" ", help="Send back what comes.")] = False,
+    www: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Serve the files of this folder over HTTP, and nothing outside of it."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSON object a connection.")] = False,
 ) -> None:
     """Serve TLS for tests, with a throwaway certificate if none is given; a line a connection."""
     from handfast.cli.serve import Options, run
@@ -101,4 +140,7 @@ def serve(  # noqa: PLR0917 - likewise
 
 def _listed(values: list[str] | None) -> tuple[str, ...]:
     """An option that may be repeated, and hold several names with commas between."""
-    return tuple(name for value in values or () for name in value.split(",") if name)
+    names = tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
+    if values and not names:
+        raise typer.BadParameter("a name is needed")
+    return names

@@ -123,6 +123,7 @@ class Session:
         self._server_name: str | None = options.server_name
         self._tls: TLSSocket | None = None
         self._keylog: FileKeyLog | None = None
+        self._body = Body(options.output)
         self._response: Response | None = None
 
     def run(self) -> None:
@@ -132,8 +133,7 @@ class Session:
         host, port = address(options.target)
         self._server_name = options.server_name or host
         config = self._config()
-        body = Body(options.output)
-        body.open()
+        self._body.open()
         if self._tell:
             self._narration.print(f"connecting to {shown(host)}, port {port}", end="\n\n")
         self._trace.restart()
@@ -152,15 +152,15 @@ class Session:
             tls.settimeout(None)
             pipe(tls)
         elif options.get is not None:
-            self._get(tls, options.server_name or host, port, options.get, body)
+            self._get(tls, options.server_name or host, port, options.get)
         self.close()
 
-    def _get(self, tls: TLSSocket, host: str, port: int, path: str, body: Body) -> None:
+    def _get(self, tls: TLSSocket, host: str, port: int, path: str) -> None:
         keep = self._options.output is not None or not self._options.json
         self._response = get(
-            tls, host, port, path, on_head=self._show_head, write=body.write if keep else lambda _: None
+            tls, host, port, path, on_head=self._show_head, write=self._body.write if keep else lambda _: None
         )
-        body.close()
+        self._body.finish()
 
     def _show_head(self, response: Response) -> None:
         self._response = response
@@ -207,6 +207,7 @@ class Session:
             self._tls.close()
         if self._narrator is not None:
             self._narrator.finish()
+        self._body.close()
         if self._keylog is not None:
             self._keylog.close()
             if self._keylog.failure is not None:

@@ -139,8 +139,9 @@ def _exchange(
             response.bytes += len(data)
             write(data)
     except http.client.IncompleteRead as error:
-        response.bytes += len(error.partial)
-        write(error.partial)
+        data = error.partial + getattr(error.__cause__, "partial", b"")  # whole chunks, and the one that was cut
+        response.bytes += len(data)
+        write(data)
         raise
     return response, answer.length or 0
 

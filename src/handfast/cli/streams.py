@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import sys
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 from rich.console import Console
 
@@ -88,7 +90,7 @@ class Body:
     def __init__(self, path: Path | None) -> None:
         self._name = _STDOUT if path is None else str(path)
         self._path = path
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._decoder = None
         if path is None and sys.stdout.isatty():
             self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
@@ -97,7 +99,7 @@ class Body:
         """Open the file, before anything is sent for its sake."""
         if self._path is not None:
             try:
-                self._file = self._path.open("wb")
+                self._file = self._path.open("wb", buffering=0)
             except OSError as error:
                 raise unwritable(error, self._name) from None
 
@@ -106,23 +108,32 @@ class Body:
         if self._decoder is not None:
             data = visible(self._decoder.decode(data)).encode(sys.stdout.encoding, "backslashreplace")
         try:
-            (self._file or sys.stdout.buffer).write(data)
+            if self._file is None:
+                sys.stdout.buffer.write(data)
+                return
+            view = memoryview(data)
+            while view:
+                view = view[self._file.write(view) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._broken(error) from None
+
+    def finish(self) -> None:
+        """All of the body has been written."""
+        try:
+            if self._file is None:
+                sys.stdout.buffer.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
             raise self._broken(error) from None
 
     def close(self) -> None:
-        """Nothing more will come."""
-        try:
-            if self._file is not None:
+        """Close the file, whatever is in it."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
                 self._file.close()
-            else:
-                sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise self._broken(error) from None
 
     def _broken(self, error: OSError) -> ConfigurationError:
         if self._file is None:

@@ -5,13 +5,14 @@ Whoever has this file can read the connections in it. It is written only where a
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
 from pathlib import Path
 
 from handfast.errors import ConfigurationError
-from handfast.reasons import FILE_UNREADABLE
+from handfast.reasons import FILE_UNWRITABLE
 
 
 class FileKeyLog:
@@ -31,7 +32,7 @@ class FileKeyLog:
             if stat.S_ISREG(os.fstat(self._file).st_mode):  # and not a device or a pipe, which is somebody else's
                 os.fchmod(self._file, 0o600)  # it may have been there before, for everybody
         except OSError as error:
-            raise ConfigurationError(FILE_UNREADABLE, file=str(path), problem=error.strerror) from None
+            raise ConfigurationError(FILE_UNWRITABLE, file=str(path), problem=error.strerror) from None
 
     def secret(self, label: str, client_random: bytes, secret: bytes) -> None:
         """One line: label, client random, secret."""
@@ -39,7 +40,8 @@ class FileKeyLog:
         with self._lock:
             if self.failure is None:
                 try:
-                    os.write(self._file, line)
+                    if os.write(self._file, line) < len(line):
+                        self.failure = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 except OSError as error:
                     self.failure = error
 
