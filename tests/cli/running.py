@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,18 @@ SECONDS = 30
 
 
 def handfast(
-    *arguments: object, stdin: bytes = b"", stdout: Any = subprocess.PIPE
+    *arguments: object, stdin: bytes = b"", stdout: Any = subprocess.PIPE, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `handfast` with these arguments, to its end."""
     command = [sys.executable, "-m", "handfast", *map(str, arguments)]
-    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100"}
     return subprocess.run(
-        command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, env=environment, timeout=SECONDS, check=False
+        command,
+        input=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "100", **(environment or {})},
+        timeout=SECONDS,
+        check=False,
     )
 
 
@@ -63,3 +68,10 @@ def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
         finally:
             listener.close()
             thread.join(SECONDS)
+
+
+def lines_of(run: subprocess.CompletedProcess[bytes]) -> list[str]:
+    """The lines on standard error, which never hold a traceback."""
+    text = run.stderr.decode()
+    assert "Traceback" not in text
+    return text.splitlines()

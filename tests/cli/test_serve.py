@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from handfast.testing import Authority
+from handfast.testing.authority import key_pem
 from tests.cli.running import SCHEMAS, handfast
 from tests.peers import require_peer
 
@@ -221,6 +223,39 @@ def test_a_wrong_call_is_a_sentence(arguments: list[str], words: str) -> None:
     assert run.returncode == 2
     assert words in run.stderr.decode()
     assert b"Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "words"),
+    [
+        ("other.key", "The private key does not belong to the certificate.", "other.key"),
+        ("encrypted.key", "The private key is encrypted, and the password is missing or wrong.", "encrypted.key"),
+        ("server.pem", "There is no readable private key in this file.", "server.pem"),
+        ("none.key", "A file cannot be read.", "none.key"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_named_before_anything_is_served(
+    tmp_path: Path, key: str, first: str, words: str
+) -> None:
+    authority = Authority.create()
+    identity = authority.issue("localhost")
+    chain, _ = identity.write(tmp_path)
+    authority.issue("localhost").write(tmp_path, "other")
+    (tmp_path / "encrypted.key").write_bytes(key_pem(identity.key, "a password"))
+    run = handfast("serve", "--port", "0", "--cert", chain, "--key", tmp_path / key)
+    assert run.returncode == 2
+    assert run.stdout == b""
+    lines = run.stderr.decode().splitlines()
+    assert lines[0] == f"handfast: {first}"
+    assert words in "\n".join(lines)
+
+
+def test_an_expired_certificate_is_warned_of(tmp_path: Path) -> None:
+    then = datetime.now(UTC) - timedelta(days=9)
+    chain, key = Authority.create().issue("localhost", not_before=then, not_after=then).write(tmp_path)
+    with serving("--cert", chain, "--key", key) as server:
+        assert server.process.stderr is not None
+        assert "not now" in server.process.stderr.readline()
 
 
 def test_a_busy_port_is_a_sentence() -> None:
