@@ -44,10 +44,6 @@ class Reader:
         self.position = position + 2
         return self.data[position] << 8 | self.data[position + 1]
 
-    def uint24(self, field: str) -> int:
-        """A number of three bytes, big-endian."""
-        return int.from_bytes(self.opaque(3, field))
-
     def uint32(self, field: str) -> int:
         """A number of four bytes, big-endian."""
         return int.from_bytes(self.opaque(4, field))

@@ -24,7 +24,6 @@ def read(reader: Reader, method: str, arguments: tuple[Any, ...]) -> Any:
     [
         ("uint8", (), "ff", 255),
         ("uint16", (), "0102", 0x0102),
-        ("uint24", (), "010203", 0x010203),
         ("uint32", (), "01020304", 0x01020304),
         ("opaque", (0,), "", b""),
         ("opaque", (3,), "010203", b"\1\2\3"),
@@ -57,7 +56,6 @@ def test_each_method_reads_its_value_and_stops_behind_it(
     [
         ("uint8", (), "", 3),
         ("uint16", (), "01", 3),
-        ("uint24", (), "0102", 3),
         ("uint32", (), "010203", 3),
         ("opaque", (4,), "010203", 3),
         ("vector8", (), "", 3),
