@@ -1,0 +1,116 @@
+"""Certificates."""
+
+from __future__ import annotations
+
+from handfast.reasons import alerts
+from handfast.reasons.table import reason
+
+CERTIFICATE_REFUSED = reason(
+    "certificate_refused",
+    alerts.CERTIFICATE_UNKNOWN,
+    "RFC 9846 section 6.2",
+    "The peer's certificate was not accepted.",
+)
+CERTIFICATE_UNREADABLE = reason(
+    "certificate_unreadable",
+    alerts.BAD_CERTIFICATE,
+    "RFC 5280 section 4.1",
+    "A certificate of the peer's chain cannot be parsed.",
+    "The peer has to replace this certificate.",
+)
+UNSUPPORTED_PUBLIC_KEY = reason(
+    "unsupported_public_key",
+    alerts.UNSUPPORTED_CERTIFICATE,
+    "RFC 9846 section 4.5.1.2",
+    "The certificate's key is of a kind that cannot be used in TLS 1.3.",
+)
+CERTIFICATE_EXPIRED = reason(
+    "certificate_expired",
+    alerts.CERTIFICATE_EXPIRED,
+    "RFC 5280 section 4.1.2.5",
+    "A certificate has expired.",
+    "Its owner has to renew it; if the dates look right, check this machine's clock.",
+)
+CERTIFICATE_NOT_YET_VALID = reason(
+    "certificate_not_yet_valid",
+    alerts.BAD_CERTIFICATE,
+    "RFC 5280 section 4.1.2.5",
+    "A certificate is not valid yet.",
+    "Check this machine's clock first.",
+)
+CERTIFICATE_NAME_MISMATCH = reason(
+    "certificate_name_mismatch",
+    alerts.BAD_CERTIFICATE,
+    "RFC 9525 section 6",
+    "The certificate is for other names than the one asked for.",
+    "Connect by one of the names in the certificate, or have this name added to it.",
+)
+CERTIFICATE_WITHOUT_NAMES = reason(
+    "certificate_without_names",
+    alerts.BAD_CERTIFICATE,
+    "RFC 9525 section 2",
+    "The certificate has no subjectAltName, so there is no name to compare.",
+    "A common name alone is not trusted any more: have the certificate issued with a subjectAltName.",
+)
+CERTIFICATE_WRONG_USAGE = reason(
+    "certificate_wrong_usage",
+    alerts.UNSUPPORTED_CERTIFICATE,
+    "RFC 5280 section 4.2.1",
+    "A certificate is not allowed to be used for this.",
+    "Its extensions (key usage, extended key usage, basic constraints) say what it is for.",
+)
+NOT_A_CA = reason(
+    "not_a_ca",
+    alerts.BAD_CERTIFICATE,
+    "RFC 5280 section 4.2.1.9",
+    "A certificate was used to issue another one, but is not a certificate authority's.",
+)
+UNKNOWN_ISSUER = reason(
+    "unknown_issuer",
+    alerts.UNKNOWN_CA,
+    "RFC 5280 section 6.1",
+    "The chain ends at an issuer that is not trusted here.",
+    "If the issuer is your own, give its root certificate as a trust anchor (--ca FILE).",
+)
+MISSING_INTERMEDIATE = reason(
+    "missing_intermediate",
+    alerts.UNKNOWN_CA,
+    "RFC 9846 section 4.5.1",
+    "The chain does not reach a trusted root: the server seems to have left out an intermediate certificate.",
+    "The server has to send the whole chain (fullchain.pem, not cert.pem).",
+)
+SELF_SIGNED_CERTIFICATE = reason(
+    "self_signed_certificate",
+    alerts.UNKNOWN_CA,
+    "RFC 5280 section 6.1",
+    "The certificate is signed by its own key, and is not among the trusted ones.",
+    "If it is the right one, give it as a trust anchor (--ca FILE).",
+)
+BAD_CERTIFICATE_SIGNATURE = reason(
+    "bad_certificate_signature",
+    alerts.BAD_CERTIFICATE,
+    "RFC 5280 section 6.1.3",
+    "A certificate's signature does not verify with its issuer's key.",
+    "Either the certificate was changed, or its issuer has another key under the same name.",
+)
+WEAK_KEY = reason(
+    "weak_key",
+    alerts.BAD_CERTIFICATE,
+    "RFC 9325 section 4.5",
+    "A key in the chain is too weak.",
+    "Its owner has to make a new key: RSA of 2048 bits or more, or ECDSA with P-256 or stronger.",
+)
+WEAK_SIGNATURE = reason(
+    "weak_signature",
+    alerts.BAD_CERTIFICATE,
+    "RFC 9325 section 4.5",
+    "A certificate in the chain is signed with a hash that is broken.",
+    "Its issuer has to sign it with SHA-256 or better.",
+)
+CERTIFICATE_RULE_BROKEN = reason(
+    "certificate_rule_broken",
+    alerts.BAD_CERTIFICATE,
+    "RFC 5280 section 4.2",
+    "A certificate breaks a rule of the certificate profile.",
+    "Have it issued anew, or relax this one rule with the switch that is named.",
+)

@@ -1,0 +1,116 @@
+"""How it ended, and what went wrong on this side."""
+
+from __future__ import annotations
+
+from handfast.reasons import alerts
+from handfast.reasons.table import reason
+
+ALERT_RECEIVED = reason("alert_received", None, "RFC 9846 section 6.2", "The peer broke off with an alert.")
+VERSION_REFUSED = reason(
+    "version_refused",
+    None,
+    "RFC 9846 section 4.3.1",
+    "The server speaks no version of TLS that we offer.",
+    "Update the server: TLS 1.3 is from 2018.",
+)
+CLOSED_DURING_HANDSHAKE = reason(
+    "closed_during_handshake",
+    None,
+    "RFC 9846 section 6.1",
+    "The peer closed the connection during the handshake.",
+    "It may not speak TLS, or not for this name; its log may say more.",
+)
+TRUNCATED = reason(
+    "truncated",
+    None,
+    "RFC 9846 section 6.1",
+    "The connection ended without close_notify: something at the end may be missing.",
+    "Trust only what a length or a terminator in the data itself confirms.",
+)
+RESET = reason(
+    "reset",
+    None,
+    "RFC 9293 section 3.5.2",
+    "The connection was reset.",
+    "The peer's process ended or refused us, or something in between broke the connection.",
+)
+CONNECTION_FAILED = reason(
+    "connection_failed",
+    None,
+    "RFC 9293 section 3.5",
+    "No connection could be made.",
+    "Check host name, port and network.",
+)
+CONNECT_TIMEOUT = reason(
+    "connect_timeout",
+    None,
+    "RFC 9293 section 3.8",
+    "No connection could be made within the time allowed.",
+    "The host may be down, or a firewall drops what we send.",
+)
+READ_TIMEOUT = reason(
+    "read_timeout",
+    None,
+    "RFC 9293 section 3.8",
+    "The connection is there, and nothing came within the time allowed.",
+    "The peer may wait for something else from us, or may just be slow.",
+)
+BAD_RESPONSE = reason(
+    "bad_response",
+    None,
+    "RFC 9112 section 4",
+    "The answer is not HTTP/1.1.",
+    "Another protocol may be spoken here.",
+)
+RESPONSE_CUT = reason(
+    "response_cut",
+    None,
+    "RFC 9112 section 8",
+    "The answer is shorter than it said it would be.",
+    "The server broke off in the middle; try again, and look into its log.",
+)
+HANDSHAKE_TIMEOUT = reason(
+    "handshake_timeout", alerts.USER_CANCELED, "RFC 9846 section 6.1", "The handshake took longer than allowed."
+)
+INTERNAL_ERROR = reason(
+    "internal_error",
+    alerts.INTERNAL_ERROR,
+    "RFC 9846 section 6.2",
+    "Something of ours went wrong.",
+    "This is a bug of handfast, or of a callback given to it: please report it.",
+)
+CALLBACK_FAILED = reason(
+    "callback_failed",
+    alerts.INTERNAL_ERROR,
+    "RFC 9846 section 6.2",
+    "A callback raised an exception.",
+    "The exception is the cause of this error.",
+)
+REFUSED_BY_CALLBACK = reason(
+    "refused_by_callback", alerts.HANDSHAKE_FAILURE, "RFC 9846 section 6.2", "A question of the handshake was refused."
+)
+BAD_CONFIGURATION = reason("bad_configuration", None, "", "A setting cannot be used.")
+KEY_MISMATCH = reason(
+    "key_mismatch",
+    None,
+    "RFC 9846 section 4.5.2",
+    "The private key does not belong to the certificate.",
+    "Give the key that the certificate was issued for.",
+)
+FILE_UNREADABLE = reason("file_unreadable", None, "", "A file cannot be read.")
+FILE_UNWRITABLE = reason("file_unwritable", None, "", "A file cannot be written.")
+NOT_A_CERTIFICATE = reason(
+    "not_a_certificate", None, "RFC 7468 section 5", "There is no readable certificate in this file."
+)
+NOT_A_KEY = reason("not_a_key", None, "RFC 7468 section 10", "There is no readable private key in this file.")
+KEY_ENCRYPTED = reason(
+    "key_encrypted", None, "RFC 7468 section 11", "The private key is encrypted, and the password is missing or wrong."
+)
+MISUSE = reason("misuse", None, "", "The connection cannot do this now.")
+FORKED = reason(
+    "forked",
+    None,
+    "RFC 9846 section 5.3",
+    "This connection belongs to another process.",
+    "After a fork only the process that made a connection may send on it: two senders would use one nonce twice.",
+)

@@ -1,0 +1,133 @@
+"""The order and the meaning of messages."""
+
+from __future__ import annotations
+
+from handfast.reasons import alerts
+from handfast.reasons.table import reason
+
+UNEXPECTED_MESSAGE = reason(
+    "unexpected_message", alerts.UNEXPECTED_MESSAGE, "RFC 9846 section 4", "A handshake message came out of order."
+)
+UNEXPECTED_APPLICATION_DATA = reason(
+    "unexpected_application_data",
+    alerts.UNEXPECTED_MESSAGE,
+    "RFC 9846 section 2",
+    "Application data came before the handshake was complete.",
+)
+RENEGOTIATION = reason(
+    "renegotiation",
+    alerts.UNEXPECTED_MESSAGE,
+    "RFC 9846 section 4.2.2",
+    "The peer tried to start a second handshake in this connection.",
+    "TLS 1.3 has no renegotiation.",
+)
+KEY_UPDATE_UNSUPPORTED = reason(
+    "key_update_unsupported",
+    alerts.UNEXPECTED_MESSAGE,
+    "RFC 9846 section 4.7.3",
+    "The peer changed its keys by a KeyUpdate, which this version of handfast cannot follow.",
+    "Open a new connection.",
+)
+DUPLICATE_EXTENSION = reason(
+    "duplicate_extension", alerts.ILLEGAL_PARAMETER, "RFC 9846 section 4.3", "An extension stands twice in one message."
+)
+EXTENSION_NOT_ALLOWED = reason(
+    "extension_not_allowed",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.3",
+    "An extension stands in a message where it has no place.",
+)
+UNSOLICITED_EXTENSION = reason(
+    "unsolicited_extension",
+    alerts.UNSUPPORTED_EXTENSION,
+    "RFC 9846 section 4.3",
+    "The peer answered with an extension that was never offered.",
+)
+MISSING_EXTENSION = reason(
+    "missing_extension",
+    alerts.MISSING_EXTENSION,
+    "RFC 9846 section 9.2",
+    "An extension that has to be there is missing.",
+)
+PSK_NOT_LAST = reason(
+    "psk_not_last",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.3.11",
+    "pre_shared_key is not the last extension of the ClientHello.",
+)
+BAD_KEY_SHARE_LIST = reason(
+    "bad_key_share_list",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.3.8",
+    "The key shares do not fit the list of supported groups.",
+)
+BAD_KEY_SHARE = reason(
+    "bad_key_share",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.3.8",
+    "A key share is not a valid public value of its group.",
+)
+BAD_COMPRESSION = reason(
+    "bad_compression",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.2.2",
+    "The peer offers or selects compression, which TLS 1.3 forbids.",
+)
+BAD_LEGACY_VERSION = reason(
+    "bad_legacy_version",
+    alerts.PROTOCOL_VERSION,
+    "RFC 9846 section 4.2.2",
+    "legacy_version is not TLS 1.2, as TLS 1.3 requires.",
+)
+SESSION_ID_NOT_ECHOED = reason(
+    "session_id_not_echoed",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.2.3",
+    "The server did not echo our legacy_session_id.",
+)
+VERSION_NOT_OFFERED = reason(
+    "version_not_offered",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.3.1",
+    "The server selected a version that we did not offer.",
+)
+SUITE_NOT_OFFERED = reason(
+    "suite_not_offered",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.2.3",
+    "The server selected a cipher suite that we did not offer.",
+)
+GROUP_NOT_OFFERED = reason(
+    "group_not_offered",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.3.8",
+    "The server answered with a key share of a group that we sent none for.",
+)
+SCHEME_NOT_OFFERED = reason(
+    "scheme_not_offered",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.5.2",
+    "The peer signed with a signature scheme that we did not offer.",
+)
+ALPN_NOT_OFFERED = reason(
+    "alpn_not_offered",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 7301 section 3.2",
+    "The server selected an application protocol that we did not offer.",
+)
+BAD_CERTIFICATE_CONTEXT = reason(
+    "bad_certificate_context",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.5.1",
+    "certificate_request_context is not empty in a certificate of the handshake.",
+)
+NO_CERTIFICATE = reason(
+    "no_certificate", alerts.DECODE_ERROR, "RFC 9846 section 4.5.1.3", "The server sent an empty certificate chain."
+)
+HELLO_RETRY_UNSUPPORTED = reason(
+    "hello_retry_unsupported",
+    alerts.HANDSHAKE_FAILURE,
+    "RFC 9846 section 4.2.4",
+    "The server asks for another key share (HelloRetryRequest), which this version of handfast cannot send yet.",
+    "Offer the group it asks for first.",
+)
