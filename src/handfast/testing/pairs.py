@@ -14,18 +14,20 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 
 from handfast.connection import ClientConnection, Connection, Event, ServerConnection, Tap
-from handfast.crypto.groups import GROUPS, X25519MLKEM768, Share
+from handfast.crypto.groups import CLASSICAL_HALF, GROUPS, Curve, Hybrid, Montgomery, Share
 from handfast.errors import ConfigurationError, MisuseError, TLSError
 from handfast.wire.codepoints import NamedGroup
 
 if TYPE_CHECKING:
     from handfast.config import ClientConfig, ServerConfig
+
+# The private key of ML-KEM that goes with an encapsulation key of this many bytes.
+_KEM_OF: Final[dict[int, Any]] = {1184: mlkem.MLKEM768PrivateKey, 1568: mlkem.MLKEM1024PrivateKey}
 
 
 def pair(
@@ -82,8 +84,8 @@ class EntropyForTests:
     For ``entropy_for_tests`` of a configuration. Each connection that is to be repeated needs an object of its own,
     since an object goes on where it stopped. Signatures are random by themselves, but for Ed25519 and Ed448.
 
-    `cryptography` cannot repeat an ML-KEM encapsulation: a server with this entropy refuses X25519MLKEM768 by a
-    ConfigurationError, so leave that group out of what it accepts.
+    `cryptography` cannot repeat an ML-KEM encapsulation: a server with this entropy refuses the hybrids by a
+    ConfigurationError, so leave them out of what it accepts.
     """
 
     def __init__(self, seed: bytes | str | int = 0) -> None:
@@ -101,30 +103,25 @@ class EntropyForTests:
 
     def encapsulate(self, group: int, public: bytes) -> tuple[bytes, bytes]:
         """A share and the secret, in answer to the client's share."""
-        if isinstance(GROUPS[group], X25519MLKEM768):
+        if group in CLASSICAL_HALF:
             raise ConfigurationError(
                 setting="entropy_for_tests", problem=f"{NamedGroup.name(group)} cannot be repeated on a server"
             )
         share = self._share(group)
         return share.public, share.open(public)
 
-    def _share(self, group: int) -> Share:
-        """A share of the usual kind, whose private key is replaced."""
-        share: Any = GROUPS[group].new_share()
-        if group == NamedGroup.X25519MLKEM768:
-            share._mlkem = mlkem.MLKEM768PrivateKey.from_seed_bytes(self.random(64))
-            share._x25519 = self._share(NamedGroup.X25519)
-            share.public = share._mlkem.public_key().public_bytes_raw() + share._x25519.public
-        elif group == NamedGroup.X25519:
-            share._private = x25519.X25519PrivateKey.from_private_bytes(self.random(32))
-            share.public = share._private.public_key().public_bytes_raw()
-        else:
-            curve = share._private.curve
-            number = int.from_bytes(self.random(curve.key_size // 8 - 1)) + 1  # a byte less is less than the order
-            share._private = ec.derive_private_key(number, curve)
-            share.public = share._private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        typed: Share = share
-        return typed
+    def _share(self, number: int) -> Share:
+        """A share of the usual kind, whose private key comes from the seed."""
+        group = GROUPS[number]
+        if isinstance(group, Hybrid):
+            kem = _KEM_OF[group.encapsulation_key].from_seed_bytes(self.random(64))
+            return group.share_of(kem, self._share(group.classical.id))
+        if isinstance(group, Curve):
+            scalar = int.from_bytes(self.random(group.curve.key_size // 8 - 1)) + 1  # a byte less is below the order
+            return group.share_of(ec.derive_private_key(scalar, group.curve))
+        assert isinstance(group, Montgomery), "there are three kinds of groups"
+        kind = x25519.X25519PrivateKey if number == NamedGroup.X25519 else x448.X448PrivateKey
+        return group.share_of(kind.from_private_bytes(self.random(group.length)))
 
     def __repr__(self) -> str:
         return "<EntropyForTests: not random>"

@@ -61,8 +61,8 @@ def test_these_classes_hold_secrets() -> None:
         "ServerConnection",
         "TrafficSecret",
         "_CurveShare",
-        "_X25519MLKEM768Share",
-        "_X25519Share",
+        "_HybridShare",
+        "_MontgomeryShare",
     }
 
 
@@ -114,9 +114,9 @@ FILLED: dict[str, Callable[[], object]] = {
     "Sealer": lambda: Sealer(TrafficSecret(SUITE, SECRET)),
     "Opener": lambda: Opener(TrafficSecret(SUITE, SECRET)),
     "RecordLayer": keyed_layer,
-    "_X25519Share": GROUPS[G.X25519].new_share,
+    "_MontgomeryShare": GROUPS[G.X25519].new_share,
     "_CurveShare": GROUPS[G.SECP256R1].new_share,
-    "_X25519MLKEM768Share": GROUPS[G.X25519MLKEM768].new_share,
+    "_HybridShare": GROUPS[G.X25519MLKEM768].new_share,
 }
 
 
