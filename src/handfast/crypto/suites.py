@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from handfast.crypto.aead import AEAD, AES_GCM, CHACHA20_POLY1305
+from handfast.crypto.aead import AEAD, AES_CCM, AES_CCM_8, AES_GCM, CHACHA20_POLY1305, SHORT_TAG_LENGTH, TAG_LENGTH
 from handfast.limits import RECORDS_OF_A_KEY
 from handfast.wire.codepoints import CipherSuite as C
 
@@ -17,7 +17,8 @@ class Suite:
     ``hash``         its name, as hashlib has it
     ``hash_length``  bytes of a digest, which is the length of every secret too
     ``key_length``   bytes of the AEAD's key
-    ``records``      how many records one key may protect (RFC 9846 section 5.5)
+    ``records``      how many records one key may protect, before it has to be updated (RFC 9846 section 5.5)
+    ``tag_length``   bytes that the AEAD adds
     """
 
     id: int
@@ -26,6 +27,7 @@ class Suite:
     hash_length: int
     key_length: int
     records: int
+    tag_length: int = TAG_LENGTH
 
     @property
     def name(self) -> str:
@@ -33,11 +35,21 @@ class Suite:
         return C.name(self.id)
 
 
+# RFC 9846 section 5.5 says nothing of CCM. With 2^23 records it is as safe as GCM with 2^24.5 (RFC 9147 section 4.5.3 and
+# appendix B). The short tag of CCM_8 changes nothing in that: it is forgery that it makes easier.
+_RECORDS_OF_CCM: Final = 1 << 23
+# With ChaCha20-Poly1305 the sequence number would wrap before there is a danger.
+_RECORDS_OF_CHACHA20: Final = 1 << 62
+
+# In our order of preference. Those with CCM are for small devices, and no default. A record of CCM_8 can be forged by
+# guessing 64 bits; the IANA registry does not recommend it.
 SUITES: Final = {
     suite.id: suite
     for suite in (
         Suite(C.TLS_AES_128_GCM_SHA256, AES_GCM, "sha256", 32, 16, RECORDS_OF_A_KEY),
         Suite(C.TLS_AES_256_GCM_SHA384, AES_GCM, "sha384", 48, 32, RECORDS_OF_A_KEY),
-        Suite(C.TLS_CHACHA20_POLY1305_SHA256, CHACHA20_POLY1305, "sha256", 32, 32, 1 << 62),
+        Suite(C.TLS_CHACHA20_POLY1305_SHA256, CHACHA20_POLY1305, "sha256", 32, 32, _RECORDS_OF_CHACHA20),
+        Suite(C.TLS_AES_128_CCM_SHA256, AES_CCM, "sha256", 32, 16, _RECORDS_OF_CCM),
+        Suite(C.TLS_AES_128_CCM_8_SHA256, AES_CCM_8, "sha256", 32, 16, _RECORDS_OF_CCM, SHORT_TAG_LENGTH),
     )
 }

@@ -113,7 +113,7 @@ def test_a_traffic_secret_is_the_root_of_key_and_iv(suite: Suite) -> None:
     cipher, iv = TrafficSecret(suite, secret).cipher()
     assert iv.to_bytes(12) == label(suite, secret, b"iv", b"", 12)
     expected = suite.aead(label(suite, secret, b"key", b"", suite.key_length))
-    sealed = bytearray(20)
+    sealed = bytearray(4 + suite.tag_length)
     cipher.encrypt_into(bytes(12), b"data", b"header", sealed)
     assert expected.decrypt(bytes(12), bytes(sealed), b"header") == b"data"
 
