@@ -13,7 +13,7 @@ from cryptography import x509
 
 from handfast import reasons
 from handfast.certificates import constraints
-from handfast.certificates.rules import Breach, findings
+from handfast.certificates.rules import Breach, Findings, findings
 from handfast.errors import (
     BadCertificateSignature,
     CertificateExpired,
@@ -35,25 +35,32 @@ if TYPE_CHECKING:
 
     from handfast.certificates.parsed import Parsed
     from handfast.certificates.path import Path
-    from handfast.certificates.rules import Rule
+    from handfast.certificates.rules import Purpose, Rule
     from handfast.certificates.store import TrustStore
 
 _NAMES_SHOWN: Final = 50
 
 
-def check(path: Path, server_name: str, now: datetime, relax: Collection[Rule], trust: TrustStore) -> None:
+def check(path: Path, server_name: str | None, now: datetime, relax: Collection[Rule], trust: TrustStore) -> None:
     """Raise the CertificateError that explains best what is wrong with a path; return if nothing is.
 
-    ``server_name``  normalized
+    ``server_name``  normalized; None for the path of a client, who has no name that we could compare
     ``relax``        rules of the profile that do not count
     """
+    purpose: Purpose = "client" if server_name is None else "server"
     _times(path, now)
-    _name(path, server_name)
-    _usage(path)
+    if server_name is not None:
+        _name(path, server_name)
+    _usage(path, purpose)
     _ending(path, trust)
     _signatures(path)
-    _strength(path)
-    _profile(path, relax)
+    _strength(path, purpose)
+    _profile(path, purpose, relax)
+
+
+def _found(path: Path, index: int, purpose: Purpose) -> Findings:
+    """What is wrong with one certificate of a path by itself."""
+    return findings(path.certificates[index], "issuer" if index else "leaf", purpose)
 
 
 def _about(path: Path, index: int) -> dict[str, str]:
@@ -105,10 +112,10 @@ def _name(path: Path, server_name: str) -> None:
     raise CertificateNameMismatch(reason, certificate=leaf.der, **_about(path, 0), **evidence)
 
 
-def _usage(path: Path) -> None:
+def _usage(path: Path, purpose: Purpose) -> None:
     """What the certificates may be used for (RFC 5280 sections 4.2.1.3, 4.2.1.9 and 4.2.1.12)."""
     for index, certificate in enumerate(path.certificates):
-        found = findings(certificate, "issuer" if index else "leaf")
+        found = _found(path, index, purpose)
         if found.usage is not None:
             reason = reasons.NOT_A_CA if found.not_a_ca else reasons.CERTIFICATE_WRONG_USAGE
             raise CertificateUsageError(reason, certificate=certificate.der, **_about(path, index), problem=found.usage)
@@ -141,10 +148,10 @@ def _lacks_an_intermediate(path: Path, last: Parsed, trust: TrustStore) -> bool:
 
     Nobody can know: the missing certificate would tell. Signs of a missing one are:
 
-    - the server sent its own certificate without the issuer's, and that certificate says where the issuer's can be
+    - the peer sent its own certificate without the issuer's, and that certificate says where the issuer's can be
       fetched (caIssuers). Public authorities say so, and never issue from a root; private roots hardly ever do;
     - the issuer belongs to an organisation that also owns a trusted root;
-    - the server sent certificates that do not belong to the path, a self-signed one among them: a root, and not what
+    - the peer sent certificates that do not belong to the path, a self-signed one among them: a root, and not what
       lies between.
     """
     if len(path.certificates) == 1 and last.issuer_address is not None:
@@ -162,10 +169,10 @@ def _signatures(path: Path) -> None:
         raise BadCertificateSignature(certificate=certificate.der, **_about(path, path.forged))
 
 
-def _strength(path: Path) -> None:
+def _strength(path: Path, purpose: Purpose) -> None:
     """RFC 9325 section 4.5. The signature of a trusted root proves nothing, so it may be weak."""
     for index, certificate in enumerate(path.certificates):
-        found = findings(certificate, "issuer" if index else "leaf")
+        found = _found(path, index, purpose)
         about = _about(path, index) if found.weak_key or found.unusable_key or found.weak_signature else {}
         if found.weak_key is not None:
             raise WeakCertificate(reasons.WEAK_KEY, certificate=certificate.der, **about, key=found.weak_key)
@@ -178,13 +185,13 @@ def _strength(path: Path) -> None:
             )
 
 
-def _profile(path: Path, relax: Collection[Rule]) -> None:
+def _profile(path: Path, purpose: Purpose, relax: Collection[Rule]) -> None:
     """The rules of rules.py, and those that concern several certificates.
 
     A rule that no switch relaxes is named first: to relax another one would not help. Of those with a switch the first
     is named, and the switches of all.
     """
-    broken = [item for item in _breaches(path) if item[1].rule not in relax]
+    broken = [item for item in _breaches(path, purpose) if item[1].rule not in relax]
     if not broken:
         return
     index, breach = min(broken, key=lambda item: item[1].rule is not None)
@@ -200,11 +207,11 @@ def _profile(path: Path, relax: Collection[Rule]) -> None:
     )
 
 
-def _breaches(path: Path) -> Iterator[tuple[int, Breach]]:
+def _breaches(path: Path, purpose: Purpose) -> Iterator[tuple[int, Breach]]:
     is_own_root = path.anchored and len(path.certificates) == 1
     for index, certificate in enumerate(path.certificates):
-        for breach in findings(certificate, "issuer" if index else "leaf").breaches:
-            # A server's own certificate among the trusted ones is trusted as it is; no authority has to have made it.
+        for breach in _found(path, index, purpose).breaches:
+            # A peer's own certificate among the trusted ones is trusted as it is; no authority has to have made it.
             if not (is_own_root and breach.rule is not None):
                 yield index, breach
         if index == 0:

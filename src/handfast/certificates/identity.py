@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
@@ -22,6 +24,8 @@ from handfast.reasons import KEY_ENCRYPTED, KEY_MISMATCH, NOT_A_CERTIFICATE, NOT
 if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
+
+    from handfast.certificates.names import Address
 
 
 @runtime_checkable
@@ -70,7 +74,7 @@ class Identity(Guarded):
     Can be shared by any number of configurations and connections. Cannot be copied or pickled.
     """
 
-    __slots__ = ("_leaf", "chain", "names", "schemes", "signer")
+    __slots__ = ("_issuers", "_leaf", "chain", "names", "schemes", "signer")
 
     def __init__(self, chain: Sequence[bytes], key: Signer | signatures.PrivateKey) -> None:
         """``chain``: DER, leaf first. ``key``: a private key of `cryptography`, or a Signer.
@@ -79,7 +83,9 @@ class Identity(Guarded):
         no signature scheme for. Whether a Signer fits its certificate shows only when it signs.
         """
         self.chain = tuple(bytes(der) for der in chain)
-        self._leaf = _checked_chain(self.chain, "the given chain")
+        certificates = _checked_chain(self.chain, "the given chain")
+        self._leaf = certificates[0]
+        self._issuers = frozenset(certificate.raw.issuer for certificate in certificates)
         self.signer: Signer = key if _is_signer(key) else _local_signer(key, self.chain, self._leaf)
         self.schemes = tuple(self.signer.schemes)
         self.names = self._leaf.names.texts
@@ -124,6 +130,14 @@ class Identity(Guarded):
         """Whether our certificate is for this name, wildcards included; any is for a client that names none."""
         return server_name is None or server_name.lower().removesuffix(".") in self._leaf.names
 
+    def issued_by(self, names: Collection[bytes]) -> bool:
+        """Whether a certificate of our chain was issued by one of these (distinguished names, DER).
+
+        So does a client choose for a server that says in certificate_authorities whom it trusts (RFC 9846 section
+        4.3.4), and the other way round.
+        """
+        return not self._issuers.isdisjoint(names)
+
     def __repr__(self) -> str:
         return f"<Identity {shown(self.names or self._leaf.subject)}>"
 
@@ -133,15 +147,14 @@ def _is_signer(key: object) -> bool:
     return hasattr(key, "schemes") and hasattr(key, "sign") and not inspect.isclass(key)
 
 
-def _checked_chain(chain: Sequence[bytes], source: str) -> Parsed:
-    """The first certificate, once all can be parsed."""
+def _checked_chain(chain: Sequence[bytes], source: str) -> list[Parsed]:
+    """The certificates; at least one, and all can be parsed."""
     if not chain:
         raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem="it has none")
     try:
-        first, *_ = [parsed(bytes(der)) for der in chain]
+        return [parsed(bytes(der)) for der in chain]
     except CertificateUnreadable as error:
         raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem=error.evidence["problem"]) from None
-    return first
 
 
 def _local_signer(key: signatures.PrivateKey, chain: Sequence[bytes], leaf: Parsed) -> LocalSigner:
@@ -203,8 +216,13 @@ class PeerIdentity(Guarded):
 
     ``chain``        DER as the peer sent it, its own certificate first
     ``path``         DER of the path that was verified, from its certificate to the trusted root; empty without one
-    ``server_name``  the name that it was verified for
+    ``server_name``  the name that it was verified for; None for a client
     ``verified_by``  "chain", or "nothing" where handfast.insecure was used
+
+    All the rest stands in the peer's own certificate. A server was asked for by name, and was compared. Who a client
+    is, and whether it may come in, the application has to say: by a name of the kind that its authority vouches for
+    (:attr:`uris` for SPIFFE, :attr:`email_addresses`, :attr:`dns_names`), not by the fingerprint, which changes with
+    each renewal, and not by a serial number without its issuer.
     """
 
     __slots__ = ("_leaf", "chain", "path", "server_name", "verified_by")
@@ -251,6 +269,36 @@ class PeerIdentity(Guarded):
     def subject_alternative_names(self) -> tuple[str, ...]:
         """All of them, in the certificate's order: "DNS:example.com", "IP:192.0.2.1", "URI:spiffe://..."."""
         return self._leaf.alternative_names
+
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """The DNS names of the subjectAltName, in its order; wildcards as they are."""
+        return self._leaf.values(x509.DNSName)
+
+    @property
+    def ip_addresses(self) -> tuple[Address, ...]:
+        """The IP addresses of the subjectAltName, as objects of :mod:`ipaddress`."""
+        return self._leaf.addresses
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """The URIs of the subjectAltName; a SPIFFE id is the one that begins with "spiffe://"."""
+        return self._leaf.values(x509.UniformResourceIdentifier)
+
+    @property
+    def email_addresses(self) -> tuple[str, ...]:
+        """The e-mail addresses of the subjectAltName."""
+        return self._leaf.values(x509.RFC822Name)
+
+    @property
+    def serial_number(self) -> int:
+        """Unique for each certificate of an issuer (RFC 5280 section 4.1.2.2)."""
+        return self._leaf.certificate.serial_number
+
+    @property
+    def fingerprint_sha256(self) -> str:
+        """SHA-256 of the certificate's DER: 64 hexadecimal digits, in small letters."""
+        return hashlib.sha256(self._leaf.der).hexdigest()
 
     @property
     def not_before(self) -> datetime:

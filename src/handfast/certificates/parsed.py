@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
 from handfast.certificates.der import EMPTY_NAME, Raw, parts
-from handfast.certificates.names import NameSet
+from handfast.certificates.names import Address, NameSet
 from handfast.crypto import signatures
 from handfast.errors import CertificateUnreadable
 
@@ -51,16 +51,12 @@ class Parsed:
         self.not_before: datetime = certificate.not_valid_before_utc
         self.not_after: datetime = certificate.not_valid_after_utc
         self._extensions = {type(extension.value): extension for extension in certificate.extensions}
-        alternative = self.extension(x509.SubjectAlternativeName)
-        self.names = NameSet(
-            alternative.get_values_for_type(x509.DNSName) if alternative else (),
-            _addresses(alternative) if alternative else (),
-        )
+        self.names = NameSet(self.values(x509.DNSName), self.addresses)
         self.raw: Raw = parts(der)
         self.pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
         self.key = _key(certificate)
         self.kind = signatures.kind_of(self.key, pss=self.pss) if self.key else "unknown"
-        self.notes: dict[str, Any] = {}  # what rules.py and strength.py found, so that they look once
+        self.notes: dict[Any, Any] = {}  # what rules.py and strength.py found, so that they look once
 
     def extension(self, kind: type[E]) -> E | None:
         """The value of an extension, None where it is missing."""
@@ -129,6 +125,16 @@ class Parsed:
         """The whole subjectAltName as "DNS:example.com", "IP:192.0.2.1", "URI:...", "EMAIL:...", in its order."""
         return tuple(map(_shown_name, self.extension(x509.SubjectAlternativeName) or ()))
 
+    def values(self, kind: Any) -> tuple[Any, ...]:
+        """The names of one kind in the subjectAltName, in its order, as `cryptography` gives them."""
+        alternative = self.extension(x509.SubjectAlternativeName)
+        return tuple(alternative.get_values_for_type(kind)) if alternative else ()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The IP addresses. A subjectAltName may hold networks by mistake; only single addresses can be compared."""
+        return tuple(item for item in self.values(x509.IPAddress) if not hasattr(item, "network_address"))
+
     @property
     def issuer_address(self) -> str | None:
         """Where the issuer's certificate can be fetched, if the certificate says so (RFC 5280 section 4.2.2.1)."""
@@ -164,12 +170,6 @@ def _name(certificate: x509.Certificate, which: Literal["subject", "issuer"]) ->
 def _attribute(name: x509.Name, kind: x509.ObjectIdentifier) -> str | None:
     found = name.get_attributes_for_oid(kind)
     return str(found[0].value) if found else None
-
-
-def _addresses(alternative: x509.SubjectAlternativeName) -> list[Any]:
-    # A subjectAltName may hold networks by mistake; only single addresses can be compared.
-    found = alternative.get_values_for_type(x509.IPAddress)
-    return [item for item in found if not hasattr(item, "network_address")]
 
 
 def _key(certificate: x509.Certificate) -> signatures.PublicKey | None:

@@ -7,7 +7,7 @@ which :func:`_is_exempt` lists.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -21,7 +21,7 @@ from handfast.certificates.checks import check
 from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.path import Path
-from handfast.certificates.rules import Role, Rule, findings
+from handfast.certificates.rules import Purpose, Role, Rule, findings
 from handfast.errors import CertificateError, CertificateRuleBroken, ConfigurationError
 from handfast.limits import CERTIFICATES_OF_A_CHAIN, PATH_DEPTH
 from handfast.reasons import NO_CERTIFICATE
@@ -59,7 +59,8 @@ class ChainVerifier:
     def __init__(self, trust: TrustStore, policy: Policy | None = None) -> None:
         self.trust = trust
         self.policy = policy or Policy()
-        self._builder = _builder(trust, self.policy.relax)
+        self._servers = _builder(trust, self.policy.relax, "server")
+        self._clients = _builder(trust, self.policy.relax, "client")
 
     def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         """The identity of a server.
@@ -73,6 +74,18 @@ class ChainVerifier:
         """
         if server_name is None:
             raise ConfigurationError(setting="server_name", problem="a name is needed to verify a server")
+        return self._verify(chain, server_name, now)
+
+    def verify_client(self, chain: Sequence[bytes], now: datetime) -> PeerIdentity:
+        """The identity of a client: what :meth:`verify_server` does, but for two things.
+
+        There is no name to compare, and the certificate needs none: who may come in is for the application to say,
+        from what the PeerIdentity shows. And in place of serverAuth it is clientAuth that an extendedKeyUsage has to
+        have. A certificate without extendedKeyUsage serves both, as RFC 5280 section 4.2.1.12 has it.
+        """
+        return self._verify(chain, None, now)
+
+    def _verify(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         now = now.replace(microsecond=0)  # certificates count whole seconds, the last one included
         sent = _parse_all(chain)
         found = self._verdict(sent, server_name, now)
@@ -84,14 +97,14 @@ class ChainVerifier:
             PROOF, sent[0], tuple(chain), tuple(item.der for item in way.certificates), server_name, "chain"
         )
 
-    # Client certificates will have verify_client(chain, now) here: no name, and clientAuth in place of serverAuth.
-
-    def _verdict(self, sent: Sequence[Parsed], server_name: str, now: datetime) -> list[x509.Certificate] | None:
+    def _verdict(self, sent: Sequence[Parsed], server_name: str | None, now: datetime) -> list[x509.Certificate] | None:
         """The path that `cryptography`'s verifier accepts, None if it refuses."""
+        leaf, others = sent[0].certificate, [item.certificate for item in sent[1:]]
         try:
             # A verifier keeps the time at which it was built, so each handshake builds one (2 microseconds).
-            verifier = self._builder.time(now).build_server_verifier(_subject(server_name))
-            return verifier.verify(sent[0].certificate, [item.certificate for item in sent[1:]])
+            if server_name is None:
+                return self._clients.time(now).build_client_verifier().verify(leaf, others).chain
+            return self._servers.time(now).build_server_verifier(_subject(server_name)).verify(leaf, others)
         except (verification.VerificationError, ValueError):
             return None
 
@@ -123,7 +136,7 @@ def _is_exempt(way: Path) -> bool:
 
     1. An authority with an Ed25519 or Ed448 key (RFC 8410), which the web's profile does not have. All signatures of
        the path have been verified, and there are no name constraints, which only the verifier can enforce.
-    2. A server's own certificate that is itself among the trusted ones, whatever it is: `ssl` accepts it too, and
+    2. A peer's own certificate that is itself among the trusted ones, whatever it is: `ssl` accepts it too, and
        `openssl req -x509` makes them so that the verifier does not.
     """
     if not way.anchored or way.forged is not None or way.unchecked:
@@ -168,22 +181,17 @@ _ISSUER_EXTENSIONS: Final[dict[Rule, tuple[type[x509.ExtensionType], ...]]] = {
 }
 
 
-def _builder(trust: TrustStore, relax: frozenset[Rule]) -> PolicyBuilder:
+def _builder(trust: TrustStore, relax: frozenset[Rule], purpose: Purpose) -> PolicyBuilder:
     builder = PolicyBuilder().store(trust.verification_store).max_chain_depth(PATH_DEPTH)
-    if not relax:
+    if purpose == "server" and not relax:
         return builder
     return builder.extension_policies(
-        ee_policy=_relaxed(ExtensionPolicy.webpki_defaults_ee(), _LEAF_EXTENSIONS, "leaf", relax),
-        ca_policy=_relaxed(ExtensionPolicy.webpki_defaults_ca(), _ISSUER_EXTENSIONS, "issuer", relax),
+        ee_policy=_relaxed(ExtensionPolicy.webpki_defaults_ee(), "leaf", purpose, relax),
+        ca_policy=_relaxed(ExtensionPolicy.webpki_defaults_ca(), "issuer", purpose, relax),
     )
 
 
-def _relaxed(
-    policy: ExtensionPolicy,
-    extensions: Mapping[Rule, tuple[type[x509.ExtensionType], ...]],
-    role: Role,
-    relax: frozenset[Rule],
-) -> ExtensionPolicy:
+def _relaxed(policy: ExtensionPolicy, role: Role, purpose: Purpose, relax: frozenset[Rule]) -> ExtensionPolicy:
     """The verifier's policy with our own check in place of its check of the extensions that are concerned.
 
     An override switches off all that the verifier checks of an extension, so our check is the whole of ours for such a
@@ -191,13 +199,19 @@ def _relaxed(
     """
 
     def hold(_: verification.Policy, certificate: x509.Certificate, __: x509.ExtensionType | None) -> None:
-        found = findings(parsed(certificate.public_bytes(Encoding.DER)), role)
+        found = findings(parsed(certificate.public_bytes(Encoding.DER)), role, purpose)
         if found.usage is not None or any(breach.rule not in relax for breach in found.breaches):
             raise ValueError  # nobody reads it: checks.py explains
 
-    for extension in dict.fromkeys(kind for rule in relax for kind in extensions.get(rule, ())):
+    table = _LEAF_EXTENSIONS if role == "leaf" else _ISSUER_EXTENSIONS
+    replaced = dict.fromkeys(kind for rule in relax for kind in table.get(rule, ()))
+    if role == "leaf" and purpose == "client":
+        replaced[x509.SubjectAlternativeName] = None  # which the verifier wants of clients too
+    for extension in replaced:
         # The verifier insists on an authority's basicConstraints, and a server's names are needed in any case.
-        needed = extension is x509.SubjectAlternativeName or (role == "issuer" and extension is x509.BasicConstraints)
+        needed = (extension is x509.SubjectAlternativeName and purpose == "server") or (
+            role == "issuer" and extension is x509.BasicConstraints
+        )
         override = policy.require_present if needed else policy.may_be_present
         policy = override(extension, Criticality.AGNOSTIC, hold)
     return policy

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from handfast.certificates.parsed import Parsed
 
 Role = Literal["leaf", "issuer"]
+Purpose = Literal["server", "client"]  # whose certificate the leaf is
 
 
 class Rule(Enum):
@@ -53,7 +54,7 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is wrong with a certificate in a role, whoever asks and whenever.
+    """What is wrong with a certificate in a role of a path for a purpose, whoever asks and whenever.
 
     ``usage``  why it may not be used in this role (None: it may); for an issuer ``not_a_ca`` tells whether it is none
     """
@@ -66,18 +67,20 @@ class Findings:
     breaches: tuple[Breach, ...]
 
 
-def findings(certificate: Parsed, role: Role) -> Findings:
+def findings(certificate: Parsed, role: Role, purpose: Purpose = "server") -> Findings:
     """Look at a certificate in a role, or remember what was found last time."""
-    known = certificate.notes.get(role)
+    known = certificate.notes.get((role, purpose))
     if known is None:
         no_authority = _not_an_authority(certificate) if role == "issuer" else None
-        known = certificate.notes[role] = Findings(
-            no_authority or (_leaf_usage(certificate) if role == "leaf" else _issuer_usage(certificate)),
+        usage = _leaf_usage if role == "leaf" else _issuer_usage
+        own = _leaf(certificate, purpose) if role == "leaf" else _issuer(certificate)
+        known = certificate.notes[role, purpose] = Findings(
+            no_authority or usage(certificate, purpose),
             no_authority is not None,
             strength.weak_key(certificate),
             strength.unusable_key(certificate),
             strength.weak_signature(certificate),
-            (*_common(certificate, role), *_BY_ROLE[role](certificate)),
+            (*_common(certificate, role), *own),
         )
     found: Findings = known
     return found
@@ -86,15 +89,22 @@ def findings(certificate: Parsed, role: Role) -> Findings:
 # --- usage: whether a certificate may be used for this at all -----------------------------------------------------
 
 
-def _leaf_usage(certificate: Parsed) -> str | None:
+_EXTENDED_KEY_USAGE: Final[dict[Purpose, tuple[x509.ObjectIdentifier, str]]] = {
+    "server": (ExtendedKeyUsageOID.SERVER_AUTH, "serverAuth"),
+    "client": (ExtendedKeyUsageOID.CLIENT_AUTH, "clientAuth"),
+}
+
+
+def _leaf_usage(certificate: Parsed, purpose: Purpose) -> str | None:
     """RFC 9846 section 4.5.1.2: keyUsage, where there is one, has digitalSignature. RFC 5280 section 4.2.1.12."""
     key_usage = certificate.extension(x509.KeyUsage)
     if key_usage is not None and not key_usage.digital_signature:
         return "keyUsage does not allow digitalSignature"
     extended = certificate.extension(x509.ExtendedKeyUsage)
+    wanted, name = _EXTENDED_KEY_USAGE[purpose]
     # anyExtendedKeyUsage is not enough, here as in OpenSSL: whoever means serverAuth has to say so.
-    if extended is not None and ExtendedKeyUsageOID.SERVER_AUTH not in extended:
-        return f"extendedKeyUsage allows {_named(extended)}, and not serverAuth"
+    if extended is not None and wanted not in extended:
+        return f"extendedKeyUsage allows {_named(extended)}, and not {name}"
     return None
 
 
@@ -111,12 +121,13 @@ def _not_an_authority(certificate: Parsed) -> str | None:
     return None
 
 
-def _issuer_usage(certificate: Parsed) -> str | None:
+def _issuer_usage(certificate: Parsed, purpose: Purpose) -> str | None:
     """An authority's extendedKeyUsage limits what it may issue for, by general custom."""
     extended = certificate.extension(x509.ExtendedKeyUsage)
-    allowed = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    wanted, name = _EXTENDED_KEY_USAGE[purpose]
+    allowed = (wanted, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
     if extended is not None and not any(usage in extended for usage in allowed):
-        return f"extendedKeyUsage of the authority allows {_named(extended)}, and not serverAuth"
+        return f"extendedKeyUsage of the authority allows {_named(extended)}, and not {name}"
     return None
 
 
@@ -183,8 +194,8 @@ def _common(certificate: Parsed, role: Role) -> Iterator[Breach]:
         )
 
 
-def _leaf(certificate: Parsed) -> Iterator[Breach]:
-    """What the certificate of a server has to keep."""
+def _leaf(certificate: Parsed, purpose: Purpose) -> Iterator[Breach]:
+    """What the certificate of a server or client has to keep."""
     if certificate.extension(x509.SubjectAlternativeName) is not None:
         critical = certificate.is_critical(x509.SubjectAlternativeName)
         if critical and certificate.has_subject:
@@ -207,7 +218,7 @@ def _leaf(certificate: Parsed) -> Iterator[Breach]:
     key_usage = certificate.extension(x509.KeyUsage)
     if (constraints is not None and constraints.ca) or (key_usage is not None and key_usage.key_cert_sign):
         yield Breach(
-            "a certificate authority's certificate is used by a server",
+            f"a certificate authority's certificate is used by a {purpose}",
             "CA/Browser Forum baseline requirements, section 7.1.2.7.8",
             Rule.AUTHORITY_AS_LEAF,
         )
@@ -237,6 +248,3 @@ def _issuer(certificate: Parsed) -> Iterator[Breach]:
             "RFC 5280 section 4.2.1.1",
             Rule.INCOMPLETE_AUTHORITY_KEY_IDENTIFIER,
         )
-
-
-_BY_ROLE: Final = {"leaf": _leaf, "issuer": _issuer}

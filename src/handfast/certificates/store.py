@@ -175,6 +175,17 @@ class TrustStore:
         except CertificateUnreadable:
             return False  # extensions that do not parse: the verifier cannot use it either
 
+    def subjects(self) -> tuple[bytes, ...]:
+        """The name (DER) of each root, in their order and each once: what certificate_authorities is made of.
+
+        RFC 9846 section 4.3.4. Worked out once.
+        """
+        return self._subjects
+
+    @cached_property
+    def _subjects(self) -> tuple[bytes, ...]:
+        return tuple(self._by_subject)
+
     def names(self, subject: bytes) -> bool:
         """Whether there is a root of this name (DER), readable or not."""
         return subject in self._by_subject

@@ -154,6 +154,21 @@ def test_the_names_it_fits(issued: IssuedIdentity, name: str | None, fits: bool)
     assert issued.fits(name) is fits
 
 
+def test_whether_an_authority_issued_it() -> None:
+    top = Authority.create("top")
+    middle = top.intermediate("middle")
+    made = middle.issue("server.example")
+    names = {authority: parsed(authority.der).raw.subject for authority in (top, middle)}
+    assert made.issued_by([names[middle]])
+    assert made.issued_by((b"0\0", names[top]))
+    assert made.issued_by(top.trust.subjects())
+    assert not made.issued_by([])
+    assert not made.issued_by([parsed(made.chain[0]).raw.subject])
+    assert not made.issued_by(root().trust.subjects())
+    alone = middle.issue("server.example", send_chain=False)
+    assert not alone.issued_by([names[top]])  # which is true, and cannot be seen
+
+
 # --- secrets -------------------------------------------------------------------------------------------------------
 
 

@@ -204,3 +204,12 @@ def test_threads_get_one_store(fresh: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 def test_pem_of_a_certificate_is_what_others_write() -> None:
     assert pem.certificate(root().der) == root().certificate.public_bytes(Encoding.PEM)
+
+
+def test_subjects() -> None:
+    """In order, each once: two roots of one name (an authority that changed its key) have one name."""
+    first, second, again = Authority.create("one"), Authority.create("two"), Authority.create("one")
+    store = TrustStore.from_bytes(first.der, second.der, again.der)
+    assert len(store) == 3
+    assert store.subjects() == tuple(authority.certificate.subject.public_bytes() for authority in (first, second))
+    assert store.subjects() is store.subjects()

@@ -1,0 +1,235 @@
+"""Clients' chains: what is accepted, refused and told, beside what test_chains.py shows for servers."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from handfast import errors, reasons
+from handfast.certificates.identity import PeerIdentity
+from handfast.certificates.policy import ChainVerifier, Policy
+from handfast.certificates.rules import Rule
+from handfast.certificates.store import TrustStore
+from handfast.errors import CertificateError
+from handfast.testing import Authority, IssuedIdentity
+from handfast.testing.authority import certify, key_usage, subject_of
+from handfast.testing.chains import _stranger, root
+from handfast.testing.keys import new_key
+
+NOW = datetime.now(UTC)
+SPIFFE = "spiffe://trust.example/service"
+
+
+def issued(*names: str, by: Authority | None = None, **options: Any) -> IssuedIdentity:
+    return (by or root()).issue(*names, **{"usage": ("client",), **options})
+
+
+def accepted(made: IssuedIdentity, trust: TrustStore | None = None, *relax: Rule | str) -> PeerIdentity:
+    return ChainVerifier(trust or root().trust, Policy(relax)).verify_client(made.chain, NOW)
+
+
+def refused(made: IssuedIdentity, trust: TrustStore | None = None, *relax: Rule | str) -> CertificateError:
+    with pytest.raises(CertificateError) as caught:
+        accepted(made, trust, *relax)
+    return caught.value
+
+
+# --- accepted -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [(), ("client.example",), (SPIFFE,), ("192.0.2.7",)], ids=str)
+def test_a_client_needs_no_name_and_any_will_do(names: tuple[str, ...]) -> None:
+    made = issued(*names)
+    peer = accepted(made)
+    assert (peer.verified_by, peer.server_name, peer.chain) == ("chain", None, made.chain)
+    assert peer.path == (*made.chain, root().der)
+    assert peer.public_key == made.key.public_key()
+
+
+@pytest.mark.parametrize("usage", [("client",), ("client", "server"), ()], ids=str)
+def test_usages_that_are_good_for_clients(usage: tuple[str, ...]) -> None:
+    assert accepted(issued(usage=usage))
+
+
+@pytest.mark.parametrize("kind", ["p384", "p521", "rsa2048", "ed25519", "ed448", "mldsa44"])
+def test_every_kind_of_key(kind: str) -> None:
+    authority = Authority.create(key=kind)
+    made = issued(SPIFFE, by=authority.intermediate(key=kind), key=kind)
+    assert accepted(made, authority.trust).path == (*made.chain, authority.der)
+
+
+def test_a_certificate_that_is_itself_trusted() -> None:
+    key, name = new_key("p256"), subject_of("a client")
+    der = certify(name, key.public_key(), name, key, {}, (NOW - timedelta(days=1), NOW + timedelta(days=1)))
+    made = IssuedIdentity([der], key)
+    assert accepted(made, TrustStore.from_bytes(der)).path == (der,)
+    assert isinstance(refused(made), errors.SelfSignedCertificate)
+
+
+def test_one_certificate_can_serve_both_sides() -> None:
+    made = issued("both.example", usage=("client", "server"))
+    verifier = ChainVerifier(root().trust)
+    assert verifier.verify_client(made.chain, NOW).server_name is None
+    assert verifier.verify_server(made.chain, "both.example", NOW).server_name == "both.example"
+
+
+# --- refused ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_server_s_certificate_is_none_of_a_client_and_the_other_way_round() -> None:
+    error = refused(issued("server.example", usage=("server",)))
+    assert error.reason is reasons.CERTIFICATE_WRONG_USAGE
+    assert error.evidence["problem"] == "extendedKeyUsage allows server auth, and not clientAuth"
+    with pytest.raises(errors.CertificateUsageError) as caught:
+        ChainVerifier(root().trust).verify_server(issued("a.example").chain, "a.example", NOW)
+    assert caught.value.evidence["problem"] == "extendedKeyUsage allows client auth, and not serverAuth"
+
+
+def test_any_usage_is_enough_for_an_authority_and_not_for_a_client() -> None:
+    anything = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
+    assert isinstance(
+        refused(issued(extensions={x509.ExtendedKeyUsage: (anything, False)})), errors.CertificateUsageError
+    )
+    authority = root().intermediate(extensions={x509.ExtendedKeyUsage: (anything, False)})
+    assert accepted(issued(by=authority))
+
+
+def test_an_authority_for_servers() -> None:
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    authority = root().intermediate(extensions={x509.ExtendedKeyUsage: (usage, False)})
+    error = refused(issued(by=authority))
+    assert error.certificate == authority.der
+    assert error.evidence["problem"] == "extendedKeyUsage of the authority allows server auth, and not clientAuth"
+
+
+def forged(made: IssuedIdentity) -> IssuedIdentity:
+    der = bytearray(made.chain[0])
+    der[-1] ^= 1
+    return IssuedIdentity([bytes(der)], made.key)
+
+
+NO_SIGNING = {x509.KeyUsage: (key_usage(key_encipherment=True), True)}
+ODD = {x509.UnrecognizedExtension: (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00"), True)}
+REFUSED: dict[str, tuple[Any, reasons.Reason]] = {
+    "expired": (lambda: issued(not_after=NOW - timedelta(minutes=1)), reasons.CERTIFICATE_EXPIRED),
+    "not yet valid": (lambda: issued(not_before=NOW + timedelta(days=1)), reasons.CERTIFICATE_NOT_YET_VALID),
+    "no digitalSignature": (lambda: issued(extensions=NO_SIGNING), reasons.CERTIFICATE_WRONG_USAGE),
+    "unknown issuer": (lambda: issued(by=_stranger()), reasons.UNKNOWN_ISSUER),
+    "no intermediate": (lambda: issued(by=root().intermediate(), send_chain=False), reasons.MISSING_INTERMEDIATE),
+    "not an authority": (
+        lambda: issued(by=root().intermediate(extensions={x509.BasicConstraints: None})),
+        reasons.NOT_A_CA,
+    ),
+    "forged": (lambda: forged(issued()), reasons.BAD_CERTIFICATE_SIGNATURE),
+    "weak key": (lambda: issued(key="rsa1024"), reasons.WEAK_KEY),
+    "unknown critical extension": (lambda: issued(extensions=ODD), reasons.CERTIFICATE_RULE_BROKEN),
+    "path length": (
+        lambda: issued(by=root().intermediate(path_length=0).intermediate("lower")),
+        reasons.CERTIFICATE_RULE_BROKEN,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_of_servers_is_refused_of_clients(name: str) -> None:
+    make, reason = REFUSED[name]
+    error = refused(make(), None, *Rule)
+    assert error.reason is reason
+    assert error.evidence["position"]
+    assert error.certificate is not None
+
+
+def test_no_certificate_and_too_many() -> None:
+    verifier = ChainVerifier(root().trust)
+    with pytest.raises(CertificateError) as caught:
+        verifier.verify_client((), NOW)
+    assert caught.value.reason is reasons.NO_CERTIFICATE
+    with pytest.raises(CertificateError) as caught:
+        verifier.verify_client(issued().chain * 17, NOW)
+    assert caught.value.evidence == {"certificates": 17, "limit": 16}
+
+
+def test_name_constraints_hold_for_clients_too() -> None:
+    limits = x509.NameConstraints([x509.DNSName("example")], None)
+    authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
+    assert accepted(issued("client.example", by=authority))
+    error = refused(issued("client.test", by=authority), None, *Rule)
+    assert error.reason is reasons.CERTIFICATE_RULE_BROKEN
+    assert "client.test" in str(error.evidence["rule"])
+
+
+def critical_usage() -> dict[Any, Any]:
+    return {x509.ExtendedKeyUsage: (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), True)}
+
+
+RULES: dict[Rule, Any] = {
+    Rule.CRITICAL_SUBJECT_ALTERNATIVE_NAME: lambda: issued("a.example", critical_san=True),
+    Rule.UNCRITICAL_SUBJECT_ALTERNATIVE_NAME: lambda: issued("a.example", common_name=""),
+    Rule.CRITICAL_EXTENDED_KEY_USAGE: lambda: issued(extensions=critical_usage()),
+    Rule.MISSING_AUTHORITY_KEY_IDENTIFIER: lambda: issued(extensions={x509.AuthorityKeyIdentifier: None}),
+    Rule.MISSING_KEY_USAGE: lambda: issued(by=root().intermediate(extensions={x509.KeyUsage: None})),
+    Rule.AUTHORITY_AS_LEAF: lambda: issued(
+        extensions={x509.BasicConstraints: (x509.BasicConstraints(ca=True, path_length=None), True)}
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_a_switch_relaxes_its_rule_and_no_other(rule: Rule) -> None:
+    made = RULES[rule]()
+    assert refused(made).evidence["relax"] == rule.value
+    assert refused(made, None, *(other for other in Rule if other is not rule)).evidence["relax"] == rule.value
+    assert accepted(made, None, rule)
+
+
+def test_a_rule_is_told_of_a_client() -> None:
+    rule = refused(RULES[Rule.AUTHORITY_AS_LEAF]()).evidence["rule"]
+    assert rule == "a certificate authority's certificate is used by a client"
+
+
+def test_a_relaxed_rule_relaxes_no_usage() -> None:
+    both = {x509.ExtendedKeyUsage: (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), True)}
+    error = refused(issued(extensions=both), None, *Rule)
+    assert error.reason is reasons.CERTIFICATE_WRONG_USAGE
+
+
+# --- what the application gets ------------------------------------------------------------------------------------------
+
+
+def test_what_is_known_of_a_client() -> None:
+    names = [
+        x509.DNSName("client.example"),
+        x509.DNSName("*.client.example"),
+        x509.IPAddress(ipaddress.ip_address("192.0.2.7")),
+        x509.IPAddress(ipaddress.ip_network("198.51.100.0/24")),
+        x509.IPAddress(ipaddress.ip_address("2001:db8::7")),
+        x509.UniformResourceIdentifier(SPIFFE),
+        x509.RFC822Name("someone@client.example"),
+    ]
+    made = issued(
+        common_name="a client",
+        extensions={x509.SubjectAlternativeName: (x509.SubjectAlternativeName(names), False)},
+    )
+    peer = accepted(made)
+    certificate = x509.load_der_x509_certificate(made.chain[0])
+    assert peer.subject == "CN=a client,O=handfast testing"
+    assert peer.issuer == "CN=handfast test root,O=handfast testing"
+    assert peer.dns_names == ("client.example", "*.client.example")
+    assert peer.ip_addresses == (ipaddress.ip_address("192.0.2.7"), ipaddress.ip_address("2001:db8::7"))
+    assert peer.uris == (SPIFFE,)
+    assert peer.email_addresses == ("someone@client.example",)
+    assert peer.serial_number == certificate.serial_number
+    assert peer.fingerprint_sha256 == hashlib.sha256(made.chain[0]).hexdigest()
+    assert (peer.not_before, peer.not_after) == (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+
+
+def test_what_is_not_there_is_empty() -> None:
+    peer = accepted(issued())
+    assert peer.dns_names == peer.ip_addresses == peer.uris == peer.email_addresses == ()
+    assert peer.subject_alternative_names == ()
