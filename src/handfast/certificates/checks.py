@@ -13,6 +13,7 @@ from cryptography import x509
 
 from handfast import reasons
 from handfast.certificates import constraints
+from handfast.certificates.path import misused_key
 from handfast.certificates.rules import Breach, Findings, findings
 from handfast.errors import (
     BadCertificateSignature,
@@ -216,6 +217,9 @@ def _breaches(path: Path, purpose: Purpose) -> Iterator[tuple[int, Breach]]:
                 yield index, breach
         if index == 0:
             continue
+        misuse = misused_key(path.certificates[index - 1], certificate)
+        if misuse is not None:
+            yield index - 1, Breach(misuse, "RFC 4055 section 3.1")
         limits = certificate.extension(x509.BasicConstraints)
         if limits is not None and limits.path_length is not None and index - 1 > limits.path_length:
             problem = f"{index - 1} authorities are below it, and it allows {limits.path_length}"

@@ -43,24 +43,93 @@ def parts(certificate: bytes) -> Raw:
     )
 
 
-# The hash algorithms of NIST (2.16.840.1.101.3.4.2), by the last number of their identifier.
-_HASHES = b"\x60\x86\x48\x01\x65\x03\x04\x02"
-_BITS = {1: 256, 2: 384, 3: 512}
+class PssParameters(NamedTuple):
+    """RSASSA-PSS-params (RFC 8017 appendix A.2.3), of a key or of a signature.
 
-
-def pss_hash_bits(subject_public_key_info: bytes) -> int | None:
-    """The one hash that an id-RSASSA-PSS key may be used with, in bits (RFC 4055 section 3.1); None if any may.
-
-    0 for SHA-1, which is what parameters mean that do not name a hash.
+    ``hash_bits``    of the hash: 256, 384 or 512; 0 for any that TLS does not have, such as SHA-1, which is the default
+    ``mask_bits``    likewise of the hash that MGF1 uses
+    ``salt_length``  bytes; of a key the least (RFC 4055 section 3.1)
+    ``trailer``      1 is the only one there is
     """
+
+    hash_bits: int
+    mask_bits: int
+    salt_length: int
+    trailer: int
+
+    @property
+    def fits_tls(self) -> bool:
+        """Whether one of the schemes of TLS is within these: one hash for both, and a salt no longer than the hash."""
+        one_hash = self.hash_bits == self.mask_bits != 0
+        return one_hash and 8 * self.salt_length <= self.hash_bits and self.trailer == 1
+
+
+_SEQUENCE = 0x30
+_HASHES = bytes.fromhex("06096086480165030402")  # NIST's (2.16.840.1.101.3.4.2), but for the last number
+_BITS = {1: 256, 2: 384, 3: 512}
+_MGF1 = bytes.fromhex("06092a864886f70d010108")
+_NOTHING = PssParameters(0, 0, 0, 0)
+
+
+def algorithm(subject_public_key_info: bytes) -> bytes:
+    """The AlgorithmIdentifier of a key."""
     start, _ = _span(subject_public_key_info, 0)
-    start, end = _span(subject_public_key_info, start)  # algorithm
-    _, parameters = _span(subject_public_key_info, start)
-    if parameters == end:
-        return None
-    # The hash comes first; the mask generation function names it again.
-    found = subject_public_key_info[parameters:end].partition(_HASHES)[2]
-    return _BITS.get(found[0], 0) if found else 0
+    return subject_public_key_info[start : _span(subject_public_key_info, start)[1]]
+
+
+def pss_parameters(identifier: bytes) -> PssParameters | None:
+    """The parameters of an AlgorithmIdentifier of id-RSASSA-PSS; None if there are none.
+
+    What cannot be understood comes back as parameters that nothing fits.
+    """
+    try:
+        start, end = _span(identifier, 0)
+        _, at = _span(identifier, start)
+        if at == end:
+            return None
+        if identifier[at] != _SEQUENCE:
+            return _NOTHING
+        fields = _elements(identifier, *_span(identifier, at))
+        return PssParameters(
+            _hash_bits(fields.get(0xA0, b"")),
+            _mask_bits(fields.get(0xA1, b"")),
+            _integer(fields.get(0xA2, b"\x02\x01\x14")),
+            _integer(fields.get(0xA3, b"\x02\x01\x01")),
+        )
+    except IndexError:
+        return _NOTHING
+
+
+def _elements(data: bytes, at: int, end: int) -> dict[int, bytes]:
+    """The content of each element of a SEQUENCE, by its tag."""
+    found = {}
+    while at < end:
+        start, stop = _span(data, at)
+        found[data[at]] = data[start:stop]
+        at = stop
+    return found
+
+
+def _hash_bits(identifier: bytes) -> int:
+    """AlgorithmIdentifier of a hash; RFC 4055 section 2.1 lets its parameters be NULL or missing."""
+    if not identifier:
+        return 0
+    start, end = _span(identifier, 0)
+    name, last = identifier[start:end][: len(_HASHES)], identifier[start:end][len(_HASHES) :][:1]
+    return _BITS.get(last[0], 0) if name == _HASHES and last else 0
+
+
+def _mask_bits(identifier: bytes) -> int:
+    if not identifier:
+        return 0
+    start, end = _span(identifier, 0)
+    content = identifier[start:end]
+    return _hash_bits(content[len(_MGF1) :]) if content.startswith(_MGF1) else 0
+
+
+def _integer(encoded: bytes) -> int:
+    start, end = _span(encoded, 0)
+    return int.from_bytes(encoded[start:end], "big")
 
 
 def _span(data: bytes, at: int) -> tuple[int, int]:

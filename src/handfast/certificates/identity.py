@@ -14,7 +14,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from handfast.certificates import pem
-from handfast.certificates.der import pss_hash_bits
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.crypto import signatures
 from handfast.crypto.guard import Guarded
@@ -46,17 +45,10 @@ class LocalSigner(Guarded):
 
     __slots__ = ("_key", "schemes")
 
-    def __init__(self, key: signatures.PrivateKey, *, pss: bool = False, hash_bits: int | None = None) -> None:
-        """``pss``: the certificate calls the key id-RSASSA-PSS, which limits it to the rsa_pss_pss schemes.
-
-        ``hash_bits``: the certificate limits the key to the schemes with this hash.
-        """
+    def __init__(self, key: signatures.PrivateKey, *, pss: signatures.PssKey | None = None) -> None:
+        """``pss``: the certificate calls the key id-RSASSA-PSS, and may limit it further."""
         self._key = key
-        self.schemes = tuple(
-            scheme
-            for scheme in signatures.schemes_of(key, pss=pss)
-            if hash_bits in (None, signatures.SCHEMES[scheme].hash_bits)
-        )
+        self.schemes = signatures.schemes_of(key, pss=pss)
 
     def sign(self, scheme: int, content: bytes) -> bytes:
         """Sign with the key, at once."""
@@ -169,8 +161,7 @@ def _local_signer(key: signatures.PrivateKey, chain: Sequence[bytes], leaf: Pars
             certificate=leaf.subject,
             **({"problem": f"it belongs to certificate {owner}; our own has to come first"} if owner else {}),
         )
-    hash_bits = pss_hash_bits(leaf.raw.subject_public_key_info) if leaf.pss else None
-    return LocalSigner(key, pss=leaf.pss, hash_bits=hash_bits)
+    return LocalSigner(key, pss=leaf.pss)
 
 
 def _load_key(data: bytes, password: str | bytes | None, source: str) -> signatures.PrivateKey:
@@ -251,8 +242,8 @@ class PeerIdentity(Guarded):
         return self._leaf.key
 
     @property
-    def pss(self) -> bool:
-        """Whether the certificate calls the key id-RSASSA-PSS (RFC 9846 section 4.3.3)."""
+    def pss(self) -> signatures.PssKey | None:
+        """Where the certificate calls the key id-RSASSA-PSS: what it may be used for (RFC 9846 section 4.3.3)."""
         return self._leaf.pss
 
     @property

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
-from handfast.certificates.der import EMPTY_NAME, Raw, parts
+from handfast.certificates.der import EMPTY_NAME, Raw, algorithm, parts, pss_parameters
 from handfast.certificates.names import Address, NameSet
 from handfast.crypto import signatures
 from handfast.errors import CertificateUnreadable
@@ -38,7 +38,8 @@ class Parsed:
     ``names``                DNS names and IP addresses of the subjectAltName
     ``raw``                  issuer, subject and key as they are encoded
     ``key``                  the public key; None for a kind that `cryptography` does not know
-    ``pss``                  the key is of the kind id-RSASSA-PSS, which its public key object does not tell
+    ``pss``                  where the key is of the kind id-RSASSA-PSS, which its public key object does not tell: what
+                             it may be used for; None for any other key
     ``kind``                 the kind of key, as crypto.signatures names it
     """
 
@@ -53,7 +54,7 @@ class Parsed:
         self._extensions = {type(extension.value): extension for extension in certificate.extensions}
         self.names = NameSet(self.values(x509.DNSName), self.addresses)
         self.raw: Raw = parts(der)
-        self.pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+        self.pss = _pss(certificate, self.raw)
         self.key = _key(certificate)
         self.kind = signatures.kind_of(self.key, pss=self.pss) if self.key else "unknown"
         self.notes: dict[Any, Any] = {}  # what rules.py and strength.py found, so that they look once
@@ -170,6 +171,15 @@ def _name(certificate: x509.Certificate, which: Literal["subject", "issuer"]) ->
 def _attribute(name: x509.Name, kind: x509.ObjectIdentifier) -> str | None:
     found = name.get_attributes_for_oid(kind)
     return str(found[0].value) if found else None
+
+
+def _pss(certificate: x509.Certificate, raw: Raw) -> signatures.PssKey | None:
+    if certificate.public_key_algorithm_oid != PublicKeyAlgorithmOID.RSASSA_PSS:
+        return None
+    limits = pss_parameters(algorithm(raw.subject_public_key_info))
+    if limits is None:
+        return signatures.PssKey()
+    return signatures.PssKey(limits.hash_bits if limits.fits_tls else 0)
 
 
 def _key(certificate: x509.Certificate) -> signatures.PublicKey | None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.oid import SignatureAlgorithmOID
 
+from handfast.certificates.der import pss_parameters
 from handfast.limits import PATH_DEPTH
 
 if TYPE_CHECKING:
@@ -107,6 +109,26 @@ class _Search:
         rank = (path.anchored, sound, sound and valid, len(path.certificates))
         if rank > self._rank:
             self.best, self._rank = path, rank
+
+
+def misused_key(certificate: Parsed, issuer: Parsed) -> str | None:
+    """How the signature breaks the limits of an issuer's id-RSASSA-PSS key (RFC 4055 section 3.1); None if it does not.
+
+    `cryptography` verifies such a signature with the bare RSA key, also one of PKCS#1 v1.5.
+    """
+    if issuer.pss is None:
+        return None
+    if certificate.certificate.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS:
+        return "its issuer's key is for RSASSA-PSS alone, and it is signed in another way"
+    used = pss_parameters(certificate.raw.signature_algorithm)
+    # RFC 9846 section 4.3.3 has one hash, and a salt as long as it, in certificates too; the verifier holds other
+    # authorities to that. It is also as much salt as a key that TLS can use may ask for.
+    if used is None or not used.fits_tls or 8 * used.salt_length != used.hash_bits:
+        salt = f", such as a salt of {used.salt_length} bytes" if used is not None else ""
+        return f"its RSASSA-PSS signature has parameters that TLS 1.3 does not have{salt}"
+    if issuer.pss.hash_bits not in (None, used.hash_bits):
+        return f"it is signed with SHA-{used.hash_bits}, which its issuer's key is not for"
+    return None
 
 
 def _is_signed_by(certificate: Parsed, issuer: Parsed) -> bool | None:

@@ -44,9 +44,15 @@ def certificates(data: bytes) -> list[bytes]:
 
 def certificate(der: bytes) -> bytes:
     """One certificate as PEM."""
+    return block("CERTIFICATE", der)
+
+
+def block(label: str, der: bytes) -> bytes:
+    """DER as PEM."""
     text = base64.encodebytes(der).replace(b"\n", b"")
     lines = b"\n".join(text[start : start + 64] for start in range(0, len(text), 64))
-    return b"-----BEGIN CERTIFICATE-----\n" + lines + b"\n-----END CERTIFICATE-----\n"
+    name = label.encode("ascii")
+    return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (name, lines, name)
 
 
 def _decoded(body: bytes) -> bytes:

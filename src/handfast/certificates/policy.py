@@ -131,11 +131,15 @@ def _subject(server_name: str) -> verification.Subject:
     return x509.DNSName(server_name) if address is None else x509.IPAddress(address)
 
 
+_NOT_OF_THE_WEB: Final = frozenset(("ed25519", "ed448", "rsa-pss"))
+
+
 def _is_exempt(way: Path) -> bool:
     """The chains that are accepted although the verifier refuses them; all other checks have been passed.
 
-    1. An authority with an Ed25519 or Ed448 key (RFC 8410), which the web's profile does not have. All signatures of
-       the path have been verified, and there are no name constraints, which only the verifier can enforce.
+    1. An authority with an Ed25519 or Ed448 key (RFC 8410), or an RSA key for PSS alone (RFC 4055), which the web's
+       profile does not have. All signatures of the path have been verified, and there are no name constraints, which
+       only the verifier can enforce.
     2. A peer's own certificate that is itself among the trusted ones, whatever it is: `ssl` accepts it too, and
        `openssl req -x509` makes them so that the verifier does not.
     """
@@ -145,7 +149,7 @@ def _is_exempt(way: Path) -> bool:
         return True
     issuers = way.certificates[1:]
     constrained = any(issuer.extension(x509.NameConstraints) is not None for issuer in issuers)
-    return not constrained and any(issuer.kind in ("ed25519", "ed448") for issuer in issuers)
+    return not constrained and any(issuer.kind in _NOT_OF_THE_WEB for issuer in issuers)
 
 
 def _refuse_unexplained(way: Path) -> NoReturn:

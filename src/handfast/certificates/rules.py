@@ -236,11 +236,6 @@ def _issuer(certificate: Parsed) -> Iterator[Breach]:
             "RFC 5280 section 4.2.1.9",
             Rule.UNCRITICAL_BASIC_CONSTRAINTS,
         )
-    if certificate.pss:
-        yield Breach(
-            "an authority's key is of the kind id-RSASSA-PSS",
-            "CA/Browser Forum baseline requirements, section 7.1.3.1.1",
-        )
     identifier = certificate.extension(x509.AuthorityKeyIdentifier)
     if identifier is not None and identifier.key_identifier is None:
         yield Breach(

@@ -35,6 +35,8 @@ def weak_key(certificate: Parsed) -> str | None:
 
 def unusable_key(certificate: Parsed) -> str | None:
     """The kind of the certificate's key, where TLS 1.3 has no signature scheme for it (RFC 9846 section 4.3.3)."""
+    if certificate.pss is not None and certificate.pss.hash_bits == 0:
+        return "RSASSA-PSS, with parameters that no scheme of TLS 1.3 has"
     return None if certificate.kind in _TLS_KINDS else certificate.kind
 
 

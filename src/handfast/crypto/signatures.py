@@ -19,6 +19,22 @@ PrivateKey = Any
 
 
 @dataclass(frozen=True, slots=True)
+class PssKey:
+    """That a certificate calls its RSA key id-RSASSA-PSS, which `cryptography` does not tell from the key itself.
+
+    Such a key is good for the rsa_pss_pss schemes alone (RFC 9846 section 4.3.3).
+
+    ``hash_bits``  it is limited to the scheme with this hash (RFC 4055 section 3.1); None for any of them, 0 for none
+    """
+
+    hash_bits: int | None = None
+
+    def allows(self, scheme: Scheme) -> bool:
+        """Whether the key may be used with a scheme of its kind."""
+        return self.hash_bits is None or self.hash_bits == scheme.hash_bits
+
+
+@dataclass(frozen=True, slots=True)
 class Scheme:
     """One signature scheme.
 
@@ -89,26 +105,30 @@ def _kind(key_class: type) -> str:
     return _known_classes[key_class]
 
 
-def kind_of(key: PublicKey | PrivateKey, *, pss: bool = False) -> str:
-    """The kind of a key: "secp256r1", "rsa", "ed25519", ...; the curve's own name for curves TLS does not know.
+def kind_of(key: PublicKey | PrivateKey, *, pss: PssKey | None = None) -> str:
+    """The kind of a key: "secp256r1", "rsa", "rsa-pss", "ed25519", ...
 
-    ``pss``  the key's certificate names it id-RSASSA-PSS; `cryptography` does not tell from the key itself
+    A curve that TLS does not know has its own name. ``pss``: what the key's certificate says, see :class:`PssKey`.
     """
     kind = _kind(type(key))
     if kind == "ec":
         curve: str = key.curve.name
         return curve
-    return "rsa-pss" if pss and kind == "rsa" else kind
+    return "rsa-pss" if pss is not None and kind == "rsa" else kind
 
 
-def schemes_of(key: PublicKey | PrivateKey, *, pss: bool = False) -> tuple[int, ...]:
+def schemes_of(key: PublicKey | PrivateKey, *, pss: PssKey | None = None) -> tuple[int, ...]:
     """The schemes a key can be used with, best first; none for a key that TLS 1.3 has no scheme for.
 
     An RSA key has to be long enough for the hash and its salt (RFC 8017 section 9.1.1).
     """
     kind = kind_of(key, pss=pss)
     room = key.key_size - 16 if kind.startswith("rsa") else 1 << 16
-    return tuple(scheme.id for scheme in SCHEMES.values() if scheme.key == kind and 2 * scheme.hash_bits <= room)
+    return tuple(
+        scheme.id
+        for scheme in SCHEMES.values()
+        if scheme.key == kind and 2 * scheme.hash_bits <= room and (pss is None or pss.allows(scheme))
+    )
 
 
 def sign(key: PrivateKey, scheme: int, content: bytes) -> bytes:
@@ -118,7 +138,7 @@ def sign(key: PrivateKey, scheme: int, content: bytes) -> bytes:
     return signature
 
 
-def verify(key: PublicKey, scheme: int, signature: bytes, content: bytes, *, pss: bool = False) -> None:
+def verify(key: PublicKey, scheme: int, signature: bytes, content: bytes, *, pss: PssKey | None = None) -> None:
     """Check a signature of the peer (RFC 9846 section 4.5.2).
 
     Raises :class:`~handfast.errors.PeerMisbehaved`: WRONG_SIGNATURE_TYPE when the scheme does not fit the key,
@@ -128,6 +148,9 @@ def verify(key: PublicKey, scheme: int, signature: bytes, content: bytes, *, pss
     kind = kind_of(key, pss=pss)
     if wanted.key != kind:
         raise PeerMisbehaved(WRONG_SIGNATURE_TYPE, scheme=S.name(scheme), key=kind)
+    if pss is not None and not pss.allows(wanted):
+        limit = f"SHA-{pss.hash_bits}" if pss.hash_bits else "a hash that TLS 1.3 does not have"
+        raise PeerMisbehaved(WRONG_SIGNATURE_TYPE, scheme=S.name(scheme), key=kind, key_is_limited_to=limit)
     try:
         key.verify(signature, content, *wanted.options())
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):

@@ -34,6 +34,7 @@ from handfast.certificates.identity import Identity
 from handfast.certificates.names import address
 from handfast.certificates.store import TrustStore
 from handfast.testing.keys import new_key
+from handfast.testing.pss import PssPrivateKey
 
 if TYPE_CHECKING:
     from handfast.certificates.pem import PathLike
@@ -250,8 +251,12 @@ def certify(
         if extension is not None:
             value, critical = extension
             builder = builder.add_extension(value, critical)
-    hashed = isinstance(issuer_key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey, dsa.DSAPrivateKey))
-    return builder.sign(issuer_key, hashes.SHA256() if hashed else None).public_bytes(Encoding.DER)
+    if isinstance(issuer_key, PssPrivateKey):
+        certificate = builder.sign(issuer_key, issuer_key.signature_hash, rsa_padding=issuer_key.padding)
+    else:
+        hashed = isinstance(issuer_key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey, dsa.DSAPrivateKey))
+        certificate = builder.sign(issuer_key, hashes.SHA256() if hashed else None)
+    return certificate.public_bytes(Encoding.DER)
 
 
 def subject_of(common_name: str) -> x509.Name:

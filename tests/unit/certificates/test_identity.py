@@ -344,7 +344,7 @@ def test_what_can_be_read_from_a_proof() -> None:
     assert peer.not_before < peer.not_after
     assert peer.not_before.utcoffset() is not None
     assert peer.public_key == made.key.public_key()
-    assert peer.pss is False
+    assert peer.pss is None
     assert "verified by nothing" in repr(peer)
     for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(MisuseError):

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, padding, rsa
 
-from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES, kind_of, schemes_of, sign, verify
+from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES, PssKey, kind_of, schemes_of, sign, verify
 from handfast.errors import PeerMisbehaved
 from handfast.reasons import BAD_SIGNATURE, WRONG_SIGNATURE_TYPE
 from handfast.testing.keys import new_key
@@ -17,22 +17,23 @@ from handfast.wire.codepoints import SignatureScheme as S
 
 CONTENT = b"what is signed"
 
+PSS = PssKey()
 # The key that goes with each scheme, and whether its certificate names it id-RSASSA-PSS.
-KEYS: dict[int, tuple[str, bool]] = {
-    S.ECDSA_SECP256R1_SHA256: ("p256", False),
-    S.ECDSA_SECP384R1_SHA384: ("p384", False),
-    S.ECDSA_SECP521R1_SHA512: ("p521", False),
-    S.ED25519: ("ed25519", False),
-    S.ED448: ("ed448", False),
-    S.RSA_PSS_RSAE_SHA256: ("rsa2048", False),
-    S.RSA_PSS_RSAE_SHA384: ("rsa2048", False),
-    S.RSA_PSS_RSAE_SHA512: ("rsa2048", False),
-    S.RSA_PSS_PSS_SHA256: ("rsa2048", True),
-    S.RSA_PSS_PSS_SHA384: ("rsa2048", True),
-    S.RSA_PSS_PSS_SHA512: ("rsa2048", True),
-    S.MLDSA44: ("mldsa44", False),
-    S.MLDSA65: ("mldsa65", False),
-    S.MLDSA87: ("mldsa87", False),
+KEYS: dict[int, tuple[str, PssKey | None]] = {
+    S.ECDSA_SECP256R1_SHA256: ("p256", None),
+    S.ECDSA_SECP384R1_SHA384: ("p384", None),
+    S.ECDSA_SECP521R1_SHA512: ("p521", None),
+    S.ED25519: ("ed25519", None),
+    S.ED448: ("ed448", None),
+    S.RSA_PSS_RSAE_SHA256: ("rsa2048", None),
+    S.RSA_PSS_RSAE_SHA384: ("rsa2048", None),
+    S.RSA_PSS_RSAE_SHA512: ("rsa2048", None),
+    S.RSA_PSS_PSS_SHA256: ("rsa2048", PSS),
+    S.RSA_PSS_PSS_SHA384: ("rsa2048", PSS),
+    S.RSA_PSS_PSS_SHA512: ("rsa2048", PSS),
+    S.MLDSA44: ("mldsa44", None),
+    S.MLDSA65: ("mldsa65", None),
+    S.MLDSA87: ("mldsa87", None),
 }
 HASHES = {256: hashes.SHA256(), 384: hashes.SHA384(), 512: hashes.SHA512()}
 
@@ -43,7 +44,7 @@ def key(kind: str) -> Any:
     return new_key(kind)
 
 
-def refused(public: Any, scheme: int, signature: bytes, content: bytes = CONTENT, *, pss: bool = False) -> Any:
+def refused(public: Any, scheme: int, signature: bytes, content: bytes = CONTENT, *, pss: PssKey | None = None) -> Any:
     with pytest.raises(PeerMisbehaved) as caught:
         verify(public, scheme, signature, content, pss=pss)
     assert caught.value.evidence["scheme"] == S.name(scheme)
@@ -128,8 +129,10 @@ def test_rsa_has_mgf1_with_the_same_hash_and_a_salt_as_long(scheme: int) -> None
     ("bits", "hashes_that_fit"),
     [(1024, [256, 384]), (1032, [256, 384]), (1040, [256, 384, 512]), (2048, [256, 384, 512])],
 )
-@pytest.mark.parametrize("pss", [False, True], ids=["rsae", "pss"])
-def test_an_rsa_key_has_to_have_room_for_hash_and_salt(bits: int, hashes_that_fit: list[int], pss: bool) -> None:
+@pytest.mark.parametrize("pss", [None, PSS], ids=["rsae", "pss"])
+def test_an_rsa_key_has_to_have_room_for_hash_and_salt(
+    bits: int, hashes_that_fit: list[int], pss: PssKey | None
+) -> None:
     # RFC 8017 section 9.1.1: emLen has to be hLen + sLen + 2 at least.
     private = rsa_key(bits)
     schemes = schemes_of(private, pss=pss)
@@ -176,9 +179,33 @@ def test_the_kind_of_a_key_and_its_schemes(kind: str, name: str, schemes: tuple[
 
 
 def test_only_an_rsa_key_can_be_one_of_rsassa_pss() -> None:
-    assert kind_of(key("rsa2048"), pss=True) == "rsa-pss"
-    assert kind_of(key("p256"), pss=True) == "secp256r1"
-    assert kind_of(key("ed25519").public_key(), pss=True) == "ed25519"
+    assert kind_of(key("rsa2048"), pss=PSS) == "rsa-pss"
+    assert kind_of(key("p256"), pss=PSS) == "secp256r1"
+    assert kind_of(key("ed25519").public_key(), pss=PSS) == "ed25519"
+
+
+@pytest.mark.parametrize("bits", [256, 384, 512])
+def test_a_pss_key_may_be_limited_to_one_hash(bits: int) -> None:
+    limited = PssKey(bits)
+    private = key("rsa2048")
+    (scheme,) = schemes_of(private, pss=limited)
+    assert (SCHEMES[scheme].key, SCHEMES[scheme].hash_bits) == ("rsa-pss", bits)
+    verify(private.public_key(), scheme, sign(private, scheme, CONTENT), CONTENT, pss=limited)
+    for other in schemes_of(private, pss=PSS):
+        if other != scheme:
+            signature = sign(private, other, CONTENT)
+            with pytest.raises(PeerMisbehaved) as caught:
+                verify(private.public_key(), other, signature, CONTENT, pss=limited)
+            assert caught.value.reason is WRONG_SIGNATURE_TYPE
+            assert caught.value.evidence["key_is_limited_to"] == f"SHA-{bits}"
+
+
+def test_a_pss_key_may_be_limited_to_what_tls_does_not_have() -> None:
+    private, nothing = key("rsa2048"), PssKey(0)
+    assert schemes_of(private, pss=nothing) == ()
+    with pytest.raises(PeerMisbehaved) as caught:
+        verify(private.public_key(), S.RSA_PSS_PSS_SHA256, bytes(256), CONTENT, pss=nothing)
+    assert caught.value.evidence["key_is_limited_to"] == "a hash that TLS 1.3 does not have"
 
 
 def test_a_key_that_tls_has_no_use_for_is_named_by_its_class() -> None:
@@ -193,3 +220,51 @@ def test_ecdsa_signatures_are_bound_to_curve_and_hash() -> None:
     with_sha384 = private.sign(CONTENT, ec.ECDSA(hashes.SHA384()))
     assert refused(private.public_key(), S.ECDSA_SECP256R1_SHA256, with_sha384) is BAD_SIGNATURE
     assert refused(private.public_key(), S.ECDSA_SECP384R1_SHA384, with_sha384) is WRONG_SIGNATURE_TYPE
+
+
+# --- vectors
+
+# Secret key, message and signature (RFC 8032 section 7.4, "Blank" and "1 octet"): Ed448 without a context.
+RFC_8032 = [
+    (
+        "6c82a562cb808d10d632be89c8513ebf6c929f34ddfa8c9f63c9960ef6e348a3528c8a3fcc2f044e39a3fc5b94492f8f032e7549a20098f95b",
+        "",
+        (
+            "533a37f6bbe457251f023c0d88f976ae2dfb504a843e34d2074fd823d41a591f2b233f034f628281f2fd7a22ddd47d7828c59bd0a21bfd39"
+            "80ff0d2028d4b18a9df63e006c5d1c2d345b925d8dc00b4104852db99ac5c7cdda8530a113a0f4dbb61149f05a7363268c71d95808ff2e65"
+            "2600"
+        ),
+    ),
+    (
+        "c4eab05d357007c632f3dbb48489924d552b08fe0c353a0d4a1f00acda2c463afbea67c5e8d2877c5e3bc397a659949ef8021e954e0a12274e",
+        "03",
+        (
+            "26b8f91727bd62897af15e41eb43c377efb9c610d48f2335cb0bd0087810f4352541b143c4b981b7e18f62de8ccdf633fc1bf037ab7cd779"
+            "805e0dbcc0aae1cbcee1afb2e027df36bc04dcecbf154336c19f0af7e0a6472905e799f1953d2a0ff3348ab21aa4adafd1d234441cf807c0"
+            "3a00"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("secret", "message", "signature"), RFC_8032)
+def test_rfc_8032(secret: str, message: str, signature: str) -> None:
+    private = ed448.Ed448PrivateKey.from_private_bytes(bytes.fromhex(secret))
+    assert sign(private, S.ED448, bytes.fromhex(message)).hex() == signature
+    verify(private.public_key(), S.ED448, bytes.fromhex(signature), bytes.fromhex(message))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "public", "signature"), [(S.MLDSA44, 1312, 2420), (S.MLDSA65, 1952, 3309), (S.MLDSA87, 2592, 4627)]
+)
+def test_ml_dsa_has_the_lengths_of_fips_204(scheme: int, public: int, signature: int) -> None:
+    private = key(KEYS[scheme][0])
+    assert len(private.public_key().public_bytes_raw()) == public
+    assert len(sign(private, scheme, CONTENT)) == signature
+
+
+def test_ml_dsa_has_an_empty_context() -> None:
+    # draft-ietf-tls-mldsa section 3: the context of FIPS 204 is the empty string.
+    private = key("mldsa44")
+    verify(private.public_key(), S.MLDSA44, private.sign(CONTENT, b""), CONTENT)
+    assert refused(private.public_key(), S.MLDSA44, private.sign(CONTENT, b"TLS")) is BAD_SIGNATURE
