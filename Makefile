@@ -3,6 +3,8 @@
 #   make demo [HOST=example.com[:443]]   the annotated handshake: with a server of its own, or with HOST
 #   make test [JOBS=2] [ARGS=...]        lint, then all tests, with the coverage that the core has to have
 #   make bench [ARGS=--quick]            handfast beside its peers
+#   make fuzz [TARGET=...] [SECONDS=60]  fuzz each target, or some, for so many seconds; JOBS at a time
+#   make fuzz-merge [...]                the same, and what reaches new code joins the corpus
 #   make venv | peers | lint | format    the parts
 #   make clean                           remove what all of this made
 #
@@ -12,6 +14,8 @@ PYTHON ?= python3
 HOST ?=
 ARGS ?=
 JOBS ?= 2
+TARGET ?=
+SECONDS ?= 60
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,13 +25,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
+FUZZ := $(VENV)/.fuzz
 
 CORE := src/handfast/wire/*,src/handfast/record/*,src/handfast/crypto/*,src/handfast/handshake/*,src/handfast/connection.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test venv peers lint format bench clean
+.PHONY: help demo test venv peers lint format bench fuzz fuzz-merge clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -59,6 +64,12 @@ format: $(DEV)
 bench: $(BENCH)
 	@$(BIN)/python -m bench $(ARGS)
 
+fuzz: $(FUZZ)
+	@$(BIN)/python -m fuzz --seconds $(SECONDS) --jobs $(JOBS) $(ARGS) $(TARGET)
+
+fuzz-merge: $(FUZZ)
+	@$(BIN)/python -m fuzz --seconds $(SECONDS) --jobs $(JOBS) --merge $(ARGS) $(TARGET)
+
 $(BASE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "handfast needs Python 3.11 or later; PYTHON=... names one. This is: $$($(PYTHON) --version 2>&1)"; exit 1; }
@@ -78,6 +89,13 @@ $(DEV): $(BASE)
 $(BENCH): $(BASE)
 	@echo "venv: peers of the bench"
 	@$(PIP) install --group bench
+	@touch $@
+
+$(FUZZ): $(BASE)
+	@echo "venv: the fuzzer"
+	@$(PIP) install --group fuzz || \
+	    { echo "atheris, the fuzzer, is there for CPython 3.11 to 3.14 on Linux (x86-64) as a wheel; elsewhere it has"; \
+	      echo "to be built with clang. The corpus runs without it: make test ARGS=tests/fuzz"; exit 1; }
 	@touch $@
 
 clean:

@@ -1,0 +1,239 @@
+"""Plays a conversation with a connection: what a peer says, in which pieces, and what our application does meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fuzz.credentials import CLOCK, SERVER_NAME, identity, known, trust
+from fuzz.peers import Client, Peer, Server
+from fuzz.steps import Step, pieces
+from fuzz.target import check_refusal
+from handfast.config import ClientConfig, ServerConfig
+from handfast.connection import ClientConnection, Connection, ServerConnection
+from handfast.crypto.groups import GROUPS
+from handfast.errors import TLSError
+from handfast.handshake.flow import Question
+from handfast.insecure import NoVerification
+from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH
+from handfast.testing.pairs import EntropyForTests
+from handfast.wire.codepoints import ContentType, NamedGroup
+
+MESSAGE, OWN, RECORD, WIRE, PIECES, KEYS, ACT, SPLIT = range(8)
+"""The kinds of steps.
+
+MESSAGE  a handshake message, as the content has it
+OWN      the message of the type that the first byte names, as it should be; what follows is put in its place: an offset
+         (2 bytes), how many bytes go, and the bytes that come
+RECORD   a record: content type, length of the padding, content
+WIRE     bytes as they are
+PIECES   from here on the connection gets all bytes in pieces of this size; 0 is for one piece
+KEYS     which keys the peer writes with from now on, see EPOCHS
+ACT      what our application does, see ACTS
+SPLIT    from here on a message is sent in records of this size; 0 is for one record
+"""
+KINDS = 8
+
+EPOCHS = ("", "handshake", "application", "next")
+
+# Far more than any handshake needs: what a peer makes us send, besides what our application sends itself.
+OUTPUT = 40_000
+_HELD = CIPHERTEXT_LIMIT + HEADER_LENGTH
+
+
+def _send(connection: Connection) -> None:
+    connection.send(b"data" * 10)
+
+
+def _update(connection: Any) -> None:
+    connection.update_keys()
+
+
+def _update_both(connection: Any) -> None:
+    connection.update_keys(request_peer=True)
+
+
+def _export(connection: Any) -> None:
+    assert len(connection.export_keying_material("EXPORTER-fuzz", 32, b"context")) == 32
+    assert connection.channel_binding()
+
+
+def _close(connection: Connection) -> None:
+    connection.close()
+
+
+def _end(connection: Connection) -> None:
+    connection.receive_eof()
+
+
+def _time_out(connection: Connection) -> None:
+    connection.handle_timeout()
+
+
+ACTS: list[Callable[[Any], None]] = [_send, _close, _end, _time_out, _export, _update, _update_both]
+
+_BASE: dict[str, Any] = {"clock": CLOCK, "alpn": ["h2", "http/1.1"], "groups": ["x25519", "secp256r1"]}
+_OTHER_GROUPS = [NamedGroup.name(group) for group in GROUPS if group != NamedGroup.X25519MLKEM768]
+
+CLIENTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "identity": {"identities": [identity("client.example")]},
+    "unverified": {"verifier": NoVerification()},
+    "small": {"record_size_limit": 64, "record_padding": 32, "middlebox_compatibility": False, "alpn": []},
+    "hybrid": {"groups": ["X25519MLKEM768", "x25519", "secp256r1"]},
+    "groups": {"groups": _OTHER_GROUPS, "key_shares": ["x25519", "secp256r1"], "certificate_authorities": True},
+}
+SERVERS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "required": {"client_authentication": "required", "client_trust": trust()},
+    "optional": {"client_authentication": "optional", "client_trust": trust(), "suite_order": "client"},
+    "retry": {"retry": "always", "cookie_key": bytes(32)},
+    "cookie": {
+        "groups": ["secp256r1"],
+        "cookie_key": bytes(32),
+        "client_authentication": "required",
+        "client_trust": trust(),
+    },
+    "small": {"record_size_limit": 64, "record_padding": 32, "unknown_names": "refuse"},
+    "groups": {"groups": _OTHER_GROUPS, "on_client_hello": lambda hello: None},
+}
+"""The configurations that are played with; what this version of handfast does not have is left out."""
+
+
+def _client_config(name: str) -> ClientConfig:
+    settings = {**_BASE, "trust": trust(), **CLIENTS[name]}
+    return ClientConfig(**known(ClientConfig, **settings), entropy_for_tests=EntropyForTests("client"))
+
+
+def _server_config(name: str) -> ServerConfig:
+    settings = {**_BASE, "identities": [identity()], **SERVERS[name]}
+    return ServerConfig(**known(ServerConfig, **settings), entropy_for_tests=EntropyForTests("server"))
+
+
+def client(settings: int) -> ClientConnection:
+    """A client that has been started, with one of the configurations."""
+    connection = ClientConnection(_client_config(list(CLIENTS)[settings % len(CLIENTS)]), server_name=SERVER_NAME)
+    connection.start()
+    return connection
+
+
+def server(settings: int) -> ServerConnection:
+    """A server that has been started, with one of the configurations."""
+    connection = ServerConnection(_server_config(list(SERVERS)[settings % len(SERVERS)]))
+    connection.start()
+    return connection
+
+
+class Player:
+    """Plays steps to a connection, and holds after each what has to hold.
+
+    ``wire``      all that the peer has sent
+    ``messages``  the handshake messages that it has sent
+    ``failure``   the error that the connection ended with, None if it has not
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.peer: Peer = Server(connection) if isinstance(connection, ClientConnection) else Client(connection)
+        self.failure: TLSError | None = None
+        self.wire = b""
+        self.messages: list[bytes] = []
+        self._piece = 0
+        self._record = 0
+        self._events = 0
+        self._output = 0
+        self._acts = 0
+
+    def play(self, steps: Sequence[Step]) -> None:
+        """All steps, or those until the connection fails."""
+        for step in steps:
+            self._play(step)
+            if self.failure is not None:
+                break
+        self._check_end()
+
+    def _play(self, step: Step) -> None:
+        kind, content = step.kind % KINDS, step.content
+        first = content[0] if content else 0
+        if kind == MESSAGE:
+            self._say(content)
+        elif kind == OWN:
+            self._say(_edited(self.peer.own(first), content[1:]))
+        elif kind == RECORD:
+            self._deliver(self.peer.record(first, content[2:], content[1] if len(content) > 1 else 0))
+        elif kind == WIRE:
+            self._deliver(content)
+        elif kind == PIECES:
+            self._piece = first
+        elif kind == KEYS:
+            epoch = EPOCHS[first % len(EPOCHS)]
+            self.peer.use_next() if epoch == "next" else self.peer.use(epoch)
+        elif kind == ACT:
+            self._act(ACTS[first % len(ACTS)])
+        else:
+            self._record = first
+
+    def _say(self, raw: bytes) -> None:
+        if not raw:
+            return
+        self.messages.append(raw)
+        records = [self.peer.record(ContentType.HANDSHAKE, piece) for piece in pieces(raw, self._record)]
+        self.peer.said(raw)
+        self._deliver(b"".join(records))
+
+    def _act(self, act: Callable[[Any], None]) -> None:
+        self._acts += 1
+        try:
+            act(self.connection)
+        except AttributeError:
+            if hasattr(self.connection, "update_keys"):
+                raise
+        except TLSError as error:  # MisuseError, mostly: not now
+            check_refusal(error)
+        self._deliver(b"")
+
+    def _deliver(self, data: bytes) -> None:
+        self.wire += data
+        try:
+            for piece in pieces(data, self._piece) if data else (b"",):
+                self.connection.receive_data(piece)
+                for event in self.connection.events():
+                    assert not isinstance(event, Question), "all questions have their answers here"
+                    self._events += 1
+                assert self.connection._layer.held < _HELD, "whole records are held"
+        except TLSError as error:
+            check_refusal(error)
+            self.failure = error
+        self._output += len(self.peer.hear())
+        assert self._output <= OUTPUT + 512 * self._acts, "a peer makes us send without end"
+        assert self._events <= 2 + len(self.wire) // HEADER_LENGTH, "more events than records"
+
+    def _check_end(self) -> None:
+        """RFC 9846 section 6.2: nothing is sent or received after an alert, and the reason stays the same."""
+        connection, error = self.connection, self.failure
+        assert connection.failed == (error is not None)
+        if error is None:
+            return
+        for again in (lambda: connection.receive_data(b"\x17\x03\x03\0\0"), connection.next_event):
+            later = _refused(again)
+            assert later is not None, "a connection that has failed goes on"
+            assert later.reason is error.reason
+        assert not connection.data_to_send()
+
+
+def _refused(call: Callable[[], Any]) -> TLSError | None:
+    """The TLSError that a call ends with."""
+    try:
+        call()
+    except TLSError as error:
+        return error
+    return None
+
+
+def _edited(raw: bytes, edits: bytes) -> bytes:
+    """A message with a part of it replaced; its length follows."""
+    if len(edits) < 3:
+        return raw
+    at = 4 + int.from_bytes(edits[:2]) % max(1, len(raw) - 4)
+    body = raw[4:at] + edits[3:] + raw[at + edits[2] :]
+    return raw[:1] + len(body).to_bytes(3) + body

@@ -1,0 +1,9 @@
+"""All targets, by name."""
+
+from fuzz.target import Target
+from fuzz.targets import certificates, connections, messages, records
+
+_ALL = [*messages.TARGETS, *records.TARGETS, *certificates.TARGETS, *connections.TARGETS]
+
+TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
+assert len(TARGETS) == len(_ALL), "two targets have one name"

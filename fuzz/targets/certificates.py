@@ -1,0 +1,175 @@
+"""Certificates: the facts in one, names, and the verdict on a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from fuzz import der, steps
+from fuzz.credentials import NOW, SERVER_NAME, authority, authority_key, leaf, trust
+from fuzz.steps import Step
+from fuzz.target import Change, Target, may_refuse
+from handfast.certificates import names, strength
+from handfast.certificates.identity import PeerIdentity
+from handfast.certificates.parsed import Parsed, parsed
+from handfast.certificates.policy import ChainVerifier, Policy
+from handfast.certificates.rules import Rule, findings
+from handfast.errors import shown
+
+# --- the facts in one certificate
+
+
+def run_certificate(data: bytes) -> None:
+    """Every fact of a certificate can be asked for, once it has parsed."""
+    with may_refuse():
+        certificate = parsed(data)
+        check_facts(certificate)
+        certificate.check_names()
+
+
+def check_facts(certificate: Parsed) -> None:
+    """All that trust decisions, errors and the command line ask of a certificate."""
+    for raw in certificate.raw:
+        assert raw in certificate.der
+    said = (
+        certificate.subject,
+        certificate.issuer,
+        certificate.organization,
+        certificate.common_name,
+        certificate.owner,
+        certificate.issuer_address,
+        *certificate.alternative_names,
+        *certificate.names.texts,
+        strength.weak_key(certificate),
+        strength.unusable_key(certificate),
+        strength.weak_signature(certificate),
+    )
+    assert all(shown(each).isprintable() for each in said)
+    _ = certificate.critical, certificate.has_issuer, certificate.has_subject
+    assert certificate.may_be_issued_by(certificate) in (True, False)
+    assert (SERVER_NAME in certificate.names) in (True, False)
+    findings(certificate, "leaf")
+    findings(certificate, "issuer")
+
+
+# --- names
+
+
+def run_name(data: bytes) -> None:
+    """A name that is accepted is in its one form, and is found in a certificate for it."""
+    text = data.decode("utf-8", "replace")
+    names.NameSet([text], [names.address(text)])
+    with may_refuse():
+        name = names.normalized(text)
+        assert names.normalized(name) == name
+        assert name.isascii()
+        assert name == name.lower()
+        assert len(name) <= 253
+        assert name in names.NameSet([name.upper()], [names.address(name)])
+        sent = names.server_name_indication(name)
+        assert sent in (None, name)
+        assert (sent is None) == (names.address(name) is not None)
+        wildcard = names.NameSet(["*." + name], [])
+        assert name not in wildcard
+        assert f"a.b.{name}" not in wildcard
+
+
+def _name_seeds() -> Mapping[str, bytes]:
+    texts = (
+        "example.com",
+        "EXAMPLE.com.",
+        "192.0.2.1",
+        "[2001:db8::1%eth0]",
+        "bücher.example",
+        "xn--bcher-kva.example",
+    )
+    odd = ("1.2.3", "0x7f000001", "a..b", "-a.b", "*.example.com", "faß.de", "\uff11.\uff12", "a\u3002b", "")
+    return {f"name-{number}": text.encode("utf-8") for number, text in enumerate((*texts, *odd))}
+
+
+# --- chains
+
+RESIGN_LEAF, RESIGN_ISSUER, RELAXED, OF_CLIENT = 1, 2, 4, 8
+_VERIFIER = ChainVerifier(trust())
+_RELAXED = ChainVerifier(trust(), Policy(relax=list(Rule)))
+
+
+def run_chain(data: bytes) -> None:
+    """The certificates of a chain; the settings say which are signed again after their change, and by which policy
+    they are judged, as a server's or as a client's."""
+    settings, chain = steps.decode(data)
+    ders = [content for _, content in chain[:20]]
+    for bit, position, signer in ((RESIGN_LEAF, 0, "intermediate"), (RESIGN_ISSUER, 1, "root")):
+        if settings & bit and len(ders) > position:
+            ders[position] = signed_again(ders[position], signer)
+    verifier = _RELAXED if settings & RELAXED else _VERIFIER
+    with may_refuse():
+        if settings & OF_CLIENT:
+            peer = verifier.verify_client(ders, NOW)
+        else:
+            peer = verifier.verify_server(ders, SERVER_NAME, NOW)
+            assert SERVER_NAME in parsed(ders[0]).names
+        check_accepted(peer, ders)
+
+
+def check_accepted(peer: PeerIdentity, ders: list[bytes]) -> None:
+    """What a chain has to be that was accepted, as far as it can be said without doing it all again."""
+    assert peer.not_before <= NOW <= peer.not_after
+    assert peer.subject_alternative_names == parsed(ders[0]).alternative_names
+    assert peer.chain == tuple(ders)
+
+
+def signed_again(certificate: bytes, signer: str) -> bytes:
+    """The certificate with a signature that is right; as it is where it has not the three parts of one."""
+    outer = der.elements(certificate)
+    if not outer or not outer[0].inner or len(outer[0].inner) != 3:
+        return certificate
+    tbs, _, signature = outer[0].inner
+    algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+    signature.inner = None
+    signature.tag = 0x03
+    signature.content = b"\0" + authority_key(signer).sign(tbs.encode(), algorithm)
+    return outer[0].encode()
+
+
+_DIRECT = leaf(SERVER_NAME, "root")
+_LEAF, _INTERMEDIATE = leaf(SERVER_NAME, "intermediate"), authority("intermediate", "root")
+
+
+def _chain_seeds() -> Mapping[str, bytes]:
+    def chain(settings: int, *ders: bytes) -> bytes:
+        return steps.encode(settings, [Step(0, each) for each in ders])
+
+    return {
+        "good": chain(RESIGN_LEAF | RESIGN_ISSUER, _LEAF, _INTERMEDIATE),
+        "good-relaxed": chain(RESIGN_LEAF | RESIGN_ISSUER | RELAXED, _LEAF, _INTERMEDIATE),
+        "good-client": chain(RESIGN_LEAF | RESIGN_ISSUER | OF_CLIENT, _LEAF, _INTERMEDIATE),
+        "good-direct": chain(0, _DIRECT),
+        "good-superfluous": chain(0, _LEAF, authority("root", "root"), _INTERMEDIATE, _DIRECT),
+        "incomplete": chain(0, _LEAF),
+        "empty": chain(0),
+    }
+
+
+def _mutate_certificate(data: bytes, limit: int, random: Random, change: Change) -> bytes:
+    return der.mutated(data, limit, random, change)
+
+
+def _inside(step: Step, limit: int, random: Random, change: Change) -> Step:
+    return Step(step.kind, der.mutated(step.content, limit, random, change))
+
+
+def _certificate_seeds() -> Mapping[str, bytes]:
+    return {"leaf": _LEAF, "intermediate": _INTERMEDIATE, "root": authority("root", "root")}
+
+
+_STOCK = [Step(0, each) for each in (_LEAF, _INTERMEDIATE, _DIRECT, authority("root", "root"))]
+
+TARGETS = [
+    Target("certificate_facts", run_certificate, _certificate_seeds, _mutate_certificate),
+    Target("name", run_name, _name_seeds, max_length=300),
+    Target("chain", run_chain, _chain_seeds, steps.mutator(_inside, _STOCK, 16)),
+]
