@@ -210,6 +210,7 @@ def _profile(path: Path, purpose: Purpose, relax: Collection[Rule]) -> None:
 
 def _breaches(path: Path, purpose: Purpose) -> Iterator[tuple[int, Breach]]:
     is_own_root = path.anchored and len(path.certificates) == 1
+    budget = constraints.Budget()
     for index, certificate in enumerate(path.certificates):
         for breach in _found(path, index, purpose).breaches:
             # A peer's own certificate among the trusted ones is trusted as it is; no authority has to have made it.
@@ -227,7 +228,7 @@ def _breaches(path: Path, purpose: Purpose) -> Iterator[tuple[int, Breach]]:
         for position, below in enumerate(path.certificates[:index]):
             if position and below.self_issued:
                 continue  # an authority that changes its keys or rules may name itself (RFC 5280 section 4.2.1.10)
-            violation = constraints.violation(certificate, below)
+            violation = constraints.violation(certificate, below, budget)
             if violation is not None:
                 yield index, Breach(violation, "RFC 5280 section 4.2.1.10")
     if len(path.certificates) - 2 > PATH_DEPTH:

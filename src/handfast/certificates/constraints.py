@@ -16,20 +16,34 @@ if TYPE_CHECKING:
 
     from handfast.certificates.parsed import Parsed
 
-COMPARISONS: Final = 1 << 14  # of a name with a constraint; some ten milliseconds
+COMPARISONS: Final = 1 << 14  # of a name with a constraint, on one path; some ten milliseconds
 
 
-def violation(authority: Parsed, certificate: Parsed) -> str | None:
+class Budget:
+    """How many comparisons are left for a path."""
+
+    def __init__(self) -> None:
+        self.left = COMPARISONS
+
+    def spend(self, count: int) -> bool:
+        """Take so many, if there are."""
+        if count > self.left:
+            return False
+        self.left -= count
+        return True
+
+
+def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | None:
     """The first name of ``certificate`` that ``authority`` may not issue for, and why; None if it may.
 
-    None also where there would be too much to compare: the verifier is bounded too, and refuses by itself.
+    None also where there would be too much to compare: the verifier is bounded too, and has the last word.
     """
     limits = authority.extension(x509.NameConstraints)
     names = certificate.extension(x509.SubjectAlternativeName)
     if limits is None or names is None:
         return None
     permitted, excluded = limits.permitted_subtrees or [], limits.excluded_subtrees or []
-    if len(list(names)) * (len(permitted) + len(excluded)) > COMPARISONS:
+    if not budget.spend(len(list(names)) * (len(permitted) + len(excluded))):
         return None
     for name in names:
         allowing = [limit for limit in permitted if type(limit) is type(name)]

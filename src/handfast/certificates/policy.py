@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder
 
-from handfast.certificates import names, path
+from handfast.certificates import names, path, work
 from handfast.certificates.checks import check
 from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.path import Path
 from handfast.certificates.rules import Purpose, Role, Rule, findings
-from handfast.errors import CertificateError, CertificateRuleBroken, ConfigurationError
+from handfast.certificates.strength import excessive_key
+from handfast.errors import CertificateError, CertificateRuleBroken, ConfigurationError, UnusableKey
 from handfast.limits import CERTIFICATES_OF_A_CHAIN, PATH_DEPTH
 from handfast.reasons import NO_CERTIFICATE
 
@@ -85,6 +86,13 @@ class ChainVerifier:
         """
         return self._verify(chain, None, now)
 
+    def is_slow(self, chain: Sequence[bytes]) -> bool:
+        """Whether ``chain`` (DER) may take so long to verify that an event loop should not wait for it.
+
+        A rough estimate that costs little itself and never raises; see handfast.certificates.work.
+        """
+        return work.is_slow(chain)
+
     def _verify(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         now = now.replace(microsecond=0)  # certificates count whole seconds, the last one included
         sent = _parse_all(chain)
@@ -123,7 +131,15 @@ def _parse_all(chain: Sequence[bytes]) -> list[Parsed]:
         raise CertificateError(NO_CERTIFICATE)
     if len(chain) > CERTIFICATES_OF_A_CHAIN:
         raise CertificateError(certificates=len(chain), limit=CERTIFICATES_OF_A_CHAIN)
-    return [parsed(der) for der in chain]
+    sent = [parsed(der) for der in chain]
+    for number, certificate in enumerate(sent, 1):
+        problem = excessive_key(certificate)
+        if problem is not None:
+            where = f"certificate {number} of {len(sent)}"
+            raise UnusableKey(
+                certificate=certificate.der, position=where, subject=certificate.subject or "(empty)", key=problem
+            )
+    return sent
 
 
 def _subject(server_name: str) -> verification.Subject:

@@ -9,9 +9,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from handfast.crypto.signatures import SCHEMES
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     from handfast.certificates.parsed import Parsed
 
 RSA_BITS: Final = 2048
+RSA_BITS_MOST: Final = 8192
+RSA_EXPONENT_BITS_MOST: Final = 33
 EC_BITS: Final = 256
 _TLS_KINDS: Final = frozenset(scheme.key for scheme in SCHEMES.values())
 _BROKEN_HASHES: Final = frozenset(("md5", "sha1"))
@@ -38,6 +42,29 @@ def unusable_key(certificate: Parsed) -> str | None:
     if certificate.pss is not None and certificate.pss.hash_bits == 0:
         return "RSASSA-PSS, with parameters that no scheme of TLS 1.3 has"
     return None if certificate.kind in _TLS_KINDS else certificate.kind
+
+
+def excessive_key(certificate: Parsed) -> str | None:
+    """Why a signature by the certificate's key would take too long to verify; None if it would not.
+
+    Time grows with the square of the modulus and with the length of the exponent, and the peer chooses both. The limits
+    are those of other implementations: 8192 bits as in Go, an exponent of 33 as in BoringSSL and ring.
+    """
+    if not certificate.kind.startswith("rsa"):
+        return None
+    if "excessive" not in certificate.notes:
+        key: rsa.RSAPublicKey = certificate.key  # type: ignore[assignment]
+        bits, exponent = key.key_size, key.public_numbers().e.bit_length()
+        problem = None
+        if bits > RSA_BITS_MOST:
+            problem = f"RSA of {bits} bits, of which more than {RSA_BITS_MOST} take too long to verify"
+        elif exponent > RSA_EXPONENT_BITS_MOST:
+            problem = (
+                f"RSA with an exponent of {exponent} bits, of which more than {RSA_EXPONENT_BITS_MOST} take too long"
+            )
+        certificate.notes["excessive"] = problem
+    found: str | None = certificate.notes["excessive"]
+    return found
 
 
 def weak_signature(certificate: Parsed) -> str | None:

@@ -544,6 +544,10 @@ def test_a_trusted_certificate_with_an_unknown_critical_extension() -> None:
 # --- name constraints -------------------------------------------------------------------------------------------------
 
 
+def violation(authority: parsed.Parsed, certificate: parsed.Parsed) -> str | None:
+    return constraints.violation(authority, certificate, constraints.Budget())
+
+
 @pytest.mark.parametrize(
     ("permitted", "excluded", "names", "violates"),
     [
@@ -573,7 +577,7 @@ def test_name_constraints(permitted: list[str], excluded: list[str], names: list
     limits = x509.NameConstraints([*map(general, permitted)] or None, [*map(general, excluded)] or None)
     authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
     made = authority.issue(*names)
-    found = constraints.violation(parsed.parsed(authority.der), parsed.parsed(made.chain[0]))
+    found = violation(parsed.parsed(authority.der), parsed.parsed(made.chain[0]))
     assert (found is not None) is violates
     asked = normalized(names[-1].replace("*", "www"))
     if violates:
@@ -604,7 +608,7 @@ def test_too_many_constraints_are_not_compared() -> None:
     limits = x509.NameConstraints(None, [x509.DNSName(f"{number}.example") for number in range(130)])
     authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
     made = authority.issue(*(f"{number}.example" for number in range(130)))
-    assert constraints.violation(parsed.parsed(authority.der), parsed.parsed(made.chain[0])) is None
+    assert violation(parsed.parsed(authority.der), parsed.parsed(made.chain[0])) is None
     error = refused(made, root().trust, name="1.example")
     assert "the verifier refuses" in str(error.evidence["rule"])
 
@@ -612,8 +616,8 @@ def test_too_many_constraints_are_not_compared() -> None:
 def test_certificates_without_names_break_no_constraint() -> None:
     limits = x509.NameConstraints([x509.DNSName("example")], None)
     authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
-    assert constraints.violation(parsed.parsed(authority.der), parsed.parsed(root().der)) is None
-    assert constraints.violation(parsed.parsed(root().der), parsed.parsed(authority.der)) is None
+    assert violation(parsed.parsed(authority.der), parsed.parsed(root().der)) is None
+    assert violation(parsed.parsed(root().der), parsed.parsed(authority.der)) is None
 
 
 # --- odd ones, as they can only be made by hand ---------------------------------------------------------------------------

@@ -1,0 +1,75 @@
+"""How much work a chain makes, told from its outside: before a signature is verified or a path is built.
+
+Whatever a peer sends, the work is bounded: the verifier of `cryptography` stops after a hundred signatures and a million
+comparisons of names, our own search after ISSUERS_TRIED signatures (path.py) and our own comparisons after COMPARISONS
+(constraints.py), and keys that take long by themselves are refused unused (strength.py). Within these bounds a chain that
+is made to be slow takes a tenth of a second, where an honest one takes a fraction of a millisecond. That is nothing for a
+thread of its own, and long for an event loop: hence :func:`is_slow`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+
+from handfast.certificates.parsed import parsed
+from handfast.errors import CertificateUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handfast.certificates.parsed import Parsed
+
+# What an honest chain does not exceed, and what all together takes a millisecond or two.
+CERTIFICATES: Final = 6
+BYTES: Final = 32_768  # a chain of four with ML-DSA-87 everywhere has 30,000; to parse more than that is slow by itself
+RSA_BITS: Final = 4_096
+COMPARISONS: Final = 2_048
+STEPS: Final = 16
+
+
+def is_slow(chain: Sequence[bytes]) -> bool:
+    """Whether it may take more than a few milliseconds to verify a chain (DER).
+
+    A rough estimate from its size, the kinds of its keys, its name constraints, and in how many ways its certificates
+    may have issued one another. A chain that cannot be read is not slow: it is refused at once.
+    """
+    if len(chain) > CERTIFICATES or sum(map(len, chain)) > BYTES:
+        return True
+    try:
+        sent = [parsed(der) for der in chain]
+    except CertificateUnreadable:
+        return False
+    return any(_is_large(item) for item in sent) or comparisons(sent) > COMPARISONS or steps(sent) > STEPS
+
+
+def _is_large(certificate: Parsed) -> bool:
+    return certificate.kind.startswith("rsa") and certificate.key.key_size > RSA_BITS  # type: ignore[union-attr]
+
+
+def comparisons(sent: Sequence[Parsed]) -> int:
+    """Each name with each constraint, of whichever two certificates: more than there can be on any path."""
+    names = sum(len(item.values(kind)) for item in sent for kind in _KINDS)
+    return names * sum(map(_constraints, sent))
+
+
+_KINDS: Final = (x509.DNSName, x509.IPAddress, x509.UniformResourceIdentifier, x509.RFC822Name, x509.DirectoryName)
+
+
+def _constraints(certificate: Parsed) -> int:
+    limits = certificate.extension(x509.NameConstraints)
+    return len(limits.permitted_subtrees or ()) + len(limits.excluded_subtrees or ()) if limits is not None else 0
+
+
+def steps(sent: Sequence[Parsed]) -> int:
+    """How many issuers of issuers there are by name, counted in every way to get to them; ends soon after STEPS."""
+    count = 0
+    waiting = [sent[0]] if sent else []
+    while waiting and count <= STEPS:
+        last = waiting.pop()
+        # The verifier takes a certificate as often as it comes along, and so do we here: twins are each other's issuers.
+        issuers = [item for item in sent if item.raw.subject == last.raw.issuer and item is not last]
+        count += len(issuers)
+        waiting += issuers
+    return count

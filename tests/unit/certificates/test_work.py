@@ -1,0 +1,235 @@
+"""Chains that are made to take long: the work is counted, not timed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, VerificationError
+
+from handfast import errors, limits, reasons
+from handfast.certificates import constraints, path, strength, work
+from handfast.certificates.parsed import parsed
+from handfast.certificates.policy import ChainVerifier
+from handfast.certificates.store import TrustStore
+from handfast.errors import CertificateError
+from handfast.testing import GOOD, Authority, chain
+from handfast.testing.authority import certify, subject_of
+from handfast.testing.chains import SERVER_NAME, root
+
+NOW = datetime.now(UTC)
+VERIFIER = ChainVerifier(root().trust)
+
+
+def validity() -> tuple[datetime, datetime]:
+    return NOW - timedelta(days=1), NOW + timedelta(days=1)
+
+
+def twins(count: int) -> tuple[bytes, ...]:
+    """A leaf, and authorities of one name and one key: each has issued each, and there are count^8 ways to go.
+
+    All signatures are good, so that only the end of all ways shows that none leads to a root.
+    """
+    made = Authority.create("a twin")
+    name = made.certificate.subject
+    extensions = {type(item.value): (item.value, item.critical) for item in made.certificate.extensions}
+    own = (x509.AuthorityKeyIdentifier.from_issuer_public_key(made.key.public_key()), False)
+    extensions[x509.AuthorityKeyIdentifier] = own
+    copies = [certify(name, made.key.public_key(), name, made.key, extensions, validity()) for _ in range(count)]
+    return (made.issue(SERVER_NAME).chain[0], *copies)
+
+
+def constrained(levels: int, per_level: int, names: int) -> tuple[bytes, ...]:
+    """A good chain with so many authorities that exclude so many names each, and a leaf that has so many."""
+    authority = root()
+    excluded = x509.NameConstraints(None, [x509.DNSName(f"x{number}.test") for number in range(per_level)])
+    for level in range(levels):
+        authority = authority.intermediate(f"level {level}", extensions={x509.NameConstraints: (excluded, True)})
+    return authority.issue(SERVER_NAME, *(f"n{number}.example" for number in range(names - 1))).chain
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts the signatures that our own search verifies, and the names that our own checks compare."""
+    counts: Counter[str] = Counter()
+
+    def counting(module: Any, name: str, as_what: str) -> None:
+        real: Callable[..., Any] = getattr(module, name)
+
+        def count(*arguments: Any, **options: Any) -> Any:
+            counts[as_what] += 1
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(module, name, count)
+
+    counting(path, "_is_signed_by", "signatures")
+    counting(constraints, "_covers", "comparisons")
+    return counts
+
+
+# --- the bounds ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [2, 8, limits.CERTIFICATES_OF_A_CHAIN - 1])
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_twins_are_not_followed_in_every_way(count: int, side: str, counted: Counter[str]) -> None:
+    sent = twins(count)
+    with pytest.raises(CertificateError):
+        VERIFIER.verify_server(sent, SERVER_NAME, NOW) if side == "server" else VERIFIER.verify_client(sent, NOW)
+    assert 0 < counted["signatures"] <= path.ISSUERS_TRIED
+
+
+def test_the_verifier_does_not_follow_twins_in_every_way_either() -> None:
+    """We rely on a bound of `cryptography`: a check of ours that it calls for each issuer it looks at counts them."""
+    looked_at = 0
+
+    def count(*_: Any) -> None:
+        nonlocal looked_at
+        looked_at += 1
+
+    authorities = ExtensionPolicy.webpki_defaults_ca().may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, count)
+    builder = PolicyBuilder().store(root().trust.verification_store).max_chain_depth(limits.PATH_DEPTH)
+    builder = builder.extension_policies(ee_policy=ExtensionPolicy.webpki_defaults_ee(), ca_policy=authorities)
+    leaf, *others = map(x509.load_der_x509_certificate, twins(limits.CERTIFICATES_OF_A_CHAIN - 1))
+    with pytest.raises(VerificationError):
+        builder.build_server_verifier(x509.DNSName(SERVER_NAME)).verify(leaf, others)
+    assert 0 < looked_at < 2_000  # and there are 15^8 ways
+
+
+def test_comparisons_of_a_path_have_one_budget(counted: Counter[str]) -> None:
+    sent = constrained(levels=8, per_level=60, names=60)
+    assert constraints.COMPARISONS < 8 * 60 * 60
+    assert VERIFIER.verify_server(sent, SERVER_NAME, NOW)  # the verifier has compared them all
+    assert constraints.COMPARISONS // 2 < counted["comparisons"] <= constraints.COMPARISONS
+
+
+def test_what_is_beyond_the_verifier_s_own_bound_is_refused() -> None:
+    sent = constrained(levels=1, per_level=1_100, names=1_100)
+    with pytest.raises(CertificateError) as caught:
+        VERIFIER.verify_server(sent, SERVER_NAME, NOW)
+    assert caught.value.reason is reasons.CERTIFICATE_RULE_BROKEN
+
+
+def test_a_budget() -> None:
+    budget = constraints.Budget()
+    assert budget.spend(constraints.COMPARISONS - 1)
+    assert not budget.spend(2)
+    assert budget.spend(1)
+    assert not budget.spend(1)
+    assert budget.spend(0)
+
+
+# --- keys that take long ------------------------------------------------------------------------------------------------
+
+
+def rsa_public(bits: int, exponent: int) -> rsa.RSAPublicKey:
+    """A public key that nobody has the private half of: what is verified with it is never good, and takes its time."""
+    modulus = (1 << bits) - 159 | 1
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+
+
+def with_key(key: Any) -> bytes:
+    return certify(subject_of("slow"), key, root().certificate.subject, root().key, {}, validity())
+
+
+@pytest.mark.parametrize(("bits", "exponent"), [(2048, 3), (8192, 65537), (2048, (1 << 33) - 1)])
+def test_keys_that_do_not_take_long(bits: int, exponent: int) -> None:
+    assert strength.excessive_key(parsed(with_key(rsa_public(bits, exponent)))) is None
+
+
+@pytest.mark.parametrize(
+    ("bits", "exponent", "problem"),
+    [
+        (8193, 65537, "RSA of 8193 bits, of which more than 8192 take too long to verify"),
+        (16384, 65537, "RSA of 16384 bits, of which more than 8192 take too long to verify"),
+        (2048, (1 << 33) + 1, "RSA with an exponent of 34 bits, of which more than 33 take too long"),
+        (3072, (1 << 2000) + 1, "RSA with an exponent of 2001 bits, of which more than 33 take too long"),
+    ],
+)
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_keys_that_take_long_are_refused_unused(
+    bits: int, exponent: int, problem: str, side: str, counted: Counter[str]
+) -> None:
+    slow = with_key(rsa_public(bits, exponent))
+    leaf = root().issue(SERVER_NAME).chain[0]
+    for sent, place in (((slow,), "certificate 1 of 1"), ((leaf, slow), "certificate 2 of 2")):
+        with pytest.raises(errors.UnusableKey) as caught:
+            VERIFIER.verify_server(sent, SERVER_NAME, NOW) if side == "server" else VERIFIER.verify_client(sent, NOW)
+        assert caught.value.evidence["key"] == problem
+        assert caught.value.evidence["position"] == place
+        assert caught.value.certificate == slow
+        assert caught.value.alert == 43
+    assert not counted
+
+
+def test_a_trusted_root_may_have_any_key_that_it_likes() -> None:
+    """Whoever trusts it has chosen it; the peer has not. Nor is it sent."""
+    made = root().issue(SERVER_NAME)
+    trust = TrustStore.from_bytes(root().der, with_key(rsa_public(16384, 65537)))
+    assert ChainVerifier(trust).verify_server(made.chain, SERVER_NAME, NOW)
+
+
+# --- the estimate -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_chains_are_fast(name: str) -> None:
+    assert not ChainVerifier(chain(name).trust).is_slow(chain(name).chain)
+
+
+def test_a_chain_of_large_post_quantum_certificates_is_fast() -> None:
+    authority = Authority.create(key="mldsa87")
+    sent = authority.intermediate(key="mldsa87").issue(SERVER_NAME, key="mldsa87").chain
+    assert sum(map(len, (*sent, authority.der))) < work.BYTES
+    assert not VERIFIER.is_slow((*sent, authority.der))
+
+
+def long_chain() -> tuple[bytes, ...]:
+    authority = root()
+    for number in range(work.CERTIFICATES):
+        authority = authority.intermediate(f"authority {number}")
+    return authority.issue(SERVER_NAME).chain
+
+
+SLOW: dict[str, Callable[[], tuple[bytes, ...]]] = {
+    "many certificates": long_chain,
+    "many bytes": lambda: (bytes(work.BYTES + 1),),
+    "a large RSA key": lambda: (root().issue(SERVER_NAME).chain[0], with_key(rsa_public(4097, 65537))),
+    "many constraints": lambda: constrained(levels=2, per_level=40, names=40),
+    "twins": lambda: twins(4),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_what_is_slow(name: str) -> None:
+    assert VERIFIER.is_slow(SLOW[name]())
+
+
+def test_what_is_just_not_slow() -> None:
+    assert not VERIFIER.is_slow(long_chain()[1:])
+    assert not VERIFIER.is_slow((with_key(rsa_public(4096, 65537)),))
+    assert not VERIFIER.is_slow(constrained(levels=2, per_level=20, names=40))
+    assert not VERIFIER.is_slow(twins(1))
+    leaf = root().issue(SERVER_NAME).chain[0]
+    assert not VERIFIER.is_slow((leaf,) * work.CERTIFICATES)
+
+
+@pytest.mark.parametrize("sent", [(), (b"",), (b"nonsense",) * 6], ids=str)
+def test_what_cannot_be_read_is_refused_at_once_and_so_not_slow(sent: tuple[bytes, ...]) -> None:
+    assert not VERIFIER.is_slow(sent)
+
+
+def test_the_estimate_is_bounded_itself() -> None:
+    found = work.steps([parsed(der) for der in twins(limits.CERTIFICATES_OF_A_CHAIN - 1)])
+    assert work.STEPS < found <= work.STEPS + limits.CERTIFICATES_OF_A_CHAIN
+
+
+def test_an_estimate_of_names() -> None:
+    sent = [parsed(der) for der in constrained(levels=2, per_level=5, names=7)]
+    assert work.comparisons(sent) == 7 * 10
+    assert work.comparisons([parsed(root().der)]) == 0
