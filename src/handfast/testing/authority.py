@@ -160,8 +160,9 @@ class Authority:
         send_chain: bool = True,
         extensions: Extensions | None = None,
     ) -> IssuedIdentity:
-        """An identity for these DNS names and IP addresses, valid from an hour ago for ninety days.
+        """An identity for these names, valid from an hour ago for ninety days.
 
+        ``names``         DNS names and IP addresses; of clients also URIs ("spiffe://...") and e-mail addresses
         ``common_name``   the subject's; "" leaves the subject empty
         ``usage``         the extended key usages; () leaves the extension out
         ``critical_san``  mark subjectAltName critical, as some private authorities do
@@ -272,14 +273,16 @@ def subject_of(common_name: str) -> x509.Name:
 
 
 def alternative_names(*names: str) -> x509.SubjectAlternativeName:
-    """A subjectAltName of DNS names, IP addresses and (with a "scheme://") URIs."""
+    """A subjectAltName of DNS names, IP addresses, URIs (with a "scheme://") and e-mail addresses (with an "@")."""
     found: list[x509.GeneralName] = []
     for name in names:
         number = address(name)
         if number is not None:
             found.append(x509.IPAddress(number))
+        elif "://" in name:
+            found.append(x509.UniformResourceIdentifier(name))
         else:
-            found.append(x509.UniformResourceIdentifier(name) if "://" in name else x509.DNSName(name))
+            found.append(x509.RFC822Name(name) if "@" in name else x509.DNSName(name))
     return x509.SubjectAlternativeName(found)
 
 

@@ -229,6 +229,16 @@ def test_what_is_known_of_a_client() -> None:
     assert (peer.not_before, peer.not_after) == (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
+def test_names_of_clients_as_the_testing_authority_takes_them() -> None:
+    peer = accepted(issued("client.example", "192.0.2.7", SPIFFE, "someone@client.example"))
+    assert (peer.dns_names, peer.uris, peer.email_addresses) == (
+        ("client.example",),
+        (SPIFFE,),
+        ("someone@client.example",),
+    )
+    assert peer.ip_addresses == (ipaddress.ip_address("192.0.2.7"),)
+
+
 def test_what_is_not_there_is_empty() -> None:
     peer = accepted(issued())
     assert peer.dns_names == peer.ip_addresses == peer.uris == peer.email_addresses == ()
