@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from handfast.errors import (
         AlertReceived,
         CertificateError,
+        CertificateRefused,
         ConfigurationError,
         ConnectionFailed,
+        HandshakeRefused,
         HandshakeTimeout,
         MisuseError,
         ProtocolError,
@@ -36,7 +38,15 @@ if TYPE_CHECKING:
         TruncationError,
     )
     from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed, Timings
-    from handfast.handshake.flow import ChooseIdentity, Question, Sign, VerifyPeer
+    from handfast.handshake.flow import (
+        CheckPeer,
+        ChooseClientIdentity,
+        ChooseIdentity,
+        Question,
+        ReviewClientHello,
+        Sign,
+        VerifyPeer,
+    )
     from handfast.reasons import Reason
     from handfast.transport.blocking import TLSSocket, connect, wrap
     from handfast.transport.server import Server, serve
@@ -53,8 +63,10 @@ _HOMES = {
     "handfast.errors": (
         "AlertReceived",
         "CertificateError",
+        "CertificateRefused",
         "ConfigurationError",
         "ConnectionFailed",
+        "HandshakeRefused",
         "HandshakeTimeout",
         "MisuseError",
         "ProtocolError",
@@ -62,7 +74,15 @@ _HOMES = {
         "TruncationError",
     ),
     "handfast.events": ("ApplicationData", "Handshake", "HandshakeCompleted", "PeerClosed", "Timings"),
-    "handfast.handshake.flow": ("ChooseIdentity", "Question", "Sign", "VerifyPeer"),
+    "handfast.handshake.flow": (
+        "CheckPeer",
+        "ChooseClientIdentity",
+        "ChooseIdentity",
+        "Question",
+        "ReviewClientHello",
+        "Sign",
+        "VerifyPeer",
+    ),
     "handfast.reasons": ("Reason",),
     "handfast.transport.blocking": ("TLSSocket", "connect", "wrap"),
     "handfast.transport.server": ("Server", "serve"),
@@ -75,7 +95,10 @@ __all__ = [
     "AlertReceived",
     "ApplicationData",
     "CertificateError",
+    "CertificateRefused",
     "ChainVerifier",
+    "CheckPeer",
+    "ChooseClientIdentity",
     "ChooseIdentity",
     "ClientConfig",
     "ClientConnection",
@@ -84,6 +107,7 @@ __all__ = [
     "ConnectionFailed",
     "Handshake",
     "HandshakeCompleted",
+    "HandshakeRefused",
     "HandshakeTimeout",
     "Identity",
     "MisuseError",
@@ -93,6 +117,7 @@ __all__ = [
     "ProtocolError",
     "Question",
     "Reason",
+    "ReviewClientHello",
     "Server",
     "ServerConfig",
     "ServerConnection",

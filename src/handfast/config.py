@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from handfast import limits
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.entropy import SYSTEM_ENTROPY, Entropy
-from handfast.crypto.groups import GROUPS
+from handfast.crypto.groups import CLASSICAL_HALF, GROUPS
 from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES
 from handfast.crypto.suites import SUITES
 from handfast.errors import ConfigurationError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from handfast.certificates.identity import Identity, PeerIdentity
     from handfast.certificates.store import TrustStore
     from handfast.wire.hello import ClientHello
+    from handfast.wire.messages13 import CertificateRequest
+
+_COOKIE_KEY = 32
 
 DEFAULT_SUITES = (
     CipherSuite.TLS_AES_128_GCM_SHA256,
@@ -45,6 +48,13 @@ class ServerVerifier(Protocol):
         """The server's proven identity. Raises a CertificateError where there is none."""
 
 
+class ClientVerifier(Protocol):
+    """Decides whether a chain proves who a client is; ChainVerifier does, with one's own roots."""
+
+    def verify_client(self, chain: Sequence[bytes], now: datetime) -> PeerIdentity | Awaitable[PeerIdentity]:
+        """The client's proven identity. Raises a CertificateError where there is none."""
+
+
 class KeyLog(Protocol):
     """Takes the secrets of connections, for a debugger that decrypts a capture."""
 
@@ -64,6 +74,8 @@ ASK = _Later()
 
 Names = Sequence[int | str]
 
+_INNER_LIMIT = (1 << 14) + 1  # content, content type and padding of one record (RFC 9846 section 5.4)
+
 
 def _code_points(setting: str, values: Names, registry: type[Registry], known: Sequence[int]) -> tuple[int, ...]:
     """Names or numbers as numbers, each known and there once; at least one."""
@@ -81,6 +93,11 @@ def _code_points(setting: str, values: Names, registry: type[Registry], known: S
     return tuple(found)
 
 
+def _one_of(setting: str, value: str, *known: str) -> None:
+    if value not in known:
+        raise ConfigurationError(setting=setting, problem="has to be " + " or ".join(f'"{name}"' for name in known))
+
+
 def _protocols(values: Sequence[str | bytes]) -> tuple[bytes, ...]:
     if isinstance(values, (str, bytes)):
         raise ConfigurationError(setting="alpn", problem="a list of names is needed, not a name")
@@ -91,20 +108,39 @@ def _protocols(values: Sequence[str | bytes]) -> tuple[bytes, ...]:
     return names
 
 
+ClientChooser = Callable[["CertificateRequest"], "Identity | Awaitable[Identity | None] | None"]
+CheckPeer = Callable[["PeerIdentity"], "Awaitable[None] | None"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Config:
     """What both sides can set.
 
+    ``identities``    certificates with their keys. A server's first one is its default; a client needs one only where
+                      servers ask who it is, and the first that the server can accept is used
+    ``check_peer``    called with the peer's identity, once it is proven; refuses it by raising a TLSError:
+                      CertificateRefused lets it choose the alert. May be asynchronous
     ``cipher_suites, groups``  names or numbers, the preferred one first
+    ``signature_schemes``  what the peer may sign with (RFC 9846 section 4.3.3)
+    ``certificate_signature_schemes``  what its certificates may be signed with; besides the above RSA PKCS#1
     ``alpn``                   application protocols, the preferred one first; none means that ALPN is not used
+    ``record_size_limit``      the longest record that the peer may send, 64 to 16385 bytes of content, type and padding
+                               (RFC 8449): for those who have little memory. A client that leaves it out does not say
+    ``record_padding``         pads the records we send to a multiple of so many bytes, to hide lengths; 0 for none
     ``keylog``                 where the secrets of connections go, so that captures can be decrypted; off by default
     ``handshake_timeout``      seconds that a handshake may take, which a transport enforces; None for no limit
     ``clock``                  time, for tests and for machines whose clock is elsewhere
     ``entropy_for_tests``      replaces all randomness: with it a handshake can be repeated, and is not secure
     """
 
+    identities: Sequence[Identity] = ()
+    check_peer: CheckPeer | _Later | None = None
     cipher_suites: Names = DEFAULT_SUITES
     groups: Names = DEFAULT_GROUPS
+    signature_schemes: Names = tuple(SCHEMES)
+    certificate_signature_schemes: Names = CERTIFICATE_SCHEMES
+    record_size_limit: int | None = None
+    record_padding: int = 0
     alpn: Sequence[str | bytes] = ()
     keylog: KeyLog | None = None
     handshake_timeout: float | None = limits.HANDSHAKE_SECONDS
@@ -114,16 +150,33 @@ class _Config:
     # What the settings above come to, as numbers and bytes.
     suite_ids: tuple[int, ...] = field(init=False, repr=False)
     group_ids: tuple[int, ...] = field(init=False, repr=False)
+    scheme_ids: tuple[int, ...] = field(init=False, repr=False)
+    certificate_scheme_ids: tuple[int, ...] = field(init=False, repr=False)
     protocols: tuple[bytes, ...] = field(init=False, repr=False)
     entropy: Entropy = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._set("suite_ids", _code_points("cipher_suites", self.cipher_suites, CipherSuite, tuple(SUITES)))
         self._set("group_ids", _code_points("groups", self.groups, NamedGroup, tuple(GROUPS)))
+        schemes = _code_points("signature_schemes", self.signature_schemes, SignatureScheme, tuple(SCHEMES))
+        self._set("scheme_ids", schemes)
+        schemes = _code_points(
+            "certificate_signature_schemes", self.certificate_signature_schemes, SignatureScheme, CERTIFICATE_SCHEMES
+        )
+        self._set("certificate_scheme_ids", schemes)
+        self._set("identities", tuple(self.identities))
         self._set("protocols", _protocols(self.alpn))
         self._set("entropy", self.entropy_for_tests or SYSTEM_ENTROPY)
         if self.handshake_timeout is not None and self.handshake_timeout <= 0:
             raise ConfigurationError(setting="handshake_timeout", problem="has to be more than 0 seconds")
+        if (
+            self.record_size_limit is not None
+            and not limits.RECORD_SIZE_LIMIT <= self.record_size_limit <= _INNER_LIMIT
+        ):
+            problem = f"has to be {limits.RECORD_SIZE_LIMIT} to {_INNER_LIMIT} (RFC 8449 section 4)"
+            raise ConfigurationError(setting="record_size_limit", problem=problem)
+        if not 0 <= self.record_padding <= _INNER_LIMIT:
+            raise ConfigurationError(setting="record_padding", problem=f"has to be 0 to {_INNER_LIMIT} bytes")
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # the dataclass is frozen; this is its own constructor
@@ -135,82 +188,123 @@ class ClientConfig(_Config):
 
     ``trust``         the roots to trust; the system's by default
     ``verifier``      decides on the server's certificate, instead of the roots above; ASK makes it an event
-    ``key_shares``    the groups to send a share of at once. By default the first hybrid and X25519, where both are
-                      offered, and otherwise the first group: no round trip is lost to a server without the hybrid
-    ``signature_schemes``  what the server may sign with (RFC 9846 section 4.3.3)
-    ``certificate_signature_schemes``  what its certificates may be signed with; besides the above RSA PKCS#1
+    ``choose_identity``  called with a server's CertificateRequest, to name an identity; None for no certificate. Without
+                      it the choice is made from ``identities``
+    ``certificate_authorities``  send the names of the trusted roots, so that the server can choose a certificate that
+                      leads to one of them (RFC 9846 section 4.3.4)
+    ``key_shares``    the groups to send a share of at once. By default the first group, and where that is a hybrid and
+                      its classical half is offered too, that: no round trip is lost to a server without the hybrid
     ``middlebox_compatibility``  look like TLS 1.2 to old middleboxes (RFC 9846 appendix E.4)
     """
 
     trust: TrustStore | None = None
     verifier: ServerVerifier | _Later | None = None
+    choose_identity: ClientChooser | _Later | None = None
+    certificate_authorities: bool = False
     key_shares: Names | None = None
-    signature_schemes: Names = tuple(SCHEMES)
-    certificate_signature_schemes: Names = CERTIFICATE_SCHEMES
     middlebox_compatibility: bool = True
 
     share_ids: tuple[int, ...] = field(init=False, repr=False)
-    scheme_ids: tuple[int, ...] = field(init=False, repr=False)
-    certificate_scheme_ids: tuple[int, ...] = field(init=False, repr=False)
     server_verifier: ServerVerifier | _Later = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set("share_ids", self._shares())
-        self._set(
-            "scheme_ids", _code_points("signature_schemes", self.signature_schemes, SignatureScheme, tuple(SCHEMES))
-        )
-        self._set(
-            "certificate_scheme_ids",
-            _code_points(
-                "certificate_signature_schemes",
-                self.certificate_signature_schemes,
-                SignatureScheme,
-                CERTIFICATE_SCHEMES,
-            ),
-        )
         self._set("server_verifier", self.verifier or self._default_verifier())
 
     def _shares(self) -> tuple[int, ...]:
         if self.key_shares is not None:
             shares = _code_points("key_shares", self.key_shares, NamedGroup, self.group_ids)
             return tuple(group for group in self.group_ids if group in shares)
-        if self.group_ids[0] == NamedGroup.X25519MLKEM768 and NamedGroup.X25519 in self.group_ids:
-            return (NamedGroup.X25519MLKEM768, NamedGroup.X25519)
-        return self.group_ids[:1]
+        first = self.group_ids[0]
+        half = CLASSICAL_HALF.get(first)
+        return (first, half) if half is not None and half in self.group_ids else (first,)
 
     def _default_verifier(self) -> ServerVerifier:
         from handfast.certificates.policy import ChainVerifier
+
+        return ChainVerifier(self._roots())
+
+    def _roots(self) -> TrustStore:
         from handfast.certificates.store import TrustStore
 
-        return ChainVerifier(self.trust or TrustStore.default())
+        return self.trust or TrustStore.default()
+
+    def authorities(self) -> list[bytes] | None:
+        """What the ClientHello has as certificate_authorities: distinguished names (DER), None to leave it out."""
+        return (list(self._roots().subjects()) or None) if self.certificate_authorities else None
 
 
 Chooser = Callable[["ClientHello"], "Identity | Awaitable[Identity | None] | None"]
+HelloReview = Callable[["ClientHello"], "ServerConfig | Awaitable[ServerConfig | None] | None"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig(_Config):
     """A server's settings.
 
-    ``identities``       certificates with their keys; the first one is the default
+    ``on_client_hello``  called with each ClientHello before anything is decided: may return another ServerConfig for
+                         this connection, or refuse by raising HandshakeRefused
     ``choose_identity``  called with each ClientHello, to name an identity; None leaves the choice to the list above
     ``suite_order``      whose order of preference decides: ours, or the client's. With ours a client that puts
                          ChaCha20 first gets it all the same, since it has no fast AES
     ``unknown_names``    what a client gets that asks for a name no identity has: the first identity, or an alert
+    ``client_authentication``  whether clients are asked for a certificate, and whether they have to have one. A
+                         certificate that does not verify ends the handshake in both cases
+    ``client_trust``     the roots that clients' certificates have to lead to
+    ``client_verifier``  decides on clients' certificates, instead of the roots above; ASK makes it an event
+    ``client_authorities``  the names (DER) that clients are told to choose their certificate by; None for those of the
+                         roots, () for none
+    ``cookie_key``       a HelloRetryRequest has a cookie, keyed by these 32 bytes or more: the client has to bring it
+                         back, and any process with the key can tell that it was given
+    ``retry``            "always" answers every first ClientHello with a HelloRetryRequest and a cookie, which costs a
+                         round trip and proves that the client can be reached; by default only where a key share is
+                         missing
     """
 
-    identities: Sequence[Identity] = ()
+    on_client_hello: HelloReview | _Later | None = None
     choose_identity: Chooser | _Later | None = None
     suite_order: Literal["server", "client"] = "server"
     unknown_names: Literal["default", "refuse"] = "default"
+    client_authentication: Literal["none", "optional", "required"] = "none"
+    client_trust: TrustStore | None = None
+    client_verifier: ClientVerifier | _Later | None = None
+    client_authorities: Sequence[bytes] | None = None
+    cookie_key: bytes | None = field(default=None, repr=False)
+    retry: Literal["when_needed", "always"] = "when_needed"
+
+    verifier_of_clients: ClientVerifier | _Later | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set("identities", tuple(self.identities))
-        if not self.identities and self.choose_identity is None:
+        if not self.identities and self.choose_identity is None and self.on_client_hello is None:
             raise ConfigurationError(setting="identities", problem="a server needs a certificate and its key")
-        if self.suite_order not in ("server", "client"):
-            raise ConfigurationError(setting="suite_order", problem='has to be "server" or "client"')
-        if self.unknown_names not in ("default", "refuse"):
-            raise ConfigurationError(setting="unknown_names", problem='has to be "default" or "refuse"')
+        _one_of("suite_order", self.suite_order, "server", "client")
+        _one_of("unknown_names", self.unknown_names, "default", "refuse")
+        _one_of("client_authentication", self.client_authentication, "none", "optional", "required")
+        _one_of("retry", self.retry, "when_needed", "always")
+        if self.cookie_key is not None and len(self.cookie_key) < _COOKIE_KEY:
+            raise ConfigurationError(setting="cookie_key", problem=f"has to have {_COOKIE_KEY} bytes or more")
+        if self.retry == "always" and self.cookie_key is None:
+            # Without a cookie a retry may be one that changes nothing, which clients have to refuse.
+            raise ConfigurationError(setting="retry", problem='"always" needs a cookie_key')
+        self._set("verifier_of_clients", self.client_verifier or self._default_verifier())
+
+    def _default_verifier(self) -> ClientVerifier | None:
+        from handfast.certificates.policy import ChainVerifier
+
+        if self.client_trust is not None:
+            return ChainVerifier(self.client_trust)
+        if self.client_authentication != "none":
+            # The system's roots are for servers: a certificate from one of them says nothing about a client.
+            raise ConfigurationError(
+                setting="client_trust", problem="to ask for client certificates, say which roots they have to lead to"
+            )
+        return None
+
+    def authorities(self) -> list[bytes] | None:
+        """What the CertificateRequest has as certificate_authorities: distinguished names (DER), None for none."""
+        names = self.client_authorities
+        if names is None and self.client_trust is not None:
+            names = self.client_trust.subjects()
+        return list(names or ()) or None

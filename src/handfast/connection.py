@@ -27,8 +27,9 @@ from typing import Any, Protocol
 
 from handfast import limits
 from handfast.certificates.names import normalized
-from handfast.config import ASK, ClientConfig, ServerConfig
+from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.guard import Guarded
+from handfast.crypto.schedule13 import Exporter
 from handfast.errors import (
     AlertReceived,
     BadRecord,
@@ -44,7 +45,7 @@ from handfast.events import ApplicationData, Handshake, HandshakeCompleted, Peer
 from handfast.handshake import established
 from handfast.handshake.client import client, refusal
 from handfast.handshake.established import Established
-from handfast.handshake.flow import ChooseIdentity, Flow, Question, Sign, VerifyPeer
+from handfast.handshake.flow import Flow, Question
 from handfast.handshake.link import Link
 from handfast.handshake.runner import Runner
 from handfast.handshake.server import server
@@ -63,6 +64,9 @@ from handfast.record.layer import RecordLayer
 from handfast.wire.alert import FATAL, WARNING, Alert, ChangeCipherSpec
 from handfast.wire.codepoints import AlertDescription, ContentType, HandshakeType
 from handfast.wire.hello import ServerHello
+from handfast.wire.messages13 import KeyUpdate
+
+_EXPORTER_LABEL = 249  # HkdfLabel has room for 255 bytes, "tls13 " among them (RFC 9846 section 7.1)
 
 Event = HandshakeCompleted | ApplicationData | PeerClosed | Question
 
@@ -85,11 +89,13 @@ class Connection(Guarded):
         self.clock = config.clock
         self._tap = tap
         self._layer = RecordLayer(None if tap is None else tap.record)
-        self._link = Link(self._layer, config.clock, config.keylog, None if tap is None else tap.message)
-        self._runner = Runner(self._script(), self._link, self._ask)
+        self._layer.padding = config.record_padding
+        self._link = Link(self._layer, config, None if tap is None else tap.message)
+        self._runner = Runner(self._script(), self._link)
         self._events: deque[Event] = deque()
         self._failure: TLSError | None = None
         self._handshake: Handshake | None = None
+        self._exporter: Exporter | None = None
         self._started_at: float | None = None
         self._busy = False
         self._eof = False
@@ -102,10 +108,6 @@ class Connection(Guarded):
 
     @abstractmethod
     def _script(self) -> Flow[Established]: ...
-
-    @abstractmethod
-    def _ask(self, question: Question) -> Any:
-        """The answer, an awaitable of it, or ASK."""
 
     _post_handshake: Mapping[int, established.Handler]
 
@@ -141,6 +143,34 @@ class Connection(Guarded):
         if self._started_at is None or timeout is None or self._handshake is not None:
             return None
         return self._started_at + timeout
+
+    # --- keys for other protocols
+
+    def export_keying_material(self, label: str, length: int, context: bytes | None = None) -> bytes:
+        """``length`` secret bytes that both sides of this connection, and nobody else, can work out.
+
+        ``label``    what they are for, from IANA's registry of exporter labels, or "EXPERIMENTAL ..."
+        ``context``  mixed in; no context is the same as an empty one (RFC 9846 section 7.5)
+
+        Raises MisuseError before the end of the handshake, and for a label or length that cannot be.
+        """
+        self._check_usable()
+        if self._exporter is None:
+            raise MisuseError(problem="the handshake is not complete")
+        if not label.isascii() or not 1 <= len(label) <= _EXPORTER_LABEL:
+            raise MisuseError(problem=f"an exporter's label has 1 to {_EXPORTER_LABEL} ASCII characters")
+        if not 1 <= length <= self._exporter.limit:
+            raise MisuseError(problem=f"1 to {self._exporter.limit} bytes can be exported")
+        return self._exporter.export(label.encode("ascii"), context or b"", length)
+
+    def channel_binding(self, kind: str = "tls-exporter") -> bytes:
+        """What ties an authentication inside this connection to it, 32 bytes (RFC 9266).
+
+        Raises MisuseError for another kind: TLS 1.3 has no tls-unique.
+        """
+        if kind != "tls-exporter":
+            raise MisuseError(problem=f"there is no channel binding {shown(kind)!r} in TLS 1.3")
+        return self.export_keying_material("EXPORTER-Channel-Binding", 32)
 
     # --- bytes in
 
@@ -314,7 +344,7 @@ class Connection(Guarded):
         self._messages_without_data += 1
         if self._messages_without_data > limits.POST_HANDSHAKE_MESSAGES_WITHOUT_DATA:
             raise PeerMisbehaved(TOO_MANY_MESSAGES, limit=limits.POST_HANDSHAKE_MESSAGES_WITHOUT_DATA)
-        self._report(handler(raw), encrypted=True)
+        self._report(handler(self._link, raw), encrypted=True)
 
     def _report(self, message: object, encrypted: bool) -> None:
         if self._tap is not None:
@@ -340,6 +370,9 @@ class Connection(Guarded):
         assert self._started_at is not None
         self._link.timings.handshake = self.clock.monotonic() - self._started_at
         self._handshake = end.outcome.facts(self._link.timings)
+        self._exporter = end.exporter
+        if self._tap is not None:
+            self._layer.on_key_update = self._report_key_update
         self._events.append(HandshakeCompleted(self._handshake))
 
     # --- bytes out
@@ -355,12 +388,28 @@ class Connection(Guarded):
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Protect application data; data_to_send then has it. Data of any length is split into records."""
+        self._check_can_send()
+        if len(data):
+            self._layer.write_application_data(data)
+
+    def update_keys(self, *, request_peer: bool = False) -> None:
+        """Change the key that protects what we send (KeyUpdate, RFC 9846 section 4.7.3); data_to_send then says so.
+
+        ``request_peer``: let the peer change its key too, which it does before it sends data again. Nobody has to call
+        this: a key changes by itself before it has protected more than is safe.
+        """
+        self._check_can_send()
+        self._layer.update_write(request_peer)
+
+    def _check_can_send(self) -> None:
         self._check_usable()
         if self._handshake is None or self._closed:
             problem = "the connection is closed" if self._closed else "the handshake is not complete"
             raise MisuseError(problem=problem)
-        if len(data):
-            self._layer.write(ContentType.APPLICATION_DATA, data)
+
+    def _report_key_update(self, message: KeyUpdate) -> None:
+        assert self._tap is not None
+        self._tap.message(True, message, True)
 
     def close(self) -> None:
         """Say that we shall send nothing more (close_notify, RFC 9846 section 6.1). The peer may go on sending.
@@ -440,13 +489,6 @@ class ClientConnection(Connection):
             return refusal(alert, self._client_config)
         return super()._refusal(alert)
 
-    def _ask(self, question: Question) -> Any:
-        assert isinstance(question, VerifyPeer)
-        verifier = self._client_config.server_verifier
-        if verifier is ASK:
-            return ASK
-        return verifier.verify_server(question.chain, question.server_name, question.now)  # type: ignore[union-attr]
-
 
 class ServerConnection(Connection):
     """A server's side of a connection."""
@@ -459,12 +501,3 @@ class ServerConnection(Connection):
 
     def _script(self) -> Flow[Established]:
         return server(self._link, self._server_config)
-
-    def _ask(self, question: Question) -> Any:
-        if isinstance(question, Sign):
-            return question.identity.signer.sign(question.scheme, question.content)
-        assert isinstance(question, ChooseIdentity)
-        chooser = self._server_config.choose_identity
-        if chooser is None or chooser is ASK:
-            return chooser
-        return chooser(question.client_hello)  # type: ignore[operator]

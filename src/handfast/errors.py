@@ -12,6 +12,7 @@
     ├── AlertReceived            the peer broke off and said so
     ├── TruncationError          the peer's bytes ended without close_notify
     ├── ConnectionFailed         the transport failed: no connection, a reset
+    ├── HandshakeRefused         a callback of ours refused the handshake
     ├── HandshakeTimeout         the handshake took longer than allowed
     ├── ConfigurationError       a setting, key or file of ours is unusable; raised before any byte is sent
     └── MisuseError              the API was called in a way it does not allow
@@ -88,6 +89,13 @@ def _rebuild(kind: type[TLSError], name: str, evidence: Mapping[str, object], st
     return error
 
 
+def _alert(name: str) -> int:
+    try:
+        return reasons.alerts.by_name(name)
+    except KeyError:
+        raise ValueError(f"there is no error alert called {name!r}") from None
+
+
 def shown(value: object) -> str:
     """One piece of evidence as text on one line, with whatever a peer may have put in it made harmless.
 
@@ -148,6 +156,27 @@ class CertificateError(TLSError):
     ) -> None:
         super().__init__(reason, **evidence)
         self.certificate = certificate
+
+
+class CertificateRefused(CertificateError):
+    """For callbacks: raise it to refuse a peer, with the alert of your choice.
+
+    ``alert``    its name (RFC 9846 section 6.2): "certificate_revoked", "access_denied", "certificate_unknown", ...
+    ``problem``  why, for our own logs; the peer learns the alert alone
+
+    Raises ValueError when no error alert has this name.
+    """
+
+    def __init__(self, alert: str = "certificate_unknown", problem: str = "", **evidence: object) -> None:
+        self._alert = _alert(alert)
+        super().__init__(None, certificate=None, **evidence)
+        if problem:
+            self.evidence["problem"] = problem
+
+    @property
+    def alert(self) -> int:
+        """The alert that was chosen."""
+        return self._alert
 
 
 class CertificateUnreadable(CertificateError):
@@ -266,6 +295,23 @@ class ConfigurationError(TLSError, ValueError):
 
     default_reason = reasons.BAD_CONFIGURATION
     sent_by: Party = "nobody"
+
+
+class HandshakeRefused(TLSError):
+    """For callbacks: raise it to refuse a handshake, with the alert of your choice; see :class:`CertificateRefused`."""
+
+    default_reason = reasons.REFUSED_BY_CALLBACK
+
+    def __init__(self, alert: str = "handshake_failure", problem: str = "", **evidence: object) -> None:
+        self._alert = _alert(alert)
+        super().__init__(None, **evidence)
+        if problem:
+            self.evidence["problem"] = problem
+
+    @property
+    def alert(self) -> int:
+        """The alert that was chosen."""
+        return self._alert
 
 
 class MisuseError(TLSError, RuntimeError):

@@ -30,11 +30,13 @@ class Handshake:
     """What was agreed.
 
     ``version, cipher_suite, group, signature_scheme``  by their RFC names; the scheme is that of the server's proof
+    ``client_signature_scheme``  that of the client's proof, None for a client without certificate
     ``alpn``         the application protocol, None where none was agreed
     ``server_name``  the name that the client asked for
     ``peer``         who the peer has proved to be, None for a client without certificate
     ``identity``     who we proved to be, None for a client without certificate
     ``resumed``      whether an earlier session was resumed
+    ``hello_retry_request``  whether the server asked for a second ClientHello, which costs a round trip
     """
 
     version: str
@@ -45,7 +47,9 @@ class Handshake:
     server_name: str | None
     peer: PeerIdentity | None
     identity: Identity | None
+    client_signature_scheme: str | None = None
     resumed: bool = False
+    hello_retry_request: bool = False
     timings: Timings = field(default_factory=Timings)
 
 

@@ -25,6 +25,7 @@ CODEPOINTS_OF_A_LIST: Final = 1_024  # groups, schemes, versions; cipher suites 
 SERVER_NAME: Final = 255  # RFC 1035 section 3.1
 PATH_DEPTH: Final = 8  # intermediates between a certificate and its root
 
+RECORD_SIZE_LIMIT: Final = 64  # the least that a peer may ask for (RFC 8449 section 4)
 EMPTY_RECORDS_IN_A_ROW: Final = 32
 CHANGE_CIPHER_SPECS: Final = 4  # a handshake has one, or two with a retry
 WARNING_ALERTS: Final = 4

@@ -9,7 +9,7 @@ from typing import Final
 
 from handfast.errors import AlertReceived, ConnectionFailed, TLSError
 from handfast.observe import words
-from handfast.reasons import ALERT_RECEIVED, CONNECTION_FAILED, HELLO_RETRY_UNSUPPORTED
+from handfast.reasons import ALERT_RECEIVED, CONNECTION_FAILED
 
 _REFUSED: Final = "Nothing listens on that port, or a firewall refuses it: check the port, and that the server runs."
 _NO_WAY: Final = "There is no way to that address: check the network, and whether the host has IPv4, IPv6 or both."
@@ -34,9 +34,6 @@ def hints(problem: TLSError) -> list[str]:
         found.append(words.alert_hint(problem.description))
     if isinstance(problem, ConnectionFailed) and problem.reason is CONNECTION_FAILED:
         found.append(_of_system(str(problem.evidence.get("problem", ""))))
-    group = problem.evidence.get("server_asks_for")
-    if problem.reason is HELLO_RETRY_UNSUPPORTED and group:
-        found.append(f"Offer that group first: --group {group}")
     found = [hint for hint in found if hint]
     if not found and problem.reason.hint:
         found.append(problem.reason.hint)

@@ -73,6 +73,12 @@ class TrafficSecret(Guarded):
         iv = _digest(self.secret, _label("iv", b"", NONCE_LENGTH), suite.hash)[:NONCE_LENGTH]
         return suite.aead(key), int.from_bytes(iv)
 
+    def next(self) -> TrafficSecret:
+        """The secret of the next generation, after a KeyUpdate (RFC 9846 section 7.2)."""
+        suite = self.suite
+        label = _label("traffic upd", b"", suite.hash_length)
+        return TrafficSecret(suite, _digest(self.secret, label, suite.hash))
+
     def verify_data(self, transcript_hash: bytes) -> bytes:
         """The content of Finished (RFC 9846 section 4.5.3) for the side that this secret belongs to."""
         suite = self.suite
@@ -140,10 +146,43 @@ class MainSecret(Guarded):
         """server_application_traffic_secret_0, over ClientHello...server Finished."""
         return TrafficSecret(self.suite, _derive(self.suite, self._secret, "s ap traffic", transcript_hash))
 
-    def exporter(self, transcript_hash: bytes) -> bytes:
+    def exporter(self, transcript_hash: bytes) -> Exporter:
         """exporter_secret, over ClientHello...server Finished (RFC 9846 section 7.5)."""
-        return _derive(self.suite, self._secret, "exp master", transcript_hash)
+        return Exporter(self.suite, _derive(self.suite, self._secret, "exp master", transcript_hash))
 
     def resumption(self, transcript_hash: bytes) -> bytes:
         """resumption_secret, over ClientHello...client Finished (RFC 9846 section 4.7.1)."""
         return _derive(self.suite, self._secret, "res master", transcript_hash)
+
+
+class Exporter(Guarded):
+    """Keys for other protocols, bound to this connection (RFC 9846 section 7.5, RFC 5705 section 4)."""
+
+    __slots__ = ("secret", "suite")
+
+    def __init__(self, suite: Suite, secret: bytes) -> None:
+        self.suite = suite
+        self.secret = secret
+
+    @property
+    def limit(self) -> int:
+        """How many bytes one export may have: HKDF-Expand has no more than 255 blocks (RFC 5869 section 2.3)."""
+        return 255 * self.suite.hash_length
+
+    def export(self, label: bytes, context: bytes, length: int) -> bytes:
+        """TLS-Exporter: 1 to :attr:`limit` bytes. The label has at most 249 bytes."""
+        suite = self.suite
+        secret = _digest(self.secret, _info(label, _empty_hash(suite.hash), suite.hash_length) + b"\x01", suite.hash)
+        info = _info(b"exporter", hashlib.new(suite.hash, context).digest(), length)
+        output = block = b""
+        counter = 0
+        while len(output) < length:  # HKDF-Expand
+            counter += 1
+            block = _digest(secret, b"%b%b%c" % (block, info, counter), suite.hash)
+            output += block
+        return output[:length]
+
+
+def _info(label: bytes, context: bytes, length: int) -> bytes:
+    """HkdfLabel (RFC 9846 section 7.1). Not remembered: labels and lengths are the caller's."""
+    return b"%b%c%b%c%b" % (length.to_bytes(2), len(label) + 6, b"tls13 " + label, len(context), context)

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from handfast.wire.codepoints import HandshakeType
+
 # Constructors, so that no name is looked up for each handshake.
 HASHES: Final[dict[str, Callable[[bytes], hashlib._Hash]]] = {
     "sha256": hashlib.sha256,
@@ -39,9 +41,19 @@ class Transcript:
             self._hash.update(message.raw)
 
     def use(self, hash_name: str) -> None:
-        """Fix the hash, once the cipher suite is agreed."""
-        self._hash = HASHES[hash_name](self._buffer)
-        self._buffer = b""
+        """Fix the hash, once the cipher suite is agreed. After a HelloRetryRequest it is fixed already."""
+        if self._hash is None:
+            self._hash = HASHES[hash_name](self._buffer)
+            self._buffer = b""
+
+    def fold(self) -> None:
+        """Replace the first ClientHello by its hash: a HelloRetryRequest is next (RFC 9846 section 4.1).
+
+        Like this a server that keeps nothing between the two hellos can have the hash come back in a cookie.
+        """
+        assert self._hash is not None, "the suite's hash is fixed before anything is hashed"
+        digest = self._hash.digest()
+        self._hash = HASHES[self._hash.name](b"%c\0\0%c%b" % (HandshakeType.MESSAGE_HASH, len(digest), digest))
 
     def digest(self) -> bytes:
         """Transcript-Hash of all messages so far."""

@@ -1,34 +1,68 @@
-"""Certificate, CertificateVerify and Finished: the steps by which a side proves who it is (RFC 9846 section 4.5)."""
+"""Certificate, CertificateVerify and Finished: the steps by which a side proves who it is (RFC 9846 section 4.5).
+
+Client and server take the same steps, the server always and the client where it is asked to.
+"""
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto import signatures
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.errors import PeerMisbehaved
+from handfast.handshake.flow import CheckPeer, Flow, Sign, VerifyPeer, expect
 from handfast.reasons import (
     BAD_CERTIFICATE_CONTEXT,
     BAD_FINISHED,
-    NO_CERTIFICATE,
     SCHEME_NOT_OFFERED,
     UNSOLICITED_EXTENSION,
 )
 from handfast.wire.codepoints import ExtensionType, SignatureScheme
-from handfast.wire.messages13 import Certificate, CertificateVerify, Finished
+from handfast.wire.messages13 import Certificate, CertificateEntry, CertificateVerify, Finished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from handfast.config import ClientConfig, ServerConfig
+    from handfast.handshake.link import Link
 
-    from handfast.certificates.identity import PeerIdentity
+# What is signed begins with a text that occurs in no other protocol (RFC 9846 section 4.5.2).
+SERVER_CONTEXT: Final = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"
+CLIENT_CONTEXT: Final = b" " * 64 + b"TLS 1.3, client CertificateVerify\0"
 
-_SERVER_CONTEXT: Final = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"
+
+def prove_identity(link: Link, identity: Identity, scheme: int, context: bytes) -> Flow[None]:
+    """Certificate and CertificateVerify: who we are, and that we hold the key of that certificate."""
+    certificate = Certificate([CertificateEntry(certificate) for certificate in identity.chain])
+    link.send(certificate)
+    link.transcript.add(certificate)
+    signature: bytes = yield Sign(identity, scheme, context + link.transcript.digest())
+    proof = CertificateVerify(scheme, signature)
+    link.send(proof)
+    link.transcript.add(proof)
 
 
-def server_signature_content(transcript_hash: bytes) -> bytes:
-    """What a server signs (RFC 9846 section 4.5.2): a text that occurs in no other protocol, and the transcript."""
-    return _SERVER_CONTEXT + transcript_hash
+def verify_identity(
+    link: Link, config: ClientConfig | ServerConfig, question: VerifyPeer, context: bytes
+) -> Flow[tuple[PeerIdentity, int]]:
+    """After the peer's Certificate: who it is, and the scheme by which its CertificateVerify proves that."""
+    peer: PeerIdentity = yield question
+    proof = yield from expect(CertificateVerify)
+    check_certificate_verify(proof, peer, config.scheme_ids, context + link.transcript.digest())
+    link.transcript.add(proof)
+    if config.check_peer is not None:
+        yield CheckPeer(peer)
+    return peer, proof.algorithm
+
+
+def certificate_chain(certificate: Certificate, offered: Sequence[int]) -> tuple[bytes, ...]:
+    """The peer's chain, DER (RFC 9846 section 4.5.1). ``offered``: the extensions of the message that it answers."""
+    if certificate.certificate_request_context:
+        raise PeerMisbehaved(BAD_CERTIFICATE_CONTEXT)
+    for entry in certificate.certificate_list:
+        check_solicited(offered, entry.extension_types)
+    return tuple(entry.cert_data for entry in certificate.certificate_list)
 
 
 def check_solicited(offered: Iterable[int], answered: Iterable[int]) -> None:
@@ -37,17 +71,6 @@ def check_solicited(offered: Iterable[int], answered: Iterable[int]) -> None:
     for extension in answered:
         if extension not in allowed:
             raise PeerMisbehaved(UNSOLICITED_EXTENSION, extension=ExtensionType.name(extension))
-
-
-def certificate_chain(certificate: Certificate, offered: Sequence[int]) -> tuple[bytes, ...]:
-    """The server's chain, DER (RFC 9846 section 4.5.1). ``offered``: the extensions of our ClientHello."""
-    if certificate.certificate_request_context:
-        raise PeerMisbehaved(BAD_CERTIFICATE_CONTEXT)
-    if not certificate.certificate_list:
-        raise PeerMisbehaved(NO_CERTIFICATE)
-    for entry in certificate.certificate_list:
-        check_solicited(offered, entry.extension_types)
-    return tuple(entry.cert_data for entry in certificate.certificate_list)
 
 
 def check_certificate_verify(

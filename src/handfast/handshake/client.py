@@ -10,7 +10,8 @@ from handfast.handshake.flow import Flow, expect
 from handfast.handshake.hello import offer
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import VERSIONS
-from handfast.reasons import HELLO_RETRY_UNSUPPORTED, NO_COMMON_VERSION, VERSION_NOT_OFFERED, VERSION_REFUSED
+from handfast.handshake.retry import retry
+from handfast.reasons import NO_COMMON_VERSION, VERSION_NOT_OFFERED, VERSION_REFUSED
 from handfast.wire.alert import Alert
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion
 from handfast.wire.hello import ServerHello
@@ -28,13 +29,10 @@ def client(link: Link, config: ClientConfig, server_name: str | None) -> Flow[Es
 
     answer = yield from expect(ServerHello)
     check_version(answer)
-    if answer.is_retry_request:
-        raise PeerIncompatible(
-            HELLO_RETRY_UNSUPPORTED,
-            server_asks_for=NamedGroup.name(answer.selected_group or 0),
-            we_sent_shares_of=[NamedGroup.name(share.group) for share in sent.shares],
-        )
-    return (yield from client13(link, sent, answer))
+    retried = answer.is_retry_request
+    if retried:
+        sent, answer = yield from retry(link, sent, answer)
+    return (yield from client13(link, sent, answer, retried))
 
 
 def check_version(answer: ServerHello) -> None:

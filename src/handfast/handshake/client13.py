@@ -13,44 +13,46 @@ with application keys, ``*`` is not always there::
                                             {CertificateVerify}
                              <--------               {Finished}
     {Certificate*}
+    {CertificateVerify*}
     {Finished}               -------->
     [Application Data]       <------->       [Application Data]
 """
 
 from __future__ import annotations
 
-from handfast.certificates.identity import PeerIdentity
+from handfast.certificates.identity import Identity
+from handfast.config import ClientConfig
 from handfast.crypto.schedule13 import EarlySecret
-from handfast.crypto.suites import SUITES, Suite
 from handfast.errors import PeerMisbehaved
-from handfast.handshake import authenticate
+from handfast.handshake import negotiate
+from handfast.handshake.authenticate import (
+    CLIENT_CONTEXT,
+    SERVER_CONTEXT,
+    certificate_chain,
+    check_finished,
+    check_solicited,
+    prove_identity,
+    verify_identity,
+)
 from handfast.handshake.established import Established, Outcome
-from handfast.handshake.flow import Flow, VerifyPeer, expect, expect_either
-from handfast.handshake.hello import Offer
+from handfast.handshake.flow import ChooseClientIdentity, Flow, VerifyPeer, expect, expect_either
+from handfast.handshake.hello import Offer, agreed_suite
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import required
-from handfast.reasons import (
-    ALPN_NOT_OFFERED,
-    BAD_CERTIFICATE_CONTEXT,
-    BAD_COMPRESSION,
-    BAD_LEGACY_VERSION,
-    GROUP_NOT_OFFERED,
-    SESSION_ID_NOT_ECHOED,
-    SUITE_NOT_OFFERED,
-)
-from handfast.wire.codepoints import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion
+from handfast.handshake.secrets import application_secrets, handshake_secrets
+from handfast.reasons import ALPN_NOT_OFFERED, BAD_CERTIFICATE_CONTEXT, GROUP_NOT_OFFERED, NO_CERTIFICATE
+from handfast.wire.codepoints import ExtensionType, NamedGroup
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ServerHello
 from handfast.wire.messages13 import (
     Certificate,
     CertificateRequest,
-    CertificateVerify,
     EncryptedExtensions,
     Finished,
 )
 
 
-def client13(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]:
+def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Flow[Established]:
     """The client's side of Figure 1 in RFC 9846 section 2, from ServerHello to Finished."""
     transcript = link.transcript
     client_random = offer.message.random
@@ -62,11 +64,7 @@ def client13(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     transcript.use(suite.hash)
     transcript.add(answer)
     secret = EarlySecret(suite).handshake_secret(shared_secret)
-    until_hello = transcript.digest()
-    client_handshake = secret.client_traffic(until_hello)
-    server_handshake = secret.server_traffic(until_hello)
-    link.log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client_random, client_handshake.secret)
-    link.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", client_random, server_handshake.secret)
+    client_handshake, server_handshake = handshake_secrets(link, secret, client_random)
     if offer.message.legacy_session_id:
         link.send_change_cipher_spec()
     link.install_keys(read=server_handshake, write=client_handshake)
@@ -75,6 +73,7 @@ def client13(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     extensions = yield from expect(EncryptedExtensions)
     transcript.add(extensions)
     protocol = agreed_protocol(offer, extensions)
+    agree_on_record_sizes(link, offer.config, extensions)
 
     # CertificateRequest: we may be asked who we are, too.
     message = yield from expect_either(CertificateRequest, Certificate)
@@ -87,52 +86,45 @@ def client13(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
 
     # Certificate and CertificateVerify: who the server is, and that it holds the key of that certificate.
     transcript.add(message)
-    chain = authenticate.certificate_chain(message, offer.message.extension_types)
-    peer: PeerIdentity = yield VerifyPeer(chain, offer.server_name, link.clock.wall())
-    proof = yield from expect(CertificateVerify)
-    content = authenticate.server_signature_content(transcript.digest())
-    authenticate.check_certificate_verify(proof, peer, offer.config.scheme_ids, content)
-    transcript.add(proof)
+    question = VerifyPeer(server_chain(message, offer), link.clock.wall(), "server", offer.server_name)
+    peer, scheme = yield from verify_identity(link, offer.config, question, SERVER_CONTEXT)
 
     # Finished: that both sides saw the same handshake.
     finished = yield from expect(Finished)
-    verified = authenticate.check_finished(finished, server_handshake, transcript.digest())
+    verified = check_finished(finished, server_handshake, transcript.digest())
     transcript.add(finished)
-    main = secret.main_secret()
-    until_finished = transcript.digest()
-    client_application = main.client_traffic(until_finished)
-    server_application = main.server_traffic(until_finished)
-    link.log_secret("CLIENT_TRAFFIC_SECRET_0", client_random, client_application.secret)
-    link.log_secret("SERVER_TRAFFIC_SECRET_0", client_random, server_application.secret)
+    client_application, server_application, exporter = application_secrets(link, secret, client_random)
 
-    # Our turn. Asked for a certificate we answer that we have none (RFC 9846 section 4.5.1.2).
+    # Our turn: who we are, where the server has asked, and our view of the handshake.
+    identity, our_scheme = None, 0
     if request is not None:
-        nothing = Certificate([], request.certificate_request_context)
-        link.send(nothing)
-        transcript.add(nothing)
+        identity, our_scheme = yield from answer_request(link, offer, request)
     link.send(Finished(client_handshake.verify_data(transcript.digest())))
     link.install_keys(read=server_application, write=client_application)
 
-    outcome = Outcome(suite, share.group, proof.algorithm, protocol, offer.server_name, peer, None)
-    return Established(outcome, verified)
+    outcome = Outcome(suite, share.group, scheme, our_scheme, protocol, offer.server_name, peer, identity, retried)
+    return Established(outcome, verified, exporter)
 
 
-def agreed_suite(offer: Offer, answer: ServerHello) -> Suite:
-    """What ServerHello has to be, and the suite it selects (RFC 9846 section 4.2.3)."""
-    if answer.legacy_version != ProtocolVersion.TLS_1_2:
-        raise PeerMisbehaved(BAD_LEGACY_VERSION, legacy_version=ProtocolVersion.name(answer.legacy_version))
-    if answer.legacy_session_id_echo != offer.message.legacy_session_id:
-        raise PeerMisbehaved(SESSION_ID_NOT_ECHOED)
-    if answer.legacy_compression_method:
-        raise PeerMisbehaved(BAD_COMPRESSION, method=answer.legacy_compression_method)
-    authenticate.check_solicited(offer.message.extension_types, answer.extension_types)
-    if answer.cipher_suite not in offer.config.suite_ids:
-        raise PeerMisbehaved(
-            SUITE_NOT_OFFERED,
-            selected=CipherSuite.name(answer.cipher_suite),
-            we_offered=[CipherSuite.name(suite) for suite in offer.config.suite_ids],
-        )
-    return SUITES[answer.cipher_suite]
+def answer_request(link: Link, offer: Offer, request: CertificateRequest) -> Flow[tuple[Identity | None, int]]:
+    """Certificate and CertificateVerify of a client; without an identity an empty Certificate (section 4.5.1).
+
+    The identity, and the scheme that its key signed with.
+    """
+    config = offer.config
+    if config.choose_identity is None:
+        identities = config.identities
+    else:
+        chosen = yield ChooseClientIdentity(request)
+        identities = [] if chosen is None else [chosen]
+    identity, scheme = negotiate.client_identity(identities, request, chosen=config.choose_identity is not None)
+    if identity is None:
+        nothing = Certificate([])
+        link.send(nothing)
+        link.transcript.add(nothing)
+    else:
+        yield from prove_identity(link, identity, scheme, CLIENT_CONTEXT)
+    return identity, scheme
 
 
 def agreed_secret(offer: Offer, answer: KeyShareEntry) -> bytes:
@@ -149,11 +141,26 @@ def agreed_secret(offer: Offer, answer: KeyShareEntry) -> bytes:
 
 def agreed_protocol(offer: Offer, extensions: EncryptedExtensions) -> bytes | None:
     """The application protocol (RFC 7301 section 3.2), None if the server has no ALPN."""
-    authenticate.check_solicited(offer.message.extension_types, extensions.extension_types)
+    check_solicited(offer.message.extension_types, extensions.extension_types)
     protocol = extensions.application_layer_protocol_negotiation
     if protocol is not None and protocol not in offer.config.protocols:
         raise PeerMisbehaved(ALPN_NOT_OFFERED, selected=protocol, we_offered=list(offer.config.protocols))
     return protocol
+
+
+def agree_on_record_sizes(link: Link, config: ClientConfig, extensions: EncryptedExtensions) -> None:
+    """Shorter records in one or both directions, if both sides have the extension (RFC 8449 section 4)."""
+    if extensions.record_size_limit is not None and config.record_size_limit is not None:
+        link.layer.limit_sending(extensions.record_size_limit)
+        link.layer.limit_receiving(config.record_size_limit)
+
+
+def server_chain(certificate: Certificate, offer: Offer) -> tuple[bytes, ...]:
+    """The server's chain, which is never empty (RFC 9846 section 4.5.1.3)."""
+    chain = certificate_chain(certificate, offer.message.extension_types)
+    if not chain:
+        raise PeerMisbehaved(NO_CERTIFICATE)
+    return chain
 
 
 def check_request(request: CertificateRequest) -> None:

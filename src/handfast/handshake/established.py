@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.crypto.guard import Guarded
+from handfast.crypto.schedule13 import Exporter
 from handfast.crypto.suites import Suite
 from handfast.errors import PeerMisbehaved
 from handfast.events import Handshake, Timings
 from handfast.handshake.authenticate import VerifiedFinished
 from handfast.handshake.flow import Message
+from handfast.handshake.link import Link
 from handfast.handshake.negotiate import shown_protocol
-from handfast.reasons import KEY_UPDATE_UNSUPPORTED, RENEGOTIATION, UNEXPECTED_MESSAGE
+from handfast.reasons import RENEGOTIATION, UNEXPECTED_MESSAGE
 from handfast.wire.codepoints import HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme
-from handfast.wire.messages13 import NewSessionTicket
+from handfast.wire.messages13 import KeyUpdate, NewSessionTicket
 
 
 @dataclass(slots=True)
@@ -24,11 +27,13 @@ class Outcome:
 
     suite: Suite
     group: int
-    scheme: int
+    server_scheme: int
+    client_scheme: int  # 0 for a client without certificate
     protocol: bytes | None
     server_name: str | None
     peer: PeerIdentity | None
     identity: Identity | None
+    retried: bool
 
     def facts(self, timings: Timings) -> Handshake:
         """The same in words, for the application."""
@@ -36,47 +41,54 @@ class Outcome:
             version=ProtocolVersion.name(ProtocolVersion.TLS_1_3),
             cipher_suite=self.suite.name,
             group=NamedGroup.name(self.group),
-            signature_scheme=SignatureScheme.name(self.scheme),
+            signature_scheme=SignatureScheme.name(self.server_scheme),
+            client_signature_scheme=SignatureScheme.name(self.client_scheme) if self.client_scheme else None,
             alpn=None if self.protocol is None else shown_protocol(self.protocol),
             server_name=self.server_name,
             peer=self.peer,
             identity=self.identity,
+            hello_retry_request=self.retried,
             timings=timings,
         )
 
 
-@dataclass(slots=True)
-class Established:
+@dataclass(slots=True, repr=False)
+class Established(Guarded):
     """The end of a handshake. It cannot be made without the proof that the peer's Finished was right."""
 
     outcome: Outcome
     finished: VerifiedFinished
+    exporter: Exporter
 
 
-def _ignore_ticket(raw: bytes) -> Message:
+def _ticket(link: Link, raw: bytes) -> Message:
     """A client that does not resume sessions has to ignore tickets (RFC 9846 section 4.7.1), once they parse."""
     return NewSessionTicket.parse(raw)
 
 
-def _refuse_key_update(raw: bytes) -> Message:
-    raise PeerMisbehaved(KEY_UPDATE_UNSUPPORTED)
+def _key_update(link: Link, raw: bytes) -> Message:
+    """The peer's next record has its next key, and so has our next one if it asks for that (section 4.7.3)."""
+    message = KeyUpdate.parse(raw)
+    link.check_no_excess()
+    link.layer.update_read(message.update_requested)
+    return message
 
 
-def _refuse_hello(raw: bytes) -> Message:
+def _refuse_hello(link: Link, raw: bytes) -> Message:
     raise PeerMisbehaved(RENEGOTIATION)
 
 
-Handler = Callable[[bytes], Message]
+Handler = Callable[[Link, bytes], Message]
 
 # What each side does with a handshake message that comes after the handshake. Post-handshake authentication, which a
 # client never offers, is refused like everything else that is not here.
 OF_CLIENT: Final[Mapping[int, Handler]] = {
-    HandshakeType.NEW_SESSION_TICKET: _ignore_ticket,
-    HandshakeType.KEY_UPDATE: _refuse_key_update,
+    HandshakeType.NEW_SESSION_TICKET: _ticket,
+    HandshakeType.KEY_UPDATE: _key_update,
     HandshakeType.HELLO_REQUEST: _refuse_hello,
 }
 OF_SERVER: Final[Mapping[int, Handler]] = {
-    HandshakeType.KEY_UPDATE: _refuse_key_update,
+    HandshakeType.KEY_UPDATE: _key_update,
     HandshakeType.CLIENT_HELLO: _refuse_hello,
 }
 

@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from datetime import datetime
 
-    from handfast.certificates.identity import Identity
+    from handfast.certificates.identity import Identity, PeerIdentity
     from handfast.wire.hello import ClientHello
+    from handfast.wire.messages13 import CertificateRequest
 
 
 class Message(Protocol):
@@ -104,14 +105,32 @@ class VerifyPeer(Question):
     """Is this chain the peer's? Answer: a PeerIdentity, which only verifying code can make.
 
     ``chain``        DER, as sent, the peer's own certificate first
-    ``server_name``  the name it has to be for
     ``now``          the time to check against
+    ``role``         what the peer is, "server" or "client"
+    ``server_name``  the name that a server's certificate has to be for
     """
 
     NAME: ClassVar[str] = "VerifyPeer"
     chain: tuple[bytes, ...] = field(repr=False)
-    server_name: str | None
     now: datetime
+    role: Literal["server", "client"]
+    server_name: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class CheckPeer(Question):
+    """The peer is who it says it is: is it welcome? Answer: None; a TLSError in a refusal names the alert."""
+
+    NAME: ClassVar[str] = "CheckPeer"
+    peer: PeerIdentity
+
+
+@dataclass(slots=True, eq=False)
+class ReviewClientHello(Question):
+    """A client wants to connect. Answer: the ServerConfig to use for it, or None to keep the one there is."""
+
+    NAME: ClassVar[str] = "ReviewClientHello"
+    client_hello: ClientHello
 
 
 @dataclass(slots=True, eq=False)
@@ -120,6 +139,14 @@ class ChooseIdentity(Question):
 
     NAME: ClassVar[str] = "ChooseIdentity"
     client_hello: ClientHello
+
+
+@dataclass(slots=True, eq=False)
+class ChooseClientIdentity(Question):
+    """The server asks who we are. Answer: an Identity, or None for no certificate."""
+
+    NAME: ClassVar[str] = "ChooseClientIdentity"
+    request: CertificateRequest
 
 
 Request = Expect | Question

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from handfast.clock import Clock
-from handfast.config import KeyLog
+from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.crypto.transcript import Transcript
@@ -35,19 +34,35 @@ MessageHook = Callable[[bool, Any, bool], None]
 
 
 class Link(Guarded):
-    """A script's hold on its connection."""
+    """A script's hold on its connection.
 
-    __slots__ = ("_flight", "_hook", "_keylog", "clock", "layer", "messages", "timings", "transcript")
+    ``config``  what is in force: a server's may be replaced when it has seen the ClientHello
+    """
+
+    __slots__ = (
+        "_compatible",
+        "_flight",
+        "_hook",
+        "_keylog",
+        "clock",
+        "config",
+        "layer",
+        "messages",
+        "timings",
+        "transcript",
+    )
 
     def __init__(
-        self, layer: RecordLayer, clock: Clock, keylog: KeyLog | None = None, hook: MessageHook | None = None
+        self, layer: RecordLayer, config: ClientConfig | ServerConfig, hook: MessageHook | None = None
     ) -> None:
         self.layer = layer
+        self.config = config
+        self._compatible = False
         self.messages = Reassembly()
         self.transcript = Transcript()
-        self.clock = clock
+        self.clock = config.clock
         self.timings = Timings()
-        self._keylog = keylog
+        self._keylog = config.keylog
         self._hook = hook
         self._flight = bytearray()
 
@@ -59,7 +74,10 @@ class Link(Guarded):
             self._hook(True, message, self.layer.encrypted)
 
     def send_change_cipher_spec(self) -> None:
-        """Send the record that makes middleboxes see TLS 1.2 (RFC 9846 appendix E.4)."""
+        """Send the record that makes middleboxes see TLS 1.2, once in a handshake (RFC 9846 appendix E.4)."""
+        if self._compatible:
+            return
+        self._compatible = True
         self.flush()
         self.layer.write_change_cipher_spec()
         if self._hook is not None:
@@ -76,14 +94,18 @@ class Link(Guarded):
         self._flight.clear()
 
     def install_keys(self, *, read: TrafficSecret | None = None, write: TrafficSecret | None = None) -> None:
-        """Change keys. Whatever the peer sent before has to be complete (RFC 9846 section 5.1)."""
+        """Change keys, in one or both directions."""
         if write is not None:
             self.flush()
             self.layer.install_write(write)
         if read is not None:
-            if len(self.messages):
-                raise PeerMisbehaved(EXCESS_HANDSHAKE_DATA, excess_bytes=len(self.messages))
+            self.check_no_excess()
             self.layer.install_read(read)
+
+    def check_no_excess(self) -> None:
+        """Whatever the peer sent under its old key has to be complete when the key changes (RFC 9846 section 5.1)."""
+        if len(self.messages):
+            raise PeerMisbehaved(EXCESS_HANDSHAKE_DATA, excess_bytes=len(self.messages))
 
     def log_secret(self, label: str, client_random: bytes, secret: bytes) -> None:
         """Give a secret to the key log, where the configuration has one."""

@@ -21,7 +21,6 @@ from handfast.reasons import (
     NO_COMMON_SIGNATURE_SCHEME,
     NO_COMMON_SUITE,
     NO_COMMON_VERSION,
-    NO_USABLE_KEY_SHARE,
     UNRECOGNIZED_NAME,
 )
 from handfast.wire.codepoints import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme, is_grease
@@ -31,6 +30,7 @@ from handfast.wire.hello import ClientHello
 if TYPE_CHECKING:
     from handfast.certificates.identity import Identity
     from handfast.config import ServerConfig
+    from handfast.wire.messages13 import CertificateRequest
 
 T = TypeVar("T")
 
@@ -39,10 +39,8 @@ VERSIONS = (ProtocolVersion.TLS_1_3,)
 
 @dataclass(slots=True)
 class Terms:
-    """What a server has decided on (RFC 9846 section 4.2.1)."""
+    """What a server has decided on besides the keys (RFC 9846 section 4.2.1)."""
 
-    suite: Suite
-    share: KeyShareEntry
     identity: Identity
     scheme: int
     protocol: bytes | None
@@ -67,18 +65,11 @@ def version(hello: ClientHello) -> int:
 
 
 def terms(config: ServerConfig, hello: ClientHello, chosen: Identity | None) -> Terms:
-    """All that a server of TLS 1.3 decides from the ClientHello. ``chosen``: the identity, if it is settled already."""
-    check_hello(hello)
-    share = key_share(config.group_ids, required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS), hello)
+    """Who we are for this client, and what we shall speak. ``chosen``: the identity, if it is settled already."""
     refuse_unknown = config.unknown_names == "refuse" and chosen is None  # a chosen one is right for any name
     who, scheme = identity([chosen] if chosen else config.identities, hello, refuse_unknown)
-    return Terms(
-        suite=cipher_suite(config.suite_ids, hello.cipher_suites, config.suite_order == "client"),
-        share=share,
-        identity=who,
-        scheme=scheme,
-        protocol=application_protocol(config.protocols, hello.application_layer_protocol_negotiation),
-    )
+    protocol = application_protocol(config.protocols, hello.application_layer_protocol_negotiation)
+    return Terms(who, scheme, protocol)
 
 
 def check_hello(hello: ClientHello) -> None:
@@ -124,17 +115,22 @@ def cipher_suite(ours: Sequence[int], theirs: Sequence[int], client_decides: boo
     )
 
 
-def key_share(ours: Sequence[int], theirs: Sequence[int], hello: ClientHello) -> KeyShareEntry:
-    """The client's share of the group we prefer among those it sent a share of (RFC 9846 section 4.3.8)."""
+def key_share(ours: Sequence[int], hello: ClientHello) -> KeyShareEntry | int:
+    """The client's share of the group we prefer among those it sent a share of (RFC 9846 section 4.3.8).
+
+    Where it sent none that we can use, the group to ask it for: the one we prefer among those that it supports.
+    """
     shares = {share.group: share for share in hello.key_share or ()}
     for group in ours:
         if group in shares:
             return shares[group]
-    common = [NamedGroup.name(group) for group in ours if group in theirs]
+    theirs = required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS)
+    for group in ours:
+        if group in theirs:
+            return group
     raise PeerIncompatible(
-        NO_USABLE_KEY_SHARE if common else NO_COMMON_GROUP,
+        NO_COMMON_GROUP,
         peer_offered=[NamedGroup.name(group) for group in theirs],
-        peer_sent_shares_of=[NamedGroup.name(group) for group in shares],
         we_accept=[NamedGroup.name(group) for group in ours],
     )
 
@@ -143,7 +139,7 @@ def identity(identities: Sequence[Identity], hello: ClientHello, refuse_unknown:
     """Who we are for this client, and the scheme to sign with.
 
     Of the identities that fit the name it asks for (of all, if none does) the first that can sign in a way the client
-    accepts (RFC 9846 sections 4.3.3 and 4.5.1.2).
+    accepts (RFC 9846 sections 4.3.3 and 4.5.1.2), and of those rather one that leads to an authority the client names.
     """
     accepted = required(hello.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
     fitting = [candidate for candidate in identities if candidate.fits(hello.server_name)]
@@ -153,15 +149,45 @@ def identity(identities: Sequence[Identity], hello: ClientHello, refuse_unknown:
             peer_asked_for=hello.server_name,
             we_are=[name for candidate in identities for name in candidate.names],
         )
-    for candidate in fitting or identities:
-        for scheme in candidate.schemes:
-            if scheme in accepted:
-                return candidate, scheme
+    able = [
+        (candidate, scheme)
+        for candidate in fitting or identities
+        if (scheme := _scheme(candidate, accepted)) is not None
+    ]
+    for candidate, scheme in able:
+        if hello.certificate_authorities and candidate.issued_by(hello.certificate_authorities):
+            return candidate, scheme
+    if able:
+        return able[0]
     raise PeerIncompatible(
         NO_COMMON_SIGNATURE_SCHEME,
         peer_offered=[SignatureScheme.name(scheme) for scheme in accepted],
         we_can_sign_with=[SignatureScheme.name(scheme) for candidate in identities for scheme in candidate.schemes],
     )
+
+
+def client_identity(
+    identities: Sequence[Identity], request: CertificateRequest, chosen: bool
+) -> tuple[Identity | None, int]:
+    """Who we are for this server, and the scheme to sign with; (None, 0) if none of ours is what it asks for.
+
+    The first that can sign in a way the server accepts and leads to one of the authorities that it names, if it names
+    any (RFC 9846 section 4.5.1.2): another one would tell it who we are, and be refused. One that the
+    application has ``chosen`` needs only a scheme.
+    """
+    accepted = required(request.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
+    for candidate in identities:
+        if request.certificate_authorities and not chosen and not candidate.issued_by(request.certificate_authorities):
+            continue
+        scheme = _scheme(candidate, accepted)
+        if scheme is not None:
+            return candidate, scheme
+    return None, 0
+
+
+def _scheme(candidate: Identity, accepted: Sequence[int]) -> int | None:
+    """How the identity can sign; None if in no way that is accepted."""
+    return next((scheme for scheme in candidate.schemes if scheme in accepted), None)
 
 
 def application_protocol(ours: Sequence[bytes], theirs: Sequence[bytes] | None) -> bytes | None:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import Any
 
 from handfast.certificates.identity import Identity, PeerIdentity
-from handfast.config import ASK
+from handfast.config import ASK, ServerConfig
 from handfast.crypto.guard import Guarded
 from handfast.errors import TLSError, shown
+from handfast.handshake.answers import ask
 from handfast.handshake.established import Established
-from handfast.handshake.flow import ChooseIdentity, Flow, Message, Question, Sign, VerifyPeer
+from handfast.handshake.flow import (
+    CheckPeer,
+    ChooseClientIdentity,
+    ChooseIdentity,
+    Flow,
+    Message,
+    Question,
+    ReviewClientHello,
+    Sign,
+    VerifyPeer,
+)
 from handfast.handshake.link import Link
 from handfast.reasons import CALLBACK_FAILED
 
 _ANSWERS: dict[type[Question], tuple[type, ...]] = {
     VerifyPeer: (PeerIdentity,),
+    CheckPeer: (type(None),),
     Sign: (bytes,),
+    ReviewClientHello: (ServerConfig, type(None)),
     ChooseIdentity: (Identity, type(None)),
+    ChooseClientIdentity: (Identity, type(None)),
 }
 
 
@@ -30,13 +42,11 @@ class Runner(Guarded):
     ``question``  the question that is open, None if there is none
     """
 
-    __slots__ = ("_answer", "_ask", "_asked_at", "_flow", "_link", "expected", "question", "step")
+    __slots__ = ("_answer", "_asked_at", "_flow", "_link", "expected", "question", "step")
 
-    def __init__(self, flow: Flow[Established], link: Link, ask: Callable[[Question], Any]) -> None:
-        """``ask`` answers a question, or returns an awaitable of the answer, or ASK."""
+    def __init__(self, flow: Flow[Established], link: Link) -> None:
         self._flow: Flow[Established] | None = flow
         self._link = link
-        self._ask: Callable[[Question], Any] | None = ask
         self._asked_at = 0.0
         self._answer: tuple[object, BaseException | None] | None = None
         self.expected: dict[int, type[Message]] = {}
@@ -65,7 +75,6 @@ class Runner(Guarded):
                 request = flow.send(answer)
         except StopIteration as end:
             self._flow = None
-            self._ask = None  # it holds the connection, which holds us: keys would wait for the garbage collector
             self.step = ""
             outcome: Established = end.value
             return outcome
@@ -102,9 +111,8 @@ class Runner(Guarded):
     def _answered_inline(self, question: Question) -> tuple[bool, object]:
         """Answer a question at once where that is possible; else leave it open."""
         self._asked_at = self._link.clock.monotonic()
-        assert self._ask is not None, "a script that has ended asks nothing"
         try:
-            answer = self._ask(question)
+            answer = ask(self._link.config, question)
         except TLSError:
             raise
         except Exception as error:  # StopIteration too, which must not end the script

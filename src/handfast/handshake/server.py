@@ -5,7 +5,7 @@ from __future__ import annotations
 from handfast.config import ServerConfig
 from handfast.handshake import negotiate
 from handfast.handshake.established import Established
-from handfast.handshake.flow import Flow, expect
+from handfast.handshake.flow import Flow, ReviewClientHello, expect
 from handfast.handshake.link import Link
 from handfast.handshake.server13 import server13
 from handfast.wire.hello import ClientHello
@@ -15,6 +15,10 @@ def server(link: Link, config: ServerConfig) -> Flow[Established]:
     """A server, from the ClientHello to the end of the handshake."""
     hello = yield from expect(ClientHello)
     link.layer.change_cipher_spec_allowed = True
+    if config.on_client_hello is not None:
+        other: ServerConfig | None = yield ReviewClientHello(hello)
+        link.config = config = other or config
+        link.layer.padding = config.record_padding
     negotiate.version(hello)  # TLS 1.3 is the one there is so far; TLS 1.2 will fork off here
     link.transcript.add(hello)
     return (yield from server13(link, config, hello))

@@ -1,107 +1,166 @@
 """A server of TLS 1.3, after the ClientHello.
 
 The handshake with a certificate, as in Figure 1 of RFC 9846 section 2; ``{}`` is encrypted with handshake keys, ``[]``
-with application keys::
+with application keys, ``*`` is not always there::
 
     Client                                               Server
 
     ClientHello              -------->
                                                     ServerHello
                                           {EncryptedExtensions}
+                                          {CertificateRequest*}
                                                   {Certificate}
                                             {CertificateVerify}
                              <--------               {Finished}
+    {Certificate*}
+    {CertificateVerify*}
     {Finished}               -------->
     [Application Data]       <------->       [Application Data]
 """
 
 from __future__ import annotations
 
-from handfast.certificates.identity import Identity
+from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.config import ServerConfig
 from handfast.crypto.schedule13 import EarlySecret
-from handfast.handshake import authenticate, negotiate
+from handfast.errors import PeerIncompatible
+from handfast.handshake import negotiate
+from handfast.handshake.authenticate import (
+    CLIENT_CONTEXT,
+    SERVER_CONTEXT,
+    certificate_chain,
+    check_finished,
+    prove_identity,
+    verify_identity,
+)
 from handfast.handshake.established import Established, Outcome
-from handfast.handshake.flow import ChooseIdentity, Flow, Sign, expect
+from handfast.handshake.flow import ChooseIdentity, Flow, VerifyPeer, expect
 from handfast.handshake.link import Link
+from handfast.handshake.negotiate import Terms
+from handfast.handshake.retry import ask_again
+from handfast.handshake.secrets import application_secrets, handshake_secrets
+from handfast.reasons import CERTIFICATE_REQUIRED
+from handfast.record.framing import PLAINTEXT_LIMIT
 from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello, ServerHello
-from handfast.wire.messages13 import (
-    Certificate,
-    CertificateEntry,
-    CertificateVerify,
-    EncryptedExtensions,
-    Finished,
-)
+from handfast.wire.messages13 import Certificate, CertificateRequest, EncryptedExtensions, Finished
 
 
 def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Established]:
     """The server's side of Figure 1 in RFC 9846 section 2, from ServerHello to the client's Finished."""
     transcript = link.transcript
 
-    # What we agree to (RFC 9846 section 4.2.1).
-    chosen: Identity | None = yield ChooseIdentity(hello)
+    # What we agree to (RFC 9846 section 4.2.1); a missing key share is asked for.
+    negotiate.check_hello(hello)
+    suite = negotiate.cipher_suite(config.suite_ids, hello.cipher_suites, config.suite_order == "client")
+    transcript.use(suite.hash)
+    share = negotiate.key_share(config.group_ids, hello)
+    retried = isinstance(share, int) or config.retry == "always"
+    if retried:
+        hello, share = yield from ask_again(link, config, hello, suite, share)
+    assert isinstance(share, KeyShareEntry)
+    chosen: Identity | None = None
+    if config.choose_identity is not None:
+        chosen = yield ChooseIdentity(hello)
     terms = negotiate.terms(config, hello, chosen)
-    group = terms.share.group
 
     # ServerHello: our key share; from here on everything is encrypted.
-    public, shared_secret = link.key_exchange(config.entropy.encapsulate, group, terms.share.key_exchange)
+    public, shared_secret = link.key_exchange(config.entropy.encapsulate, share.group, share.key_exchange)
     answer = ServerHello(
         random=config.entropy.random(32),
         legacy_session_id_echo=hello.legacy_session_id,
-        cipher_suite=terms.suite.id,
+        cipher_suite=suite.id,
         selected_version=ProtocolVersion.TLS_1_3,
-        key_share=KeyShareEntry(group, public),
+        key_share=KeyShareEntry(share.group, public),
     )
     link.send(answer)
-    transcript.use(terms.suite.hash)
     transcript.add(answer)
     if hello.legacy_session_id:
         link.send_change_cipher_spec()
-    secret = EarlySecret(terms.suite).handshake_secret(shared_secret)
-    until_hello = transcript.digest()
-    client_handshake = secret.client_traffic(until_hello)
-    server_handshake = secret.server_traffic(until_hello)
-    link.log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", hello.random, client_handshake.secret)
-    link.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", hello.random, server_handshake.secret)
+    secret = EarlySecret(suite).handshake_secret(shared_secret)
+    client_handshake, server_handshake = handshake_secrets(link, secret, hello.random)
     link.layer.plaintext_alert_allowed = True
+    agree_on_record_sizes(link, config, hello)
     link.install_keys(read=client_handshake, write=server_handshake)
 
-    # EncryptedExtensions: the answers that are nobody else's business.
-    extensions = EncryptedExtensions(application_layer_protocol_negotiation=terms.protocol)
-    if hello.server_name is not None and terms.identity.fits(hello.server_name):
-        extensions.server_name_acknowledged = True
+    # EncryptedExtensions, and CertificateRequest where the client has to say who it is.
+    extensions = encrypted_extensions(config, hello, terms)
     link.send(extensions)
     transcript.add(extensions)
+    request = certificate_request(config)
+    if request is not None:
+        link.send(request)
+        transcript.add(request)
 
     # Certificate and CertificateVerify: who we are, and that we hold the key of that certificate.
-    certificate = Certificate([CertificateEntry(certificate) for certificate in terms.identity.chain])
-    link.send(certificate)
-    transcript.add(certificate)
-    content = authenticate.server_signature_content(transcript.digest())
-    signature: bytes = yield Sign(terms.identity, terms.scheme, content)
-    proof = CertificateVerify(terms.scheme, signature)
-    link.send(proof)
-    transcript.add(proof)
+    yield from prove_identity(link, terms.identity, terms.scheme, SERVER_CONTEXT)
 
     # Finished: our view of the handshake. What we send next has application keys; what we read does not yet.
     finished = Finished(server_handshake.verify_data(transcript.digest()))
     link.send(finished)
     transcript.add(finished)
-    main = secret.main_secret()
-    until_finished = transcript.digest()
-    client_application = main.client_traffic(until_finished)
-    server_application = main.server_traffic(until_finished)
-    link.log_secret("CLIENT_TRAFFIC_SECRET_0", hello.random, client_application.secret)
-    link.log_secret("SERVER_TRAFFIC_SECRET_0", hello.random, server_application.secret)
+    client_application, server_application, exporter = application_secrets(link, secret, hello.random)
     link.install_keys(write=server_application)
+
+    # The client's Certificate and CertificateVerify, where we asked for them.
+    peer, their_scheme = None, 0
+    if request is not None:
+        peer, their_scheme = yield from verify_client(link, config, request)
 
     # The client's Finished: that it saw the same handshake.
     answered = yield from expect(Finished)
-    verified = authenticate.check_finished(answered, client_handshake, until_finished)
+    verified = check_finished(answered, client_handshake, transcript.digest())
     transcript.add(answered)
     link.install_keys(read=client_application)
 
-    outcome = Outcome(terms.suite, group, terms.scheme, terms.protocol, hello.server_name, None, terms.identity)
-    return Established(outcome, verified)
+    outcome = Outcome(
+        suite, share.group, terms.scheme, their_scheme, terms.protocol, hello.server_name, peer, terms.identity, retried
+    )
+    return Established(outcome, verified, exporter)
+
+
+def encrypted_extensions(config: ServerConfig, hello: ClientHello, terms: Terms) -> EncryptedExtensions:
+    """The answers that are nobody else's business (RFC 9846 section 4.4.1)."""
+    extensions = EncryptedExtensions(application_layer_protocol_negotiation=terms.protocol)
+    if hello.server_name is not None and terms.identity.fits(hello.server_name):
+        extensions.server_name_acknowledged = True
+    if hello.record_size_limit is not None:
+        extensions.record_size_limit = config.record_size_limit or PLAINTEXT_LIMIT + 1
+    return extensions
+
+
+def agree_on_record_sizes(link: Link, config: ServerConfig, hello: ClientHello) -> None:
+    """Shorter records in one or both directions, if the client has the extension (RFC 8449 section 4)."""
+    if hello.record_size_limit is not None:
+        link.layer.limit_sending(hello.record_size_limit)
+        link.layer.limit_receiving(config.record_size_limit or PLAINTEXT_LIMIT + 1)
+
+
+def certificate_request(config: ServerConfig) -> CertificateRequest | None:
+    """How a client is asked who it is (RFC 9846 section 4.4.2); None if it is not."""
+    if config.client_authentication == "none":
+        return None
+    return CertificateRequest(
+        signature_algorithms=list(config.scheme_ids),
+        signature_algorithms_cert=list(config.certificate_scheme_ids),
+        certificate_authorities=config.authorities(),
+    )
+
+
+def verify_client(
+    link: Link, config: ServerConfig, request: CertificateRequest
+) -> Flow[tuple[PeerIdentity | None, int]]:
+    """The client's Certificate and CertificateVerify: who it is, and the scheme it signed with.
+
+    (None, 0) for a client without certificate, where it may do without (RFC 9846 section 4.5.1.3).
+    """
+    certificate = yield from expect(Certificate)
+    link.transcript.add(certificate)
+    chain = certificate_chain(certificate, request.extension_types)
+    if chain:
+        question = VerifyPeer(chain, link.clock.wall(), "client")
+        return (yield from verify_identity(link, config, question, CLIENT_CONTEXT))
+    if config.client_authentication == "required":
+        raise PeerIncompatible(CERTIFICATE_REQUIRED)
+    return None, 0

@@ -11,6 +11,13 @@ CERTIFICATE_REFUSED = reason(
     "RFC 9846 section 6.2",
     "The peer's certificate was not accepted.",
 )
+CERTIFICATE_REQUIRED = reason(
+    "certificate_required",
+    alerts.CERTIFICATE_REQUIRED,
+    "RFC 9846 section 4.5.1.3",
+    "The client sent no certificate, and this server requires one.",
+    "The client needs a certificate from one of the authorities that the server names in its CertificateRequest.",
+)
 CERTIFICATE_UNREADABLE = reason(
     "certificate_unreadable",
     alerts.BAD_CERTIFICATE,
@@ -76,8 +83,8 @@ MISSING_INTERMEDIATE = reason(
     "missing_intermediate",
     alerts.UNKNOWN_CA,
     "RFC 9846 section 4.5.1",
-    "The chain does not reach a trusted root: the server seems to have left out an intermediate certificate.",
-    "The server has to send the whole chain (fullchain.pem, not cert.pem).",
+    "The chain does not reach a trusted root: the peer seems to have left out an intermediate certificate.",
+    "It has to send the whole chain (fullchain.pem, not cert.pem).",
 )
 SELF_SIGNED_CERTIFICATE = reason(
     "self_signed_certificate",

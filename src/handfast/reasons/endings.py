@@ -87,7 +87,7 @@ CALLBACK_FAILED = reason(
     "The exception is the cause of this error.",
 )
 REFUSED_BY_CALLBACK = reason(
-    "refused_by_callback", alerts.HANDSHAKE_FAILURE, "RFC 9846 section 6.2", "A question of the handshake was refused."
+    "refused_by_callback", alerts.HANDSHAKE_FAILURE, "RFC 9846 section 6.2", "The application refused the handshake."
 )
 BAD_CONFIGURATION = reason("bad_configuration", None, "", "A setting cannot be used.")
 KEY_MISMATCH = reason(

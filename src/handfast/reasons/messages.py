@@ -21,12 +21,11 @@ RENEGOTIATION = reason(
     "The peer tried to start a second handshake in this connection.",
     "TLS 1.3 has no renegotiation.",
 )
-KEY_UPDATE_UNSUPPORTED = reason(
-    "key_update_unsupported",
-    alerts.UNEXPECTED_MESSAGE,
+BAD_KEY_UPDATE = reason(
+    "bad_key_update",
+    alerts.ILLEGAL_PARAMETER,
     "RFC 9846 section 4.7.3",
-    "The peer changed its keys by a KeyUpdate, which this version of handfast cannot follow.",
-    "Open a new connection.",
+    "A KeyUpdate neither asks for an update in return nor does without one.",
 )
 DUPLICATE_EXTENSION = reason(
     "duplicate_extension", alerts.ILLEGAL_PARAMETER, "RFC 9846 section 4.3", "An extension stands twice in one message."
@@ -124,10 +123,45 @@ BAD_CERTIFICATE_CONTEXT = reason(
 NO_CERTIFICATE = reason(
     "no_certificate", alerts.DECODE_ERROR, "RFC 9846 section 4.5.1.3", "The server sent an empty certificate chain."
 )
-HELLO_RETRY_UNSUPPORTED = reason(
-    "hello_retry_unsupported",
-    alerts.HANDSHAKE_FAILURE,
+RETRY_WITHOUT_CHANGE = reason(
+    "retry_without_change",
+    alerts.ILLEGAL_PARAMETER,
     "RFC 9846 section 4.2.4",
-    "The server asks for another key share (HelloRetryRequest), which this version of handfast cannot send yet.",
-    "Offer the group it asks for first.",
+    "The server's HelloRetryRequest asks for nothing that our ClientHello did not have already.",
+)
+SECOND_RETRY = reason(
+    "second_retry",
+    alerts.UNEXPECTED_MESSAGE,
+    "RFC 9846 section 4.2.4",
+    "The server sent a second HelloRetryRequest.",
+)
+RETRY_NOT_KEPT = reason(
+    "retry_not_kept",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.2.4",
+    "The server's ServerHello does not keep to its HelloRetryRequest.",
+)
+HELLO_CHANGED = reason(
+    "hello_changed",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.2.2",
+    "The client's second ClientHello differs from its first one in more than the retry asked for.",
+)
+WRONG_RETRY_SHARE = reason(
+    "wrong_retry_share",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.3.8",
+    "The client's second ClientHello has not the one key share that it was asked for.",
+)
+BAD_COOKIE = reason(
+    "bad_cookie",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.3.2",
+    "The client's second ClientHello does not bring back the cookie that it was given.",
+)
+BAD_RECORD_SIZE_LIMIT = reason(
+    "bad_record_size_limit",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 8449 section 4",
+    "The peer asks for records smaller than 64 bytes, which the protocol forbids.",
 )

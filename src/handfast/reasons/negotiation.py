@@ -26,13 +26,6 @@ NO_COMMON_GROUP = reason(
     "RFC 9846 section 4.2.1",
     "The two sides have no group for the key exchange in common.",
 )
-NO_USABLE_KEY_SHARE = reason(
-    "no_usable_key_share",
-    alerts.HANDSHAKE_FAILURE,
-    "RFC 9846 section 4.2.1",
-    "The client sent no key share for a group that both sides support.",
-    "This version of handfast cannot ask for one (HelloRetryRequest) yet: let the client send a share of one of these.",
-)
 NO_COMMON_SIGNATURE_SCHEME = reason(
     "no_common_signature_scheme",
     alerts.HANDSHAKE_FAILURE,

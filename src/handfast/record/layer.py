@@ -22,6 +22,7 @@ from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH, PLAINTEXT_L
 from handfast.record.protection13 import Opener, Sealer
 from handfast.wire.codepoints import ContentType as C
 from handfast.wire.codepoints import ProtocolVersion
+from handfast.wire.messages13 import KeyUpdate
 
 _ALERT_LENGTH: Final = 2
 
@@ -44,9 +45,15 @@ class RecordLayer(Guarded):
         "_lock",
         "_opener",
         "_output",
+        "_receive_limit",
         "_sealer",
+        "_send_limit",
+        "_update_owed",
+        "_update_requested",
         "change_cipher_spec_allowed",
         "initial_version",
+        "on_key_update",
+        "padding",
         "plaintext_alert_allowed",
     )
 
@@ -59,6 +66,13 @@ class RecordLayer(Guarded):
         self._hook = hook
         self._empty = 0
         self._change_cipher_specs = 0
+        self._send_limit = PLAINTEXT_LIMIT
+        self._receive_limit = PLAINTEXT_LIMIT + 1
+        self.padding = 0
+        # The peer waits for our KeyUpdate; we wait for the peer's (RFC 9846 section 4.7.3).
+        self._update_owed = False
+        self._update_requested = False
+        self.on_key_update: Callable[[KeyUpdate], None] | None = None
         # A client's first record says TLS 1.0, for old middleboxes (RFC 9846 section 5.1).
         self.initial_version = ProtocolVersion.TLS_1_2
         self.change_cipher_spec_allowed = False
@@ -93,8 +107,22 @@ class RecordLayer(Guarded):
 
     def install_read(self, secret: TrafficSecret) -> None:
         """Open what comes from now on with this key. Keys change at record borders only: the caller has checked that."""
-        self._opener = Opener(secret)
+        self._opener = Opener(secret, self._receive_limit)
         self._framing.limit = CIPHERTEXT_LIMIT
+
+    def update_read(self, update_requested: bool) -> None:
+        """The peer has sent a KeyUpdate: it uses its next key from here on, and may want us to do the same."""
+        assert self._opener is not None, "a KeyUpdate is encrypted"
+        self._opener = Opener(self._opener.secret.next(), self._receive_limit)
+        with self._lock:
+            self._update_requested = False
+            self._update_owed |= update_requested
+
+    def limit_receiving(self, limit: int) -> None:
+        """Refuse protected records of more than ``limit`` bytes: what we asked the peer for (RFC 8449 section 4)."""
+        self._receive_limit = min(limit, PLAINTEXT_LIMIT + 1)
+        if self._opener is not None:
+            self._opener.limit = self._receive_limit
 
     def read(self) -> tuple[int, bytes | memoryview, bool] | None:
         """The next record as (content type, content, encrypted), or None until it is complete.
@@ -155,7 +183,14 @@ class RecordLayer(Guarded):
     def install_write(self, secret: TrafficSecret) -> None:
         """Seal what is written from now on with this key."""
         with self._lock:
-            self._sealer = Sealer(secret)
+            self._sealer = Sealer(secret, self._send_limit, self.padding)
+
+    def limit_sending(self, limit: int) -> None:
+        """Keep protected records to ``limit`` bytes of content, type and padding, as the peer asked (RFC 8449)."""
+        with self._lock:
+            self._send_limit = min(limit - 1, PLAINTEXT_LIMIT)
+            if self._sealer is not None:
+                self._sealer.limit = self._send_limit
 
     def write(self, content_type: int, data: bytes | bytearray | memoryview) -> None:
         """Queue content for the peer, as many records as it needs; see Sealer.seal for what it raises."""
@@ -164,6 +199,40 @@ class RecordLayer(Guarded):
                 self._queue(self._sealer.seal(content_type, memoryview(data).cast("B")))
             else:
                 self._queue(self._in_plaintext(content_type, data))
+
+    def write_application_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Queue application data.
+
+        A KeyUpdate goes before it where the peer waits for one, and where the key has protected as much as is safe
+        (RFC 9846 sections 4.7.3 and 5.5). Raises what Sealer.seal raises.
+        """
+        content = memoryview(data).cast("B")
+        with self._lock:
+            sealer = self._sealer
+            assert sealer is not None, "application data is encrypted"
+            if self._update_owed or not sealer.lasts(len(content)):
+                sealer = self._update_write(KeyUpdate(update_requested=False))
+            self._queue(sealer.seal(C.APPLICATION_DATA, content))
+
+    def update_write(self, request_peer: bool) -> None:
+        """Queue a KeyUpdate, and use the next key from here on.
+
+        ``request_peer``: ask the peer to do the same, unless it has been asked and has not answered yet.
+        """
+        with self._lock:
+            self._update_write(KeyUpdate(request_peer and not self._update_requested))
+
+    def _update_write(self, message: KeyUpdate) -> Sealer:
+        """Under the lock: nothing may come between the KeyUpdate, which has the old key, and the change."""
+        assert self._sealer is not None, "a KeyUpdate is encrypted"
+        message.raw = message.encode()
+        self._queue(self._sealer.seal(C.HANDSHAKE, memoryview(message.raw)))
+        self._sealer = Sealer(self._sealer.secret.next(), self._send_limit, self.padding)
+        self._update_owed = False
+        self._update_requested |= message.update_requested
+        if self.on_key_update is not None:
+            self.on_key_update(message)
+        return self._sealer
 
     def _in_plaintext(self, content_type: int, data: bytes | bytearray | memoryview) -> bytearray:
         output = bytearray()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from handfast.crypto.aead import NONCE_LENGTH, TAG_LENGTH, InvalidTag
+from handfast.crypto.aead import NONCE_LENGTH, InvalidTag
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.errors import BadRecord, MisuseError, TLSError
@@ -13,8 +13,9 @@ from handfast.reasons import BAD_RECORD_MAC, FORKED, KEYS_EXHAUSTED, NO_CONTENT_
 from handfast.record.framing import HEADER_LENGTH, PLAINTEXT_LIMIT
 from handfast.wire.codepoints import ContentType
 
-_OVERHEAD: Final = 1 + TAG_LENGTH  # the content type and the AEAD's tag
-_RESERVED: Final = 2  # records kept back for an alert
+_RESERVED: Final = 3  # records kept back for a KeyUpdate and for alerts
+# What may always be sent: alerts, and the KeyUpdate that ends a key's life.
+_ALWAYS: Final = (ContentType.ALERT, ContentType.HANDSHAKE)
 
 
 class _Process:
@@ -32,12 +33,21 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
 
 
 class Sealer(Guarded):
-    """Protects what we send with one key."""
+    """Protects what we send with one key.
 
-    __slots__ = ("_cipher", "_forks", "_iv", "_left", "sequence")
+    ``limit``    bytes of content that a record may have: fewer where the peer asked for shorter records (RFC 8449)
+    ``padding``  content, type and padding of a record come to a multiple of so many bytes; 0 for no padding
+    ``secret``   what the key came from, and the next one will come from
+    """
 
-    def __init__(self, secret: TrafficSecret) -> None:
+    __slots__ = ("_cipher", "_forks", "_iv", "_left", "_tag", "limit", "padding", "secret", "sequence")
+
+    def __init__(self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT, padding: int = 0) -> None:
+        self.secret = secret
+        self.limit = limit
+        self.padding = padding
         self._cipher, self._iv = secret.cipher()
+        self._tag = secret.suite.tag_length
         self._left = secret.suite.records
         self._forks = _Process.forks
         self.sequence = 0
@@ -52,16 +62,22 @@ class Sealer(Guarded):
         if self._forks != _Process.forks:
             raise MisuseError(FORKED)
         size = len(data)
-        count = -(-size // PLAINTEXT_LIMIT) or 1
-        if self._left < count + _RESERVED and content_type != ContentType.ALERT:
+        limit, tag = self.limit, self._tag
+        count = -(-size // limit) or 1
+        if self._left < count + _RESERVED and content_type not in _ALWAYS:
             raise TLSError(KEYS_EXHAUSTED, records=self.sequence)
         self._left -= count
-        output = bytearray(size + count * (HEADER_LENGTH + _OVERHEAD))
+        before_last = (count - 1) * limit
+        last_inner = size - before_last + 1
+        if self.padding:
+            last_inner = min(-(-last_inner // self.padding) * self.padding, limit + 1)
+        output = bytearray(before_last + last_inner + count * (HEADER_LENGTH + 1 + tag) - 1)
         view = memoryview(output)
         at = 0
-        for start in range(0, size or 1, PLAINTEXT_LIMIT):
-            length = min(size - start, PLAINTEXT_LIMIT)
-            sealed = length + _OVERHEAD
+        for start in range(0, size or 1, limit):
+            length = min(size - start, limit)
+            inner = last_inner if start == before_last else limit + 1  # TLSInnerPlaintext: content, type, padding
+            sealed = inner + tag
             # TLSCiphertext: opaque_type 23, legacy_record_version 0x0303, length; also the additional data
             header = (0x17_0303_0000 | sealed).to_bytes(HEADER_LENGTH)
             body = at + HEADER_LENGTH
@@ -72,16 +88,26 @@ class Sealer(Guarded):
             nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
             self.sequence += 1
             at = body + sealed
-            self._cipher.encrypt_into(nonce, view[body : kind + 1], header, view[body:at])
+            self._cipher.encrypt_into(nonce, view[body : body + inner], header, view[body:at])
         return output
+
+    def lasts(self, size: int) -> bool:
+        """Whether this key may still protect ``size`` bytes of content."""
+        return self._left >= -(-size // self.limit) + _RESERVED
 
 
 class Opener(Guarded):
-    """Opens what the peer protected with one key."""
+    """Opens what the peer protected with one key.
 
-    __slots__ = ("_cipher", "_iv", "sequence")
+    ``limit``   bytes of content, type and padding that a record may have: fewer where we asked for that (RFC 8449)
+    ``secret``  what the key came from, and the next one will come from
+    """
 
-    def __init__(self, secret: TrafficSecret) -> None:
+    __slots__ = ("_cipher", "_iv", "limit", "secret", "sequence")
+
+    def __init__(self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT + 1) -> None:
+        self.secret = secret
+        self.limit = limit
         self._cipher, self._iv = secret.cipher()
         self.sequence = 0
 
@@ -96,8 +122,8 @@ class Opener(Guarded):
         except InvalidTag:
             raise BadRecord(BAD_RECORD_MAC, record=self.sequence) from None
         self.sequence += 1
-        if len(inner) > PLAINTEXT_LIMIT + 1:
-            raise BadRecord(RECORD_OVERFLOW, length=len(inner), limit=PLAINTEXT_LIMIT + 1)
+        if len(inner) > self.limit:
+            raise BadRecord(RECORD_OVERFLOW, length=len(inner), limit=self.limit)
         if inner and inner[-1]:
             return inner[-1], inner[:-1]
         content = inner.rstrip(b"\0")  # padding (RFC 9846 section 5.4)

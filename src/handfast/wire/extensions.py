@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from handfast.errors import DecodeError, PeerMisbehaved
-from handfast.limits import EXTENSIONS_OF_A_MESSAGE, KEY_SHARES, SERVER_NAME
-from handfast.reasons import DUPLICATE_EXTENSION, EXTENSION_NOT_ALLOWED, TOO_MANY_ITEMS
+from handfast.limits import EXTENSIONS_OF_A_MESSAGE, KEY_SHARES, RECORD_SIZE_LIMIT, SERVER_NAME
+from handfast.reasons import BAD_RECORD_SIZE_LIMIT, DUPLICATE_EXTENSION, EXTENSION_NOT_ALLOWED, TOO_MANY_ITEMS
 from handfast.wire.codepoints import ExtensionType
 from handfast.wire.cursor import Reader, Writer
 
@@ -224,6 +224,14 @@ def _encode_authorities(authorities: list[bytes]) -> bytes:
     return _encode_vector(b"".join([_encode_vector(authority) for authority in authorities]))
 
 
+def _read_size_limit(reader: Reader) -> int:
+    """RFC 8449 section 4. What is larger than the protocol allows is no error: a later version may allow it."""
+    limit = reader.uint16("RecordSizeLimit")
+    if limit < RECORD_SIZE_LIMIT:
+        raise PeerMisbehaved(BAD_RECORD_SIZE_LIMIT, record_size_limit=limit)
+    return limit
+
+
 def _read_padding(reader: Reader) -> int:
     """RFC 7685. Not checked to be zero: a server has no use for it."""
     return len(reader.rest())
@@ -275,6 +283,7 @@ _SCHEMES_CERT = Codec(
     _encode_code_points,
 )
 _AUTHORITIES = Codec(E.CERTIFICATE_AUTHORITIES, "certificate_authorities", _read_authorities, _encode_authorities)
+_SIZE_LIMIT = Codec(E.RECORD_SIZE_LIMIT, "record_size_limit", _read_size_limit, _encode_code_point)
 _SELECTED_VERSION = Codec(
     E.SUPPORTED_VERSIONS, "selected_version", _read_code_point("selected_version"), _encode_code_point
 )
@@ -294,6 +303,7 @@ CLIENT_HELLO = _table(
     _SCHEMES,
     _SCHEMES_CERT,
     _AUTHORITIES,
+    _SIZE_LIMIT,
     Codec(E.SUPPORTED_VERSIONS, "supported_versions", lambda reader: reader.uint16s8("versions"), _encode_versions),
     _COOKIE,
     Codec(E.KEY_SHARE, "key_share", _read_shares, _encode_shares),
@@ -317,6 +327,7 @@ ENCRYPTED_EXTENSIONS = _table(
         _read_protocol,
         _encode_protocol,
     ),
+    _SIZE_LIMIT,
 )
 CERTIFICATE_ENTRY: Mapping[int, Codec] = {}
 CERTIFICATE_REQUEST = _table(_SCHEMES, _SCHEMES_CERT, _AUTHORITIES)

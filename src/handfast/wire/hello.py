@@ -51,6 +51,7 @@ class ClientHello:
     signature_algorithms: list[int] | None = None
     signature_algorithms_cert: list[int] | None = None
     certificate_authorities: list[bytes] | None = None
+    record_size_limit: int | None = None
     supported_versions: list[int] | None = None
     cookie: bytes | None = None
     key_share: list[KeyShareEntry] | None = None

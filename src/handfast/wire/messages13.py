@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from handfast.errors import DecodeError
+from handfast.errors import DecodeError, PeerMisbehaved
 from handfast.limits import CERTIFICATES_OF_A_CHAIN
-from handfast.reasons import TOO_MANY_ITEMS
+from handfast.reasons import BAD_KEY_UPDATE, TOO_MANY_ITEMS
 from handfast.wire import extensions
 from handfast.wire.codepoints import HandshakeType
 from handfast.wire.cursor import Reader, Writer
@@ -24,6 +24,7 @@ class EncryptedExtensions:
     server_name_acknowledged: bool | None = None
     supported_groups: list[int] | None = None
     application_layer_protocol_negotiation: bytes | None = None
+    record_size_limit: int | None = None
     other_extensions: dict[int, bytes] = field(default_factory=dict)
     extension_types: list[int] = field(default_factory=list)
     raw: bytes = b""
@@ -231,3 +232,34 @@ class NewSessionTicket:
         extensions.read(message, extensions.split(reader), "NST", {})
         reader.done(cls.NAME)
         return message
+
+
+@dataclass(slots=True)
+class KeyUpdate:
+    """::
+
+    enum { update_not_requested(0), update_requested(1), (255) } KeyUpdateRequest;
+    struct { KeyUpdateRequest request_update; } KeyUpdate;         (RFC 9846 section 4.7.3)
+    """
+
+    TYPE: ClassVar[int] = HandshakeType.KEY_UPDATE
+    NAME: ClassVar[str] = "KeyUpdate"
+
+    update_requested: bool
+    raw: bytes = b""
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Read a whole message, header included."""
+        reader = Reader(raw, 4)
+        request = reader.uint8("request_update")
+        reader.done(cls.NAME)
+        if request > 1:
+            raise PeerMisbehaved(BAD_KEY_UPDATE, request_update=request)
+        return cls(bool(request), raw)
+
+    def encode(self) -> bytes:
+        """The whole message, header included."""
+        body = Writer()
+        body.uint8(int(self.update_requested))
+        return with_header(self.TYPE, body)
