@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzz.seeds import CORPUS
+from fuzz.seeds import CORPUS, PREFIX
 from fuzz.targets import TARGETS
 
 # What one input may take. A machine that is busy with other things takes its time too, hence so many seconds.
@@ -20,6 +20,7 @@ _SECONDS_OF_AN_INPUT = 20
 _MEGABYTES = 1_024
 _GRACE = 120  # seconds that a run may take longer than it should: it starts, and reads its corpus
 _MERGED_SIZE = 4_096  # bytes that a file of the corpus may have
+_MERGED_FILES = 24  # of a target, besides its seeds
 
 
 @dataclass
@@ -75,7 +76,7 @@ def _run(name: str, scratch: Path, options: argparse.Namespace) -> Result:
     (scratch / name / "log").write_text(log, encoding="utf-8")
     findings = sorted(found.iterdir())
     if options.merge and not findings:
-        _merge(name, corpus)
+        _merge(name, corpus, scratch / name)
     done = re.search(r"^Done (\d+) runs in (\d+) second", log, re.MULTILINE)
     if done is None and not findings:
         raise RuntimeError(f"{name}: the fuzzer ended without a result:\n{log[-3000:]}")
@@ -92,12 +93,21 @@ def _fuzzer(name: str, arguments: list[str], timeout: int) -> str:
     return ended.stdout
 
 
-def _merge(name: str, grown: Path) -> None:
-    """Take those inputs over that reach what none of the repository's does, if they are small."""
+def _merge(name: str, grown: Path, scratch: Path) -> None:
+    """Take over what reaches code that nothing in the repository's corpus does: small files, and not many of them."""
+    small, merged = scratch / "small", scratch / "merged"
+    for folder in (small, merged):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
     for path in grown.iterdir():
-        if path.stat().st_size > _MERGED_SIZE:
-            path.unlink()
-    _fuzzer(name, ["-merge=1", str(CORPUS / name), str(grown)], timeout=3_600)
+        if path.stat().st_size <= _MERGED_SIZE:
+            shutil.copy(path, small)
+    ours = {path.name for path in shutil.copytree(CORPUS / name, merged, dirs_exist_ok=True).iterdir()}
+    _fuzzer(name, ["-set_cover_merge=1", str(merged), str(small)], timeout=3_600)
+    room = _MERGED_FILES - sum(not each.startswith(PREFIX) for each in ours)
+    new = sorted((path for path in merged.iterdir() if path.name not in ours), key=lambda path: path.stat().st_size)
+    for path in new[: max(0, room)]:
+        shutil.copy(path, CORPUS / name)
 
 
 def _shown(result: Result) -> Result:

@@ -27,7 +27,9 @@ from fuzz.targets import TARGETS
 def main() -> None:
     """Fuzz the target that the first argument names; the others are the fuzzer's."""
     warnings.simplefilter("ignore")  # of odd certificates, which here are most
-    target = TARGETS[sys.argv.pop(1)]
+    target = TARGETS[sys.argv[1]]
+    # To merge corpora the fuzzer runs this command again, through a shell, with its own options behind it.
+    command = f"{sys.executable} -m fuzz.drive {target.name}"
     options = {}
     if target.mutate is not None:
         mutate = target.mutate
@@ -36,7 +38,7 @@ def main() -> None:
             return mutate(data, limit, Random(seed), atheris.Mutate)
 
         options["custom_mutator"] = custom_mutator
-    atheris.Setup([*sys.argv, f"-max_len={target.max_length}"], target.run, **options)
+    atheris.Setup([command, *sys.argv[2:], f"-max_len={target.max_length}"], target.run, **options)
     atheris.Fuzz()
 
 

@@ -49,7 +49,7 @@ SHARES = {
 }
 """The peer's share of each group that it knows."""
 
-TICKET = bytes.fromhex("04000019 00000e10 a1b2c3d4 02 0000 0004 74696b74 0008 002a0004 00004000")
+TICKET = bytes.fromhex("0400001b 00000e10 a1b2c3d4 02 0000 0004 74696b74 0008 002a0004 00004000")
 RETRY_REQUEST = 6
 """hello_retry_request_RESERVED, in place of the type of a HelloRetryRequest, which is that of a ServerHello."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from handfast.config import ClientConfig, ServerConfig
 from handfast.connection import ClientConnection, Connection, ServerConnection
 from handfast.crypto.groups import GROUPS
 from handfast.errors import TLSError
+from handfast.events import HandshakeCompleted
 from handfast.handshake.flow import Question
 from handfast.insecure import NoVerification
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH
@@ -100,6 +102,33 @@ SERVERS: dict[str, dict[str, Any]] = {
 """The configurations that are played with; what this version of handfast does not have is left out."""
 
 
+# What has to have come, by HandshakeType, when the handshake is complete (RFC 9846 section 2): nothing may be left out.
+_TO_CLIENT = re.compile(rb"\x02?\x02\x08\x0d?\x0b\x0f\x14")
+_TO_SERVER = {
+    "required": re.compile(rb"\x01\x01?\x0b\x0f\x14"),
+    "optional": re.compile(rb"\x01\x01?\x0b\x0f?\x14"),
+    "retry": re.compile(rb"\x01\x01\x14"),
+    "cookie": re.compile(rb"\x01\x01?\x0b\x0f\x14"),
+}
+_TO_ANY_SERVER = re.compile(rb"\x01\x01?\x14")
+
+
+def check_complete(types: bytes, server_name: str | None) -> None:
+    """That these messages may lead to a complete handshake, with a client or with the server of this configuration."""
+    order = _TO_CLIENT if server_name is None else _TO_SERVER.get(server_name, _TO_ANY_SERVER)
+    assert order.match(types), f"complete after {types.hex(' ')}"
+
+
+def types_of(stream: bytes) -> bytes:
+    """The types of the messages in a stream of them."""
+    found = bytearray()
+    at = 0
+    while at + 4 <= len(stream):
+        found.append(stream[at])
+        at += 4 + int.from_bytes(stream[at + 1 : at + 4])
+    return bytes(found)
+
+
 def _client_config(name: str) -> ClientConfig:
     settings = {**_BASE, "trust": trust(), **CLIENTS[name]}
     return ClientConfig(**known(ClientConfig, **settings), entropy_for_tests=EntropyForTests("client"))
@@ -108,6 +137,13 @@ def _client_config(name: str) -> ClientConfig:
 def _server_config(name: str) -> ServerConfig:
     settings = {**_BASE, "identities": [identity()], **SERVERS[name]}
     return ServerConfig(**known(ServerConfig, **settings), entropy_for_tests=EntropyForTests("server"))
+
+
+def player(side: str, settings: int) -> Player:
+    """A player for a "client" or a "server" with one of the configurations."""
+    if side == "client":
+        return Player(client(settings))
+    return Player(server(settings), list(SERVERS)[settings % len(SERVERS)])
 
 
 def client(settings: int) -> ClientConnection:
@@ -132,8 +168,10 @@ class Player:
     ``failure``   the error that the connection ended with, None if it has not
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, server_name: str | None = None) -> None:
+        """``server_name``: by which name of SERVERS the connection is configured, None for a client."""
         self.connection = connection
+        self._server_name = server_name
         self.peer: Peer = Server(connection) if isinstance(connection, ClientConnection) else Client(connection)
         self.failure: TLSError | None = None
         self.wire = b""
@@ -143,6 +181,7 @@ class Player:
         self._events = 0
         self._output = 0
         self._acts = 0
+        self._messages_only = True  # no handshake message has been sent otherwise than as a message
 
     def play(self, steps: Sequence[Step]) -> None:
         """All steps, or those until the connection fails."""
@@ -160,8 +199,10 @@ class Player:
         elif kind == OWN:
             self._say(_edited(self.peer.own(first), content[1:]))
         elif kind == RECORD:
+            self._messages_only &= first != ContentType.HANDSHAKE
             self._deliver(self.peer.record(first, content[2:], content[1] if len(content) > 1 else 0))
         elif kind == WIRE:
+            self._messages_only = False
             self._deliver(content)
         elif kind == PIECES:
             self._piece = first
@@ -200,6 +241,8 @@ class Player:
                 for event in self.connection.events():
                     assert not isinstance(event, Question), "all questions have their answers here"
                     self._events += 1
+                    if isinstance(event, HandshakeCompleted) and self._messages_only:
+                        check_complete(types_of(b"".join(self.messages)), self._server_name)
                 assert self.connection._layer.held < _HELD, "whole records are held"
         except TLSError as error:
             check_refusal(error)

@@ -8,7 +8,6 @@ from fuzz import play
 from fuzz.peers import RETRY_REQUEST, TICKET, Client, message
 from fuzz.play import ACT, ACTS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE, Player
 from fuzz.steps import Step
-from handfast.connection import Connection
 from handfast.wire.codepoints import ContentType, HandshakeType
 from handfast.wire.hello import ClientHello
 
@@ -78,16 +77,11 @@ def handshakes(side: str) -> dict[str, tuple[int, list[Step]]]:
     return {name: (list(known).index(name), steps) for name, steps in honest.items()}
 
 
-def connection(side: str, settings: int) -> Connection:
-    """A connection under test, started."""
-    return play.client(settings) if side == "client" else play.server(settings)
-
-
 @cache
 def played(side: str, name: str) -> Player:
     """An honest handshake, played."""
     settings, steps = handshakes(side)[name]
-    player = Player(connection(side, settings))
+    player = play.player(side, settings)
     player.play(steps)
     return player
 

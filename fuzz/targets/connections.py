@@ -7,7 +7,7 @@ from random import Random
 
 from fuzz import play, recorded, steps, vectors
 from fuzz.peers import RETRY_REQUEST, message
-from fuzz.play import ACT, ACTS, KEYS, KINDS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE, Player
+from fuzz.play import ACT, ACTS, KEYS, KINDS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE
 from fuzz.recorded import ASK_FOR_KEYS, CHANGE_CIPHER_SPEC, CLOSE_NOTIFY, DATA
 from fuzz.steps import Step
 from fuzz.target import Change, Target
@@ -67,7 +67,7 @@ def _inside(step: Step, limit: int, random: Random, change: Change) -> Step:
 def _handshake(side: str) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         settings, played = steps.decode(data)
-        Player(recorded.connection(side, settings)).play(played)
+        play.player(side, settings).play(played)
 
     return run
 
@@ -107,7 +107,7 @@ def run_established(data: bytes) -> None:
     """What may come once the handshake is complete, of which the lowest bit of the settings says the side."""
     settings, more = steps.decode(data)
     side, number, handshake = _sides(settings)
-    player = Player(recorded.connection(side, number))
+    player = play.player(side, number)
     player.play(handshake)
     if player.failure is None:
         player.play(more)
@@ -128,7 +128,7 @@ def run_stream(data: bytes) -> None:
     """Bytes of the wire as they come: the first byte says to whom, the second in which pieces."""
     side, number, _ = _sides(data[0] if data else 0)
     pieces = Step(PIECES, data[1:2])
-    Player(recorded.connection(side, number)).play([pieces, Step(WIRE, data[2:]), recorded.act("_end")])
+    play.player(side, number).play([pieces, Step(WIRE, data[2:]), recorded.act("_end")])
 
 
 def _stream_seeds() -> Mapping[str, bytes]:

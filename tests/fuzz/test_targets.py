@@ -18,6 +18,7 @@ from handfast.wire.messages13 import EncryptedExtensions, Finished
 
 
 def seed(target: str, name: str) -> bytes:
+    """To be called before anything is broken: the conversations that seeds are made of are played only once."""
     return TARGETS[target].seeds()[name]
 
 
@@ -46,10 +47,11 @@ def test_a_message_that_encodes_to_something_else_is_a_finding(monkeypatch: pyte
 
 
 def test_framing_that_depends_on_pieces_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = seed("framing", "client_default-whole")
     honest = Framing.feed
     monkeypatch.setattr(Framing, "feed", lambda self, data: honest(self, data[:5]))
     with pytest.raises(AssertionError):
-        TARGETS["framing"].run(seed("framing", "client_default-whole"))
+        TARGETS["framing"].run(data)
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
@@ -63,9 +65,10 @@ def test_a_bug_within_a_connection_is_a_finding(side: str, monkeypatch: pytest.M
 
 
 def test_a_connection_that_sends_without_end_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = seed("server", "whole-default")
     monkeypatch.setattr(play, "OUTPUT", 100)
     with pytest.raises(AssertionError, match="without end"):
-        TARGETS["server"].run(seed("server", "whole-default"))
+        TARGETS["server"].run(data)
 
 
 def test_a_connection_that_goes_on_after_its_failure_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,3 +89,35 @@ def test_an_accepted_chain_for_another_name_is_a_finding(monkeypatch: pytest.Mon
     monkeypatch.setattr("handfast.certificates.policy.check", lambda *arguments: None)
     with pytest.raises(AssertionError):
         TARGETS["chain"].run(good)
+
+
+# What may have come when a handshake is complete, by HandshakeType in hex; what leaves something out may not.
+COMPLETE = {
+    None: (
+        ["02080b0f14", "0202080b0f14", "02080d0b0f14"],
+        ["0214", "020814", "02080b14", "020b0f14", "080b0f14", "02080b0f"],
+    ),
+    "default": (["0114", "010114"], ["01", "14", "010b0f14"]),
+    "required": (["010b0f14", "01010b0f14"], ["0114", "010b14", "010f14"]),
+    "optional": (["010b0f14", "010b14"], ["0114", "010f14"]),
+    "retry": (["010114"], ["0114"]),
+}
+
+
+@pytest.mark.parametrize("server_name", COMPLETE)
+def test_a_handshake_that_is_complete_too_soon_is_a_finding(server_name: str | None) -> None:
+    enough, too_little = COMPLETE[server_name]
+    for types in enough:
+        play.check_complete(bytes.fromhex(types), server_name)
+    for types in too_little:
+        with pytest.raises(AssertionError):
+            play.check_complete(bytes.fromhex(types), server_name)
+
+
+def test_the_order_of_messages_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    to_client, to_server = seed("client", "whole-default"), seed("server", "whole-default")
+    seen = []
+    monkeypatch.setattr(play, "check_complete", lambda types, server_name: seen.append((types.hex(), server_name)))
+    TARGETS["client"].run(to_client)
+    TARGETS["server"].run(to_server)
+    assert seen == [("02080b0f14", None), ("0114", "default")]

@@ -1,0 +1,102 @@
+"""What fuzzing has collected, in the ordinary run: every input of the corpus for every target, without the fuzzer."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from fuzz import play, recorded
+from fuzz.seeds import CORPUS, PREFIX
+from fuzz.target import changed
+from fuzz.targets import TARGETS
+
+each_target = pytest.mark.parametrize("name", TARGETS)
+
+# A few of the changes that the fuzzer makes, always the same ones: the mutators are part of what can break.
+CHANGES = 4
+
+
+@cache
+def files() -> list[Path]:
+    return sorted(path for path in CORPUS.glob("*/*") if path.is_file())
+
+
+def seeds(name: str) -> list[Path]:
+    return [path for path in files() if path.parent.name == name and path.name.startswith(PREFIX)]
+
+
+@pytest.mark.filterwarnings("ignore")  # of `cryptography`, about certificates that are odd on purpose
+@each_target
+def test_every_input_for_every_target(name: str) -> None:
+    for path in files():
+        run(name, path.read_bytes(), str(path))
+
+
+@pytest.mark.filterwarnings("ignore")
+@each_target
+def test_changed_seeds(name: str) -> None:
+    target = TARGETS[name]
+    for path in seeds(name):
+        data = path.read_bytes()
+        for number in range(CHANGES):
+            random = Random(f"{path.name}-{number}")
+            change = changed(random)
+            mutated = target.mutate(data, target.max_length, random, change) if target.mutate else change(data, 4096)
+            assert len(mutated) <= target.max_length
+            run(name, mutated, mutated.hex())
+
+
+def run(name: str, data: bytes, shown: str) -> None:
+    try:
+        TARGETS[name].run(data)
+    except Exception as error:
+        error.add_note(f"target {name}, input {shown}")
+        raise
+
+
+@each_target
+def test_every_target_has_seeds_that_are_small(name: str) -> None:
+    assert seeds(name)
+    assert {path.name.removeprefix(PREFIX) for path in seeds(name)} == set(TARGETS[name].seeds())
+
+
+def test_the_corpus_is_small() -> None:
+    assert {path.parent.name for path in files()} == set(TARGETS)
+    assert len(files()) < 1_000
+    assert all(path.stat().st_size <= 4_096 for path in files())
+
+
+# --- that the seeds get as far as they should: a corpus of refused handshakes would find nothing behind the refusal
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_the_handshakes_of_the_seeds_complete(side: str) -> None:
+    for name in recorded.handshakes(side):
+        player = recorded.played(side, name)
+        assert player.failure is None, name
+        assert player.connection.handshake is not None, name
+
+
+@pytest.mark.parametrize("name", ["client", "server"])
+def test_the_seeds_in_the_corpus_still_complete(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine may come to say other things than it did when the corpus was made; then it has to be made anew."""
+    completed = []
+    monkeypatch.setattr("fuzz.play.Player._check_end", lambda player: completed.append(player.connection.handshake))
+    for path in seeds(name):
+        completed.clear()
+        TARGETS[name].run(path.read_bytes())
+        assert completed, path.name
+        assert completed[0] is not None, f"{path.name}: make the seeds anew, python -m fuzz.seeds"
+
+
+def test_what_comes_after_the_handshake_is_taken() -> None:
+    for side, after in (("client", recorded.AFTER_OF_CLIENT), ("server", recorded.AFTER_OF_SERVER)):
+        settings, handshake = recorded.handshakes(side)["default"]
+        for name, more in after.items():
+            player = play.player(side, settings)
+            player.play([*handshake, *more])
+            refused = "" if player.failure is None else player.failure.reason.name
+            assert refused == ("alert_received" if name == "alert" else ""), (side, name)
