@@ -16,15 +16,19 @@ from bench.peers import Task
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: rounds, seconds of one task in one round, seconds (by the clock) of a whole scenario."""
+    """How long to measure: rounds, seconds of one task in one round, seconds (by the clock) of a whole scenario.
+
+    ``pairs``: how many idle connections are weighed.
+    """
 
     rounds: int
     turn: float
     budget: float
+    pairs: int
 
 
-FULL = Effort(rounds=25, turn=0.25, budget=60.0)
-QUICK = Effort(rounds=9, turn=0.08, budget=5.0)
+FULL = Effort(rounds=25, turn=0.25, budget=60.0, pairs=1000)
+QUICK = Effort(rounds=9, turn=0.08, budget=5.0, pairs=200)
 LEAST_ROUNDS = 3
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.credentials import Credentials
 
@@ -37,11 +37,19 @@ class Unavailable(Exception):
 class Peer(Protocol):
     """What each file here has, as functions of the module."""
 
-    def handshake(self, credentials: Credentials, group: str) -> Task:
-        """A full handshake. Raises Unavailable."""
+    def handshake(self, credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+        """A full handshake; ``mutual``: with a certificate of the client. Raises Unavailable."""
 
     def bulk(self, credentials: Credentials, total: int, write: int) -> Task:
         """``total`` bytes from client to server in writes of ``write`` bytes, each carried and read before the next."""
 
     def records(self, credentials: Credentials, count: int, size: int) -> Task:
         """``count`` records of ``size`` bytes from client to server, each carried and read before the next."""
+
+
+def streams_of(peer: Peer, credentials: Credentials) -> Any:
+    """The peer's asyncio streams (bench.streams.Library). Raises Unavailable where it has none."""
+    make = getattr(peer, "streams", None)
+    if make is None:
+        raise Unavailable("it has no streams for asyncio")
+    return make(credentials)

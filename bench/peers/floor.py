@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from bench.credentials import SERVER_NAME, Credentials
-from bench.peers import HYBRID, Task
+from bench.peers import HYBRID, Task, Unavailable
 
 RECORD = 1 << 14
 TAG = 16
@@ -24,7 +24,9 @@ SIGNED = bytes(64 + 34 + 48)  # what CertificateVerify signs: spaces, context, t
 FINISHED = bytes(4 + 48 + 1)
 
 
-def handshake(credentials: Credentials, group: str) -> Task:
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+    if mutual:
+        raise Unavailable("handshakes with a certificate of the client are not compared with it")
     key, leaf_der = credentials.key, credentials.leaf.public_bytes(Encoding.DER)
     store = Store([credentials.root])
     name = x509.DNSName(SERVER_NAME)

@@ -7,13 +7,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 import handfast
 from bench.credentials import SERVER_NAME, Credentials
 from bench.peers import X25519, Task
+from bench.streams import Library
 from handfast import ApplicationData, ClientConfig, ClientConnection, HandshakeCompleted, ServerConfig, ServerConnection
 
 SUITE = "TLS_AES_256_GCM_SHA384"
 
 
-def handshake(credentials: Credentials, group: str) -> Task:
-    configs = _configs(credentials, group)
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+    configs = _configs(credentials, group, mutual=mutual)
     client, _ = _shake_hands(*configs)
     agreed = client.handshake
     assert agreed is not None
@@ -21,7 +22,16 @@ def handshake(credentials: Credentials, group: str) -> Task:
     assert agreed.group.lower() == group.lower()
     assert agreed.peer is not None
     assert agreed.peer.verified_by == "chain"
+    assert (agreed.identity is not None) is mutual
     return Task(lambda: _shake_hands(*configs))
+
+
+def streams(credentials: Credentials) -> Library:
+    client, server = _configs(credentials, X25519)
+    return Library(
+        lambda port: handfast.aio.open_connection("127.0.0.1", port, config=client, server_name=SERVER_NAME),
+        lambda handler: handfast.aio.start_server(handler, "127.0.0.1", 0, config=server),
+    )
 
 
 def bulk(credentials: Credentials, total: int, write: int) -> Task:
@@ -48,12 +58,18 @@ def records(credentials: Credentials, count: int, size: int) -> Task:
     return Task(task.run, count)
 
 
-def _configs(credentials: Credentials, group: str) -> tuple[ClientConfig, ServerConfig]:
+def _configs(credentials: Credentials, group: str, *, mutual: bool = False) -> tuple[ClientConfig, ServerConfig]:
     trust = handfast.TrustStore.from_bytes(credentials.root_pem)
     identity = handfast.Identity([credentials.leaf.public_bytes(Encoding.DER)], credentials.key)
     return (
-        ClientConfig(trust=trust, groups=(group,), cipher_suites=(SUITE,)),
-        ServerConfig(identities=[identity], groups=(group,), cipher_suites=(SUITE,)),
+        ClientConfig(trust=trust, groups=(group,), cipher_suites=(SUITE,), identities=[identity] if mutual else ()),
+        ServerConfig(
+            identities=[identity],
+            groups=(group,),
+            cipher_suites=(SUITE,),
+            client_authentication="required" if mutual else "none",
+            client_trust=trust,
+        ),
     )
 
 

@@ -21,8 +21,8 @@ FLIGHT = 1 << 16
 _binding: Any = SSL._lib  # type: ignore[attr-defined]
 
 
-def handshake(credentials: Credentials, group: str) -> Task:
-    contexts = _contexts(credentials, group)
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+    contexts = _contexts(credentials, group, mutual=mutual)
     client, _ = _shake_hands(*contexts)
     assert client.get_cipher_name() == SUITE
     assert (client.get_group_name() or "").lower() == group.lower()
@@ -52,7 +52,7 @@ def records(credentials: Credentials, count: int, size: int) -> Task:
     return Task(task.run, count)
 
 
-def _contexts(credentials: Credentials, group: str) -> tuple[SSL.Context, SSL.Context]:
+def _contexts(credentials: Credentials, group: str, *, mutual: bool = False) -> tuple[SSL.Context, SSL.Context]:
     client, server = SSL.Context(SSL.TLS_CLIENT_METHOD), SSL.Context(SSL.TLS_SERVER_METHOD)
     client.set_verify(SSL.VERIFY_PEER)
     store = client.get_cert_store()
@@ -60,6 +60,13 @@ def _contexts(credentials: Credentials, group: str) -> tuple[SSL.Context, SSL.Co
     store.add_cert(_x509(credentials.root))
     server.use_certificate(credentials.leaf)
     server.use_privatekey(credentials.key)
+    if mutual:
+        client.use_certificate(credentials.leaf)
+        client.use_privatekey(credentials.key)
+        server.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+        trusted = server.get_cert_store()
+        assert trusted is not None
+        trusted.add_cert(_x509(credentials.root))
     server.set_options(SSL.OP_NO_TICKET)
     for context in (client, server):
         context.set_min_proto_version(SSL.TLS1_3_VERSION)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import tempfile
 from pathlib import Path
 
 from bench.credentials import SERVER_NAME, Credentials
 from bench.peers import HYBRID, X25519, Task, Unavailable
+from bench.streams import Library
 
 SUITE = "TLS_AES_256_GCM_SHA384"
 RECORD = 1 << 14
@@ -36,10 +38,19 @@ class Side:
             return
 
 
-def handshake(credentials: Credentials, group: str) -> Task:
-    contexts = _contexts(credentials, group)
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+    contexts = _contexts(credentials, group, mutual=mutual)
     _check(*contexts, group)
+    assert (_shake_hands(*contexts)[1].tls.getpeercert() is not None) is mutual
     return Task(lambda: _shake_hands(*contexts))
+
+
+def streams(credentials: Credentials) -> Library:
+    client, server = _contexts(credentials, X25519)
+    return Library(
+        lambda port: asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname=SERVER_NAME),
+        lambda handler: asyncio.start_server(handler, "127.0.0.1", 0, ssl=server),
+    )
 
 
 def bulk(credentials: Credentials, total: int, write: int) -> Task:
@@ -64,7 +75,7 @@ def records(credentials: Credentials, count: int, size: int) -> Task:
     return Task(task.run, count)
 
 
-def _contexts(credentials: Credentials, group: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def _contexts(credentials: Credentials, group: str, *, mutual: bool = False) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and name
     client.load_verify_locations(cadata=credentials.root_pem.decode("ascii"))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -73,6 +84,10 @@ def _contexts(credentials: Credentials, group: str) -> tuple[ssl.SSLContext, ssl
         file = Path(folder, "server.pem")
         file.write_bytes(credentials.leaf_pem + credentials.key_pem)
         server.load_cert_chain(file)
+        if mutual:
+            client.load_cert_chain(file)
+            server.load_verify_locations(cadata=credentials.root_pem.decode("ascii"))
+            server.verify_mode = ssl.CERT_REQUIRED
     for context in (client, server):
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         _set_group(context, group)

@@ -42,7 +42,9 @@ class Pipe:
         return data
 
 
-def handshake(credentials: Credentials, group: str) -> Task:
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+    if mutual:
+        raise Unavailable("handshakes with a certificate of the client are not compared with it")
     if group != X25519:
         raise Unavailable(f"without further packages it has no {group}")
     pair = NewPair(credentials)

@@ -388,6 +388,19 @@ class TLSSocket:
 
     # --- what a socket has besides
 
+    def update_keys(self, *, request_peer: bool = False) -> None:
+        """Change the key that protects what we send; see :meth:`handfast.ClientConnection.update_keys`."""
+        self.connection.update_keys(request_peer=request_peer)
+        self._flush(self._deadline())
+
+    def export_keying_material(self, label: str, length: int, context: bytes | None = None) -> bytes:
+        """Secret bytes for another protocol; see :meth:`handfast.ClientConnection.export_keying_material`."""
+        return self.connection.export_keying_material(label, length, context)
+
+    def channel_binding(self, kind: str = "tls-exporter") -> bytes:
+        """What ties an authentication to this connection; see :meth:`handfast.ClientConnection.channel_binding`."""
+        return self.connection.channel_binding(kind)
+
     def settimeout(self, seconds: float | None) -> None:
         """Seconds that each later read or write may take; None for no limit."""
         self._timeout = seconds
