@@ -72,8 +72,7 @@ def _run(name: str, scratch: Path, options: argparse.Namespace) -> Result:
     found.mkdir(exist_ok=True)
     limits = [f"-timeout={_SECONDS_OF_AN_INPUT}", f"-rss_limit_mb={_MEGABYTES}", f"-artifact_prefix={found}/"]
     duration = [f"-max_total_time={options.seconds}", f"-runs={options.runs}", "-print_final_stats=1"]
-    log = _fuzzer(name, [str(corpus), *limits, *duration], options.seconds + _GRACE)
-    (scratch / name / "log").write_text(log, encoding="utf-8")
+    log = _fuzzer(name, [str(corpus), *limits, *duration], options.seconds + _GRACE, scratch / name / "log")
     findings = sorted(found.iterdir())
     if options.merge and not findings:
         _merge(name, corpus, scratch / name)
@@ -85,12 +84,12 @@ def _run(name: str, scratch: Path, options: argparse.Namespace) -> Result:
     return Result(name, executions, seconds, int(features[-1]), findings, log)
 
 
-def _fuzzer(name: str, arguments: list[str], timeout: int) -> str:
+def _fuzzer(name: str, arguments: list[str], timeout: int, log: Path) -> str:
+    """Run the fuzzer; what it printed."""
     command = [sys.executable, "-m", "fuzz.drive", name, *arguments]
-    ended = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout
-    )
-    return ended.stdout
+    with log.open("wb") as output:
+        subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, timeout=timeout)
+    return log.read_text(encoding="utf-8", errors="replace")
 
 
 def _merge(name: str, grown: Path, scratch: Path) -> None:
@@ -103,7 +102,7 @@ def _merge(name: str, grown: Path, scratch: Path) -> None:
         if path.stat().st_size <= _MERGED_SIZE:
             shutil.copy(path, small)
     ours = {path.name for path in shutil.copytree(CORPUS / name, merged, dirs_exist_ok=True).iterdir()}
-    _fuzzer(name, ["-set_cover_merge=1", str(merged), str(small)], timeout=3_600)
+    _fuzzer(name, ["-set_cover_merge=1", str(merged), str(small)], 3_600, scratch / "log of the merge")
     room = _MERGED_FILES - sum(not each.startswith(PREFIX) for each in ours)
     new = sorted((path for path in merged.iterdir() if path.name not in ours), key=lambda path: path.stat().st_size)
     for path in new[: max(0, room)]:

@@ -103,7 +103,7 @@ def run_reassembly(data: bytes) -> None:
 def _reassembly_seeds() -> Mapping[str, bytes]:
     flight = b"".join(raw for name, raw in recorded.messages() if name.startswith("client_default-"))
     return {
-        "flight": b"\x40" + flight[:3000],
+        "flight": b"\x40" + flight[:2000],
         "too-large": b"\x00\x14\xff\xff\xff",
         "short": b"\x00\x18\x00\x00\x01\x00",
     }
@@ -219,7 +219,7 @@ _STOCK = [
 ]
 
 TARGETS = [
-    Target("framing", run_framing, _framing_seeds),
-    Target("reassembly", run_reassembly, _reassembly_seeds),
+    Target("framing", run_framing, _framing_seeds, max_length=2048),
+    Target("reassembly", run_reassembly, _reassembly_seeds, max_length=2048),
     Target("records", run_records, _records_seeds, steps.mutator(_inside, _STOCK, 8), max_length=20_000),
 ]
