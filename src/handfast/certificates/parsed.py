@@ -93,7 +93,7 @@ class Parsed:
         """Read subject and issuer, which takes long and is seldom needed. Raises CertificateUnreadable."""
         try:
             _ = self.certificate.subject, self.certificate.issuer
-        except ValueError as error:
+        except _NO_NAME as error:
             raise _unreadable(self.der, error) from None
 
     @property
@@ -160,10 +160,14 @@ class Parsed:
         return wanted.key_identifier == found.digest
 
 
+# What `cryptography` raises for a name that is not one; for a BIT STRING in it a TypeError.
+_NO_NAME: Final = (TypeError, ValueError)
+
+
 def _name(certificate: x509.Certificate, which: Literal["subject", "issuer"]) -> x509.Name:
     try:
         name: x509.Name = getattr(certificate, which)
-    except ValueError:  # the verifier compares names as bytes, and accepts some that are no text
+    except _NO_NAME:  # the verifier compares names as bytes, and accepts some that are no text
         return x509.Name([])
     return name
 

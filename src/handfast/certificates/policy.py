@@ -113,7 +113,7 @@ class ChainVerifier:
             if server_name is None:
                 return self._clients.time(now).build_client_verifier().verify(leaf, others).chain
             return self._servers.time(now).build_server_verifier(_subject(server_name)).verify(leaf, others)
-        except (verification.VerificationError, ValueError):
+        except (verification.VerificationError, TypeError, ValueError):
             return None
 
     def _followed(self, sent: Sequence[Parsed], now: datetime) -> Path:
