@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         VerifyPeer,
     )
     from handfast.reasons import Reason
+    from handfast.transport import aio
     from handfast.transport.blocking import TLSSocket, connect, wrap
     from handfast.transport.server import Server, serve
 
@@ -88,7 +89,13 @@ _HOMES = {
     "handfast.transport.server": ("Server", "serve"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("errors", "insecure", "reasons", "testing")
+_MODULES = {
+    "aio": "handfast.transport.aio",
+    "errors": "handfast.errors",
+    "insecure": "handfast.insecure",
+    "reasons": "handfast.reasons",
+    "testing": "handfast.testing",
+}
 
 __all__ = [
     "ASK",
@@ -130,6 +137,7 @@ __all__ = [
     "TruncationError",
     "TrustStore",
     "VerifyPeer",
+    "aio",
     "connect",
     "errors",
     "insecure",
@@ -142,7 +150,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"handfast.{name}")
+        return importlib.import_module(_MODULES[name])
     if name not in _HOME_OF:
         raise AttributeError(f"module 'handfast' has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)

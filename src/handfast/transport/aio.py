@@ -1,0 +1,409 @@
+"""TLS for asyncio: the functions of asyncio, with ``config=`` in place of ``ssl=``.
+
+::
+
+    reader, writer = await handfast.aio.open_connection("example.com", 443)
+    writer.write(b"...")
+    data = await reader.read(4096)
+    writer.close()
+    await writer.wait_closed()
+
+    config = ServerConfig(identities=[Identity.load("fullchain.pem", "key.pem")])
+    async with await handfast.aio.start_server(handler, "127.0.0.1", 8443, config=config) as server:
+        await server.serve_forever()
+
+Streams and protocols work over the transport as over any other. What differs from asyncio's own TLS is said at
+:class:`~handfast.transport.aio_transport.TLSTransport`: above all one may go on reading after ``write_eof``, and bytes
+that end without close_notify are an error.
+
+A verifier, a signer, ``choose_identity``, ``check_peer`` and ``on_client_hello`` may be asynchronous; other connections
+go on meanwhile. Checking a chain that takes long is done in a thread of the loop's executor. Any event loop will do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypedDict, TypeVar, Unpack, cast
+
+from handfast import limits
+from handfast.config import ClientConfig, ServerConfig
+from handfast.connection import ClientConnection, Connection, ServerConnection, Tap
+from handfast.errors import ConfigurationError, MisuseError, PeerMisbehaved, TLSError
+from handfast.reasons import CONNECTION_FAILED, PLAINTEXT
+from handfast.transport.aio_driver import Driver, connection_failed
+from handfast.transport.aio_offload import client_off_loop, server_off_loop
+from handfast.transport.aio_transport import TLSTransport
+
+__all__ = [
+    "TLSTransport",
+    "create_connection",
+    "create_server",
+    "open_connection",
+    "start_server",
+    "start_tls",
+    "upgrade",
+]
+
+SHUTDOWN_SECONDS = 30.0
+"""How long a closed connection may take to send what has been written, by default; asyncio's TLS has the same."""
+
+_STREAM_LIMIT = 65_536  # asyncio's
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+FailureHandler = Callable[[Any, Exception, Tap | None], None]
+"""Called with the peer's address, what went wrong, and the connection's tap."""
+
+StreamHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
+
+
+class ConnectOptions(TypedDict, total=False):
+    """What else the loop's own create_connection takes."""
+
+    family: int
+    proto: int
+    flags: int
+    sock: socket.socket
+    local_addr: tuple[str, int]
+    happy_eyeballs_delay: float
+    interleave: int
+    all_errors: bool
+
+
+class ListenOptions(TypedDict, total=False):
+    """What else the loop's own create_server takes."""
+
+    family: int
+    flags: int
+    sock: socket.socket
+    backlog: int
+    reuse_address: bool
+    reuse_port: bool
+    keep_alive: bool
+    start_serving: bool
+
+
+# --- streams -------------------------------------------------------------------------------------------------------
+
+
+async def open_connection(
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    config: ClientConfig | None = None,
+    server_name: str | None = None,
+    limit: int = _STREAM_LIMIT,
+    shutdown_timeout: float = SHUTDOWN_SECONDS,
+    tap: Tap | None = None,
+    **tcp: Unpack[ConnectOptions],
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a server and shake hands; asyncio's streams over that.
+
+    As :func:`create_connection`; ``limit`` is that of the reader's buffer, in bytes.
+    """
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=limit, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport, _ = await create_connection(
+        lambda: protocol,
+        host,
+        port,
+        config=config,
+        server_name=server_name,
+        shutdown_timeout=shutdown_timeout,
+        tap=tap,
+        **tcp,
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+async def start_server(  # noqa: PLR0913  (asyncio's shape)
+    client_connected_cb: StreamHandler,
+    host: str | Sequence[str] | None = None,
+    port: int | None = None,
+    *,
+    config: ServerConfig,
+    limit: int = _STREAM_LIMIT,
+    on_failure: FailureHandler | None = None,
+    shutdown_timeout: float = SHUTDOWN_SECONDS,
+    max_handshakes: int = limits.CONCURRENT_HANDSHAKES,
+    tap: Callable[[Any], Tap] | None = None,
+    **tcp: Unpack[ListenOptions],
+) -> asyncio.AbstractServer:
+    """Serve, with a call of ``client_connected_cb`` for each client, once hands are shaken.
+
+    As :func:`create_server`; ``limit`` is that of each reader's buffer, in bytes.
+    """
+    loop = asyncio.get_running_loop()
+
+    def streams() -> asyncio.StreamReaderProtocol:
+        reader = asyncio.StreamReader(limit=limit, loop=loop)
+        return asyncio.StreamReaderProtocol(reader, client_connected_cb, loop=loop)
+
+    return await create_server(
+        streams,
+        host,
+        port,
+        config=config,
+        on_failure=on_failure,
+        shutdown_timeout=shutdown_timeout,
+        max_handshakes=max_handshakes,
+        tap=tap,
+        **tcp,
+    )
+
+
+# --- protocols -----------------------------------------------------------------------------------------------------
+
+
+async def create_connection(
+    protocol_factory: Callable[[], P],
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    config: ClientConfig | None = None,
+    server_name: str | None = None,
+    shutdown_timeout: float = SHUTDOWN_SECONDS,
+    tap: Tap | None = None,
+    **tcp: Unpack[ConnectOptions],
+) -> tuple[TLSTransport, P]:
+    """Connect to a server and shake hands, then connect a protocol.
+
+    ``server_name``       the name that the server has to prove; the host's by default
+    ``shutdown_timeout``  seconds that a closed connection may take to send what has been written
+    ``tcp``               what the loop's own create_connection takes besides: ``sock``, ``local_addr``, ``family``, ...
+
+    The handshake's time is limited by the configuration; that of the TCP connection is not: use asyncio.timeout.
+
+    Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
+    """
+    _check_options(tcp, "server_name")
+    loop = asyncio.get_running_loop()
+    connection = ClientConnection(
+        client_off_loop(config), server_name=host if server_name is None else server_name, tap=tap
+    )
+    waiting = _Waiting(loop, connection)
+    driver = Driver(loop, waiting, protocol_factory, shutdown_timeout)
+    try:
+        await loop.create_connection(lambda: driver, host, port, **tcp)  # type: ignore[call-overload]
+        transport, protocol = await waiting.future
+    except OSError as error:
+        if isinstance(error, TLSError):  # HandshakeTimeout is a TimeoutError
+            raise
+        raise connection_failed(CONNECTION_FAILED, error, host=host, port=port) from error
+    finally:
+        waiting.give_up(driver)
+    return transport, cast("P", protocol)
+
+
+async def create_server(
+    protocol_factory: Callable[[], asyncio.BaseProtocol],
+    host: str | Sequence[str] | None = None,
+    port: int | None = None,
+    *,
+    config: ServerConfig,
+    on_failure: FailureHandler | None = None,
+    shutdown_timeout: float = SHUTDOWN_SECONDS,
+    max_handshakes: int = limits.CONCURRENT_HANDSHAKES,
+    tap: Callable[[Any], Tap] | None = None,
+    **tcp: Unpack[ListenOptions],
+) -> asyncio.AbstractServer:
+    """Serve, with a protocol for each client, made once hands are shaken.
+
+    ``on_failure``        is told of failed handshakes. They never stop the server
+    ``shutdown_timeout``  seconds that a closed connection may take to send what has been written
+    ``max_handshakes``    how many connections may be shaking hands; those that come then wait for one of these to end,
+                          unread, and no longer than a handshake may take
+    ``tap``               makes a tap for each connection, from the peer's address
+    ``tcp``               what the loop's own create_server takes besides: ``sock``, ``backlog``, ``reuse_port``, ...
+
+    Raises OSError where it cannot listen.
+    """
+    _check_options(cast("ConnectOptions", tcp))
+    loop = asyncio.get_running_loop()
+    serving = _Serving(config, on_failure, max_handshakes, tap)
+    server: asyncio.AbstractServer = await loop.create_server(  # type: ignore[call-overload]
+        lambda: Driver(loop, serving, protocol_factory, shutdown_timeout), host, port, **tcp
+    )
+    return server
+
+
+# --- the upgrade of a connection -----------------------------------------------------------------------------------
+
+
+async def start_tls(
+    transport: asyncio.Transport,
+    protocol: asyncio.BaseProtocol,
+    config: ClientConfig | ServerConfig | None = None,
+    *,
+    server_side: bool = False,
+    server_name: str | None = None,
+    shutdown_timeout: float = SHUTDOWN_SECONDS,
+    tap: Tap | None = None,
+) -> TLSTransport:
+    """Shake hands over a connection that is in use (STARTTLS); what the protocol has to use from now on is returned.
+
+    ``server_side``  has to be True with a ServerConfig: whoever upgrades knows who began
+    ``server_name``  the name that the server has to prove
+
+    The protocol's connection_made is not called again. When the handshake fails the connection is closed, and the
+    protocol's connection_lost is called too.
+
+    What arrived before the upgrade came in plain text, and anybody on the way may have put it there. It must not be
+    taken for something that the peer has said under protection (CVE-2011-0411, CVE-2021-38371). So: upgrade only when
+    everything has been read, and forget whatever was read too far. Where this can be seen, with a StreamReader that
+    holds data, the connection is broken off with PeerMisbehaved. With a protocol of your own it is yours to see to.
+    """
+    connection = _connection_for(config, server_side, server_name, tap)
+    if transport.is_closing():
+        raise MisuseError(problem="the connection to upgrade is closing")
+    _refuse_plaintext(transport, protocol)
+    loop = asyncio.get_running_loop()
+    waiting = _Waiting(loop, connection)
+    driver = Driver(loop, waiting, lambda: protocol, shutdown_timeout, connected=protocol)
+    transport.set_protocol(driver)
+    driver.connection_made(transport)
+    if not transport.is_closing():
+        transport.resume_reading()
+    try:
+        upgraded, _ = await waiting.future
+    finally:
+        waiting.give_up(driver)
+    return upgraded
+
+
+async def upgrade(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    config: ClientConfig | ServerConfig | None = None,
+    *,
+    server_side: bool = False,
+    server_name: str | None = None,
+    shutdown_timeout: float = SHUTDOWN_SECONDS,
+    tap: Tap | None = None,
+) -> None:
+    """Shake hands over asyncio's streams (STARTTLS); afterwards the same two are protected. As :func:`start_tls`."""
+    await writer.drain()
+    protocol = cast("asyncio.Transport", writer.transport).get_protocol()
+    transport = await start_tls(
+        cast("asyncio.Transport", writer.transport),
+        protocol,
+        config,
+        server_side=server_side,
+        server_name=server_name,
+        shutdown_timeout=shutdown_timeout,
+        tap=tap,
+    )
+    # asyncio has no public way to give streams another transport; its own StreamWriter.start_tls does this too.
+    for user in (reader, writer, protocol):
+        user._transport = transport  # type: ignore[union-attr]
+
+
+def _connection_for(
+    config: ClientConfig | ServerConfig | None, server_side: bool, server_name: str | None, tap: Tap | None
+) -> Connection:
+    if server_side != isinstance(config, ServerConfig):
+        problem = "True needs a ServerConfig" if server_side else "has to be True with a ServerConfig"
+        raise ConfigurationError(setting="server_side", problem=problem)
+    if isinstance(config, ServerConfig):
+        return ServerConnection(server_off_loop(config), tap=tap)
+    return ClientConnection(client_off_loop(config), server_name=server_name, tap=tap)
+
+
+def _refuse_plaintext(transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:
+    """Break off where data has come before its time: see :func:`start_tls`."""
+    for each in (protocol, transport.get_protocol()):
+        reader = getattr(each, "_stream_reader", None)  # what asyncio calls it; there is no public name
+        held = bytes(getattr(reader, "_buffer", b""))
+        if held:
+            transport.abort()
+            raise PeerMisbehaved(PLAINTEXT, before="the upgrade to TLS", bytes=len(held), first_bytes=held[:16])
+
+
+def _check_options(tcp: ConnectOptions, *instead: str) -> None:
+    """TLS below TLS is what start_tls is for; here it would be a mistake."""
+    for name in tcp:
+        if name.startswith(("ssl", "server_hostname")):
+            raise TypeError(f"{name!r} is for asyncio's TLS; here it is {' or '.join(['config', *instead])}")
+
+
+# --- who has drivers made ------------------------------------------------------------------------------------------
+
+
+class _Waiting:
+    """A coroutine that waits for one handshake."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Connection) -> None:
+        self.future: asyncio.Future[tuple[TLSTransport, asyncio.BaseProtocol]] = loop.create_future()
+        self._connection = connection
+
+    def connection(self, lower: asyncio.Transport) -> Connection:
+        return self._connection
+
+    def admit(self, driver: Driver) -> bool:
+        return True
+
+    def opened(self, driver: Driver, protocol: asyncio.BaseProtocol) -> None:
+        if not self.future.done():
+            self.future.set_result((driver.transport, protocol))
+
+    def failed(self, driver: Driver, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def give_up(self, driver: Driver) -> None:
+        """Nobody waits any more. Where that is before the end, by a cancellation, the connection goes too."""
+        if self.future.cancel() or self.future.cancelled():
+            driver.abandon()
+
+
+class _Serving:
+    """A server: the connections that shake hands, and those that wait until they may."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        on_failure: FailureHandler | None,
+        max_handshakes: int,
+        tap: Callable[[Any], Tap] | None,
+    ) -> None:
+        self._config = server_off_loop(config)
+        self._on_failure = on_failure
+        self._max_handshakes = max_handshakes
+        self._make_tap = tap
+        self._shaking = 0
+        self._waiting: dict[Driver, None] = {}  # in the order in which they came
+
+    def connection(self, lower: asyncio.Transport) -> Connection:
+        tap = self._make_tap(lower.get_extra_info("peername")) if self._make_tap else None
+        return ServerConnection(self._config, tap=tap)
+
+    def admit(self, driver: Driver) -> bool:
+        if self._shaking < self._max_handshakes:
+            self._shaking += 1
+            return True
+        self._waiting[driver] = None
+        return False
+
+    def opened(self, driver: Driver, protocol: asyncio.BaseProtocol) -> None:
+        self._left(driver)
+
+    def failed(self, driver: Driver, error: Exception) -> None:
+        self._left(driver)
+        if self._on_failure is not None:
+            connection = getattr(driver, "connection", None)
+            address = driver.lower.get_extra_info("peername")
+            self._on_failure(address, error, None if connection is None else connection.tap)
+
+    def _left(self, driver: Driver) -> None:
+        if driver in self._waiting:
+            del self._waiting[driver]
+            return
+        self._shaking -= 1
+        while self._waiting and self._shaking < self._max_handshakes:
+            waiting = next(iter(self._waiting))
+            del self._waiting[waiting]
+            self._shaking += 1
+            waiting.go_on()

@@ -1,0 +1,535 @@
+"""Between a socket's asyncio transport and a protocol: drives one connection by callbacks, without a task of its own.
+
+The socket's transport calls :class:`Driver`, which is its protocol. The application's protocol is called by the driver,
+and calls :class:`~handfast.transport.aio_transport.TLSTransport`, which hands on to the driver. handfast.aio puts these
+together.
+
+What is written is sealed and handed down at once, so the water marks of the transport below are those of the
+connection. What is read is decrypted one record at a time, as long as the application is willing to take it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from handfast import limits
+from handfast.config import ASK
+from handfast.errors import ConnectionFailed, MisuseError, TLSError, TruncationError
+from handfast.events import ApplicationData, HandshakeCompleted
+from handfast.handshake.flow import Question
+from handfast.reasons import CLOSED_DURING_HANDSHAKE, RESET, Reason
+from handfast.transport.aio_transport import TLSTransport
+
+if TYPE_CHECKING:
+    from handfast.connection import Connection, Event
+
+_WRITE_SIZE = 262_144  # what is sealed at once: enough to be quick, little enough to stay in the cache
+_ASKING_HELD = 65_536  # how much may arrive while a question is open, before we stop reading from the socket
+
+
+class Owner(Protocol):
+    """Whoever has a driver made: it knows what the connection is for, and is told how the handshake went."""
+
+    def connection(self, lower: asyncio.Transport) -> Connection:
+        """The TLS connection to run over ``lower``."""
+
+    def admit(self, driver: Driver) -> bool:
+        """Whether the handshake may go on now. If not, the owner calls :meth:`Driver.go_on` later."""
+
+    def opened(self, driver: Driver, protocol: asyncio.BaseProtocol) -> None:
+        """The handshake is complete, and the protocol is connected."""
+
+    def failed(self, driver: Driver, error: Exception) -> None:
+        """The handshake has failed, and the socket is closed."""
+
+
+def connection_failed(reason: Reason, cause: Exception, step: str = "", **evidence: object) -> ConnectionFailed:
+    """The error for what the transport below has raised."""
+    problem = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    error = ConnectionFailed(reason, **evidence, problem=problem)
+    error.step = step
+    error.__cause__ = cause
+    return error
+
+
+def _nowhere(data: bytes) -> None:
+    """There is no protocol to deliver to: not yet, or no longer."""
+
+
+class _State(enum.Enum):
+    SHAKING = "shaking hands"
+    OPEN = "open"
+    CLOSING = "closing"  # nothing more is delivered or taken; the last bytes are on their way
+    CLOSED = "closed"
+
+
+class Driver(asyncio.Protocol):
+    """One connection between a transport below and a protocol above.
+
+    ``connection``  the protocol's side of it
+    ``lower``       the transport below
+    """
+
+    __slots__ = (
+        "_app",
+        "_app_connected",
+        "_app_told_to_pause",
+        "_asking",
+        "_deliver",
+        "_drained",
+        "_eof",
+        "_error",
+        "_factory",
+        "_flushed",
+        "_held",
+        "_loop",
+        "_lower_full",
+        "_owner",
+        "_paused",
+        "_peer_closed",
+        "_rest",
+        "_shutdown_timeout",
+        "_state",
+        "_timer",
+        "_write_closed",
+        "connection",
+        "lower",
+        "transport",
+    )
+
+    connection: Connection
+    lower: asyncio.Transport
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        owner: Owner,
+        factory: Callable[[], asyncio.BaseProtocol],
+        shutdown_timeout: float,
+        connected: asyncio.BaseProtocol | None = None,
+    ) -> None:
+        """``factory`` makes the protocol, once hands are shaken; ``connected`` is one that is in use already."""
+        self._loop = loop
+        self._owner: Owner | None = owner
+        self._factory = factory
+        self._shutdown_timeout = shutdown_timeout
+        self._state = _State.SHAKING
+        self._app = connected
+        self._app_connected = connected is not None
+        self._app_told_to_pause = False
+        # What takes the data of the application's protocol.
+        self._deliver: Callable[[bytes], None] = _nowhere
+        self._lower_full = False  # the transport below has more than it can send
+        self._paused = False  # the application takes nothing now
+        self._rest: memoryview | None = None  # of a record that a BufferedProtocol has taken a part of
+        self._asking: asyncio.Future[Any] | None = None
+        self._held = 0  # bytes that arrived while a question was open
+        self._timer: asyncio.TimerHandle | None = None
+        self._eof = False
+        self._peer_closed = False
+        self._write_closed = False
+        self._flushed = False  # closing, and all that we had to say has left the process
+        self._drained = 0
+        self._error: Exception | None = None
+        self.transport = TLSTransport(self)
+
+    def __repr__(self) -> str:
+        return f"<Driver of {self.connection!r}, {self._state.value}>"
+
+    # --- called by the transport below
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport below is there: begin."""
+        self.lower = lower = cast("asyncio.Transport", transport)
+        assert self._owner is not None
+        try:
+            self.connection = self._owner.connection(lower)
+        except Exception as error:  # a tap that cannot be made, say
+            self._error = error
+            self.abort()
+            return
+        try:
+            self.connection.start()
+        except TLSError as error:
+            self._fail(error)
+            return
+        self._watch_deadline()
+        self._flush()
+        if not self._owner.admit(self):
+            lower.pause_reading()
+
+    def go_on(self) -> None:
+        """The owner admits the handshake, which had to wait."""
+        if self._state is _State.SHAKING:
+            self._read_on()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        if self._state is _State.CLOSING:
+            self._drain(len(data))
+            return
+        try:
+            self.connection.receive_data(data)
+        except TLSError as error:
+            self._fail(error)
+            return
+        if self._asking is not None:
+            self._hold(len(data))
+        self._pump()
+
+    def eof_received(self) -> bool:
+        """Nothing more will come. Whether the transport below is to stay open for what we write."""
+        self._eof = True
+        if self._state in (_State.SHAKING, _State.OPEN):
+            try:
+                self.connection.receive_eof()
+            except TLSError as error:
+                self._fail(error)
+            else:
+                self._pump()
+        return self._state in (_State.SHAKING, _State.OPEN)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport below is closed. So are we, and nothing is left to hold on to."""
+        error = self._error or self._lost(exc)
+        self._state = _State.CLOSED
+        self._cancel_timer()
+        self._stop_asking()
+        app, self._app = self._app, None
+        owner, self._owner = self._owner, None
+        self._rest = None
+        self._deliver = _nowhere
+        del self.transport  # it holds us
+        if owner is not None:
+            owner.failed(self, error or TruncationError(CLOSED_DURING_HANDSHAKE))
+        if app is not None and self._app_connected:
+            app.connection_lost(error)
+
+    def _lost(self, exc: Exception | None) -> Exception | None:
+        """What the loss of the transport below means, where it was not we who found an error."""
+        if exc is not None:
+            # When we were closing and had said it all, what comes after that is no loss.
+            return None if self._flushed else connection_failed(RESET, exc, self.connection.awaiting)
+        if self._state is _State.SHAKING:
+            return TruncationError(CLOSED_DURING_HANDSHAKE)
+        if self._state is _State.OPEN and not self._peer_closed:
+            return TruncationError()
+        return None
+
+    def pause_writing(self) -> None:
+        """The transport below has more than it can send."""
+        self._lower_full = True
+        if self._app_connected and self._app is not None and self._state is not _State.CLOSING:
+            self._app_told_to_pause = True
+            self._call(cast("asyncio.Protocol", self._app).pause_writing)
+
+    def resume_writing(self) -> None:
+        """The transport below has sent most of it; while closing, all of it."""
+        self._lower_full = False
+        told = self._app_told_to_pause or self._state is not _State.CLOSING  # the latter by the transport we upgraded
+        if self._app_connected and self._app is not None and told:
+            self._app_told_to_pause = False
+            self._call(cast("asyncio.Protocol", self._app).resume_writing)
+        if self._state is _State.CLOSING and not self._flushed:
+            self._linger()
+
+    # --- the connection's events
+
+    def _pump(self) -> None:
+        """Handle all that has arrived, as long as the application takes it, and say what the protocol has to say."""
+        connection = self.connection
+        try:
+            while not self._paused:
+                if self._rest is not None:
+                    self._deliver_rest()
+                elif (event := connection.next_event()) is None:
+                    break
+                elif type(event) is ApplicationData:
+                    self._call(self._deliver, event.data)
+                else:
+                    self._handle(event)
+                if self._state is _State.CLOSING:
+                    return
+        except TLSError as error:
+            self._fail(error)
+            return
+        if connection.has_data_to_send:
+            self._flush()
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Question):
+            self._ask(event)
+        elif isinstance(event, HandshakeCompleted):
+            self._open()
+        else:
+            self._peer_closed = True
+            if not self._call(cast("asyncio.Protocol", self._app).eof_received):
+                self.close()
+
+    def _open(self) -> None:
+        """Hands are shaken: connect the application's protocol."""
+        owner, self._owner = self._owner, None
+        assert owner is not None
+        self._cancel_timer()
+        self._state = _State.OPEN
+        if self._app is None:
+            try:
+                self._app = self._factory()
+            except Exception as error:
+                self._owner = owner  # is told, once the socket is closed
+                self._application_failed(error)
+                return
+        self.set_protocol(self._app)
+        if not self._app_connected:
+            self._app_connected = True
+            self._call(self._app.connection_made, self.transport)
+            if self._lower_full and self._state is _State.OPEN:
+                self.pause_writing()
+        owner.opened(self, self._app)
+
+    def _call(self, method: Callable[..., Any], *args: Any) -> Any:
+        """Call the application. What it raises is its own mistake, and ends the connection, as with any transport."""
+        try:
+            return method(*args)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self._application_failed(error)
+
+    def _application_failed(self, error: BaseException) -> None:
+        self._loop.call_exception_handler(
+            {
+                "message": "Fatal error: a callback of the protocol failed.",
+                "exception": error,
+                "transport": self.transport,
+                "protocol": self._app,
+            }
+        )
+        if self._state in (_State.SHAKING, _State.OPEN):
+            self._error = error if isinstance(error, Exception) else None
+            self.abort()
+
+    # --- questions
+
+    def _ask(self, question: Question) -> None:
+        """A question that was not answered inline. Only this takes a task."""
+        if question.awaitable is None:
+            question.refuse(MisuseError(problem=f"{ASK!r} needs an application that pulls events itself"))
+        else:
+            self._held = 0
+            self._asking = asyncio.ensure_future(question.awaitable, loop=self._loop)
+            self._asking.add_done_callback(functools.partial(self._answered, question))
+
+    def _answered(self, question: Question, task: asyncio.Future[Any]) -> None:
+        """The answer to a question is there."""
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if task is not self._asking:
+            return  # the connection has ended meanwhile
+        self._asking = None
+        if error is None:
+            question.answer(task.result())
+        else:
+            question.refuse(error)
+        self._pump()
+        if self._asking is None:
+            self._read_on()
+
+    def _hold(self, length: int) -> None:
+        """While a question is open input is only kept: not more of it than a socket would."""
+        self._held += length
+        if self._held > _ASKING_HELD:
+            self.lower.pause_reading()
+
+    def _stop_asking(self) -> None:
+        task, self._asking = self._asking, None
+        if task is not None:
+            task.cancel()
+
+    # --- delivery
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Deliver to this protocol from now on."""
+        self._app = protocol
+        if isinstance(protocol, asyncio.BufferedProtocol):
+            self._deliver = self._deliver_buffered
+        else:
+            self._deliver = cast("asyncio.Protocol", protocol).data_received
+
+    @property
+    def protocol(self) -> asyncio.BaseProtocol | None:
+        """Whom we deliver to."""
+        return self._app
+
+    def _deliver_buffered(self, data: bytes) -> None:
+        self._rest = memoryview(data)
+        self._deliver_rest()
+
+    def _deliver_rest(self) -> None:
+        """Fill the buffers of a BufferedProtocol, until it pauses."""
+        while self._rest is not None and not self._paused and self._state is _State.OPEN:
+            app = cast("asyncio.BufferedProtocol", self._app)
+            self._call(self._fill, app, self._rest)
+
+    def _fill(self, app: asyncio.BufferedProtocol, data: memoryview) -> None:
+        buffer = memoryview(app.get_buffer(len(data)))
+        count = min(len(buffer), len(data))
+        if not count:
+            raise RuntimeError("get_buffer() returned an empty buffer")
+        buffer[:count] = data[:count]
+        self._rest = data[count:] if count < len(data) else None
+        app.buffer_updated(count)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the application takes nothing now."""
+        return self._paused
+
+    def pause_reading(self) -> None:
+        """Deliver nothing for now, and read nothing more from the socket."""
+        if not self._paused and self._state is _State.OPEN:
+            self._paused = True
+            self.lower.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Deliver again, soon: what is held first."""
+        if self._paused:
+            self._paused = False
+            self._loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        if self._state is _State.OPEN and not self._paused:
+            self._pump()
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read from the socket again, unless it is closed or the application takes nothing."""
+        if self._state is not _State.CLOSED and not self._paused and not self.lower.is_closing():
+            self.lower.resume_reading()
+
+    # --- writing
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Protect data and hand it down. Once we are closing it is dropped, as with any transport."""
+        if self._state is not _State.OPEN:
+            return
+        if self._write_closed:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if len(data) <= _WRITE_SIZE:
+            self.connection.send(data)
+            self._flush()
+            return
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), _WRITE_SIZE):
+            self.connection.send(view[start : start + _WRITE_SIZE])
+            self._flush()
+
+    def write_eof(self) -> None:
+        """Say that we shall send nothing more; reading goes on (RFC 9846 section 6.1)."""
+        if self._state is _State.OPEN and not self._write_closed:
+            self._write_closed = True
+            self.connection.close()
+            self._flush()
+
+    def _flush(self) -> None:
+        # A view, so that what the socket does not take at once is not copied to be cut.
+        self.lower.write(memoryview(self.connection.data_to_send()))
+
+    # --- the end
+
+    @property
+    def closing(self) -> bool:
+        """Whether the connection is closing, or closed."""
+        return self._state in (_State.CLOSING, _State.CLOSED)
+
+    def close(self) -> None:
+        """Send what is left and close_notify, and give the peer time to take it. Nothing more is delivered."""
+        if self._state is _State.OPEN:
+            self.connection.close()
+            self._part(self._shutdown_timeout)
+        elif self._state is _State.SHAKING:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Give up a handshake: whoever waited for it no longer does."""
+        if self._state is _State.SHAKING:
+            self.connection.close()
+            self._flush()
+            self.abort()
+
+    def abort(self) -> None:
+        """Close the socket now. The peer will take it for a truncation, which it is."""
+        if self._state in (_State.SHAKING, _State.OPEN, _State.CLOSING):
+            self._state = _State.CLOSING
+            self._stop_asking()
+            self.lower.abort()
+
+    def _fail(self, error: TLSError) -> None:
+        """The connection has failed: deliver the alert, then close."""
+        if self._state in (_State.SHAKING, _State.OPEN):
+            self._error = error.with_traceback(None)  # the frames hold us
+            self._part(limits.CLOSE_SECONDS)
+
+    def _part(self, seconds: float) -> None:
+        """Send the last bytes, and close once the peer is done; ``seconds`` are for what is not sent yet.
+
+        Closing a socket with unread data resets the connection, and the peer then sees the reset instead of our last
+        data or of the alert. So we half-close, and read for a bounded time until the peer is done.
+        """
+        lower = self.lower
+        self._state = _State.CLOSING
+        self._cancel_timer()
+        self._stop_asking()
+        self._flush()
+        if lower.is_closing():  # by somebody else
+            return
+        if lower.get_write_buffer_size():
+            self._timer = self._loop.call_later(seconds, self._give_up, seconds)
+            lower.set_write_buffer_limits(0)  # so that resume_writing says when all is sent
+        else:
+            self._linger()
+        if self._eof or self._peer_closed or not lower.can_write_eof():
+            lower.close()
+        else:
+            lower.write_eof()
+            lower.resume_reading()
+
+    def _give_up(self, seconds: float) -> None:
+        """The peer does not take our last bytes."""
+        if self._error is None:
+            self._error = ConnectionFailed(RESET, problem="the last data could not be sent in time", seconds=seconds)
+        self.lower.abort()
+
+    def _linger(self) -> None:
+        """All is sent: the peer has a moment left to close its side."""
+        self._flushed = True
+        self._cancel_timer()
+        self._timer = self._loop.call_later(min(limits.CLOSE_SECONDS, self._shutdown_timeout), self.lower.abort)
+
+    def _drain(self, length: int) -> None:
+        """Read and forget, up to a limit."""
+        self._drained += length
+        if self._drained > limits.INPUT_HELD:
+            self.lower.close()
+
+    # --- time
+
+    def _watch_deadline(self) -> None:
+        """The connection's deadline is in the configuration's clock, the timer in the loop's."""
+        deadline = self.connection.deadline
+        if deadline is not None:
+            seconds = max(deadline - self.connection.clock.monotonic(), 0.0)
+            self._timer = self._loop.call_later(seconds, self._deadline_over)
+
+    def _deadline_over(self) -> None:
+        self.connection.handle_timeout()
+        self._watch_deadline()
+        self._pump()
+
+    def _cancel_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
