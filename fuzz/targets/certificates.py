@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fuzz import der, steps
-from fuzz.credentials import NOW, SERVER_NAME, authority, authority_key, leaf, trust
+from fuzz.credentials import NOW, SERVER_NAME, authority, authority_key, leaf, rsa_leaf, trust
 from fuzz.steps import Step
 from fuzz.target import Change, Target, may_refuse
 from handfast.certificates import names, strength
@@ -137,18 +137,43 @@ def signed_again(certificate: bytes, signer: str) -> bytes:
 
 _DIRECT = leaf(SERVER_NAME, "root")
 _LEAF, _INTERMEDIATE = leaf(SERVER_NAME, "intermediate"), authority("intermediate", "root")
+_CONSTRAINED = authority("intermediate", "root", constrained=True)
+_RSA = rsa_leaf(SERVER_NAME, "intermediate")
+_PSS_SHA256 = bytes.fromhex(
+    "303d 06092a864886f70d01010a 3030 a00d 300b0609608648016503040201"
+    "a11a 3018 06092a864886f70d010108 300b0609608648016503040201 a203 020120"
+)
+
+
+def _pss_leaf() -> bytes:
+    """The RSA certificate with a key that is for PSS with SHA-256 alone (RFC 4055 section 3.1)."""
+    certificate = der.elements(_RSA)
+    identifier = der.elements(_PSS_SHA256)
+    assert certificate is not None
+    assert identifier is not None
+    tbs, *_ = certificate[0].inner or ()
+    key = (tbs.inner or ())[6]
+    assert key.inner is not None
+    key.inner[0] = identifier[0]
+    return signed_again(certificate[0].encode(), "intermediate")
 
 
 def _chain_seeds() -> Mapping[str, bytes]:
     def chain(settings: int, *ders: bytes) -> bytes:
         return steps.encode(settings, [Step(0, each) for each in ders])
 
+    again = RESIGN_LEAF | RESIGN_ISSUER
     return {
-        "good": chain(RESIGN_LEAF | RESIGN_ISSUER, _LEAF, _INTERMEDIATE),
-        "good-relaxed": chain(RESIGN_LEAF | RESIGN_ISSUER | RELAXED, _LEAF, _INTERMEDIATE),
-        "good-client": chain(RESIGN_LEAF | RESIGN_ISSUER | OF_CLIENT, _LEAF, _INTERMEDIATE),
+        "good": chain(again, _LEAF, _INTERMEDIATE),
+        "good-relaxed": chain(again | RELAXED, _LEAF, _INTERMEDIATE),
+        "good-client": chain(again | OF_CLIENT, _LEAF, _INTERMEDIATE),
+        "good-constrained": chain(again, _LEAF, _CONSTRAINED),
+        "good-rsa": chain(again | RELAXED, _RSA, _INTERMEDIATE),
+        "good-pss": chain(again, _pss_leaf(), _INTERMEDIATE),
+        "good-ed25519": chain(0, leaf(SERVER_NAME, "ed25519"), authority("ed25519", "root")),
         "good-direct": chain(0, _DIRECT),
         "good-superfluous": chain(0, _LEAF, authority("root", "root"), _INTERMEDIATE, _DIRECT),
+        "two-ways": chain(0, _LEAF, _CONSTRAINED, _INTERMEDIATE, authority("root", "intermediate")),
         "incomplete": chain(0, _LEAF),
         "empty": chain(0),
     }
@@ -163,10 +188,18 @@ def _inside(step: Step, limit: int, random: Random, change: Change) -> Step:
 
 
 def _certificate_seeds() -> Mapping[str, bytes]:
-    return {"leaf": _LEAF, "intermediate": _INTERMEDIATE, "root": authority("root", "root")}
+    return {
+        "leaf": _LEAF,
+        "rsa": _RSA,
+        "pss": _pss_leaf(),
+        "intermediate": _INTERMEDIATE,
+        "constrained": _CONSTRAINED,
+        "root": authority("root", "root"),
+        "ed25519": authority("ed25519", "root"),
+    }
 
 
-_STOCK = [Step(0, each) for each in (_LEAF, _INTERMEDIATE, _DIRECT, authority("root", "root"))]
+_STOCK = [Step(0, each) for each in (*_certificate_seeds().values(), _DIRECT)]
 
 TARGETS = [
     Target("certificate_facts", run_certificate, _certificate_seeds, _mutate_certificate),

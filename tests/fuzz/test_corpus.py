@@ -100,3 +100,14 @@ def test_what_comes_after_the_handshake_is_taken() -> None:
             player.play([*handshake, *more])
             refused = "" if player.failure is None else player.failure.reason.name
             assert refused == ("alert_received" if name == "alert" else ""), (side, name)
+
+
+def test_the_good_chains_of_the_seeds_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted = []
+    monkeypatch.setattr("fuzz.targets.certificates.check_accepted", lambda peer, ders: accepted.append(peer.subject))
+    good = [path for path in seeds("chain") if path.name.startswith(f"{PREFIX}good")]
+    assert good
+    for path in good:
+        accepted.clear()
+        TARGETS["chain"].run(path.read_bytes())
+        assert len(accepted) == 1, path.name
