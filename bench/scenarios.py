@@ -53,6 +53,12 @@ def scenarios() -> list[Scenario]:
     p256, rsa = credentials.p256(), credentials.rsa2048()
     return [
         Scenario("full_13", "handshake, X25519, P-256", "us", lambda peer: peer.handshake(p256, X25519)),
+        Scenario(
+            "full_13_again",
+            "the same, the chain seen before",
+            "us",
+            lambda peer: peer.handshake(p256, X25519, again=True),
+        ),
         Scenario("full_13_rsa", "handshake, X25519, RSA-2048", "us", lambda peer: peer.handshake(rsa, X25519)),
         Scenario(
             "full_13_mutual",

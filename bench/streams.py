@@ -1,7 +1,8 @@
 """Connections over TCP with asyncio's streams, client and server in one process: handfast beside `ssl`.
 
 Both sides of both libraries have the same certificate, suite and group, and do the same with the connection; what differs
-is who carries the bytes between the socket and the stream.
+is who carries the bytes between the socket and the stream. Each has its defaults: handfast's client remembers that it has
+accepted the chain.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ What makes the comparison fair, for all of them alike:
 - Contexts, certificates and trusted roots are loaded before the clock starts; connections are new in each handshake.
 - TLS 1.3 and TLS_AES_256_GCM_SHA384 only, one group, no resumption and no tickets. What a peer cannot switch off is
   named in its file.
-- The client verifies the chain up to the root, the times and the name of the server. What a peer does not do of this is
+- The client verifies the chain up to the root, the times and the name of the server, in each handshake anew; where it
+  would remember the verdict by itself, a scenario of its own shows that. What a peer does not do of this is
   named in its file.
 - Bytes cross in memory, and a flight is handed over whole. Data comes out in whatever form the peer's usual call gives.
 """
@@ -37,8 +38,12 @@ class Unavailable(Exception):
 class Peer(Protocol):
     """What each file here has, as functions of the module."""
 
-    def handshake(self, credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
-        """A full handshake; ``mutual``: with a certificate of the client. Raises Unavailable."""
+    def handshake(self, credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
+        """A full handshake. Raises Unavailable.
+
+        ``mutual``  with a certificate of the client
+        ``again``   the client has accepted the server's chain before, and may remember that if it does so by default
+        """
 
     def bulk(self, credentials: Credentials, total: int, write: int) -> Task:
         """``total`` bytes from client to server in writes of ``write`` bytes, each carried and read before the next."""

@@ -15,7 +15,7 @@ from bench.peers import X25519, Task, Unavailable
 EPOCHS = (Epoch.INITIAL, Epoch.HANDSHAKE, Epoch.ONE_RTT)
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
     if mutual:
         raise Unavailable("handshakes with a certificate of the client are not compared with it")
     if group != X25519:

@@ -24,7 +24,7 @@ SIGNED = bytes(64 + 34 + 48)  # what CertificateVerify signs: spaces, context, t
 FINISHED = bytes(4 + 48 + 1)
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
     if mutual:
         raise Unavailable("handshakes with a certificate of the client are not compared with it")
     key, leaf_der = credentials.key, credentials.leaf.public_bytes(Encoding.DER)

@@ -13,8 +13,8 @@ from handfast import ApplicationData, ClientConfig, ClientConnection, HandshakeC
 SUITE = "TLS_AES_256_GCM_SHA384"
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
-    configs = _configs(credentials, group, mutual=mutual)
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
+    configs = _configs(credentials, group, mutual=mutual, again=again)
     client, _ = _shake_hands(*configs)
     agreed = client.handshake
     assert agreed is not None
@@ -27,7 +27,7 @@ def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> 
 
 
 def streams(credentials: Credentials) -> Library:
-    client, server = _configs(credentials, X25519)
+    client, server = _configs(credentials, X25519, again=True)
     return Library(
         lambda port: handfast.aio.open_connection("127.0.0.1", port, config=client, server_name=SERVER_NAME),
         lambda handler: handfast.aio.start_server(handler, "127.0.0.1", 0, config=server),
@@ -58,17 +58,22 @@ def records(credentials: Credentials, count: int, size: int) -> Task:
     return Task(task.run, count)
 
 
-def _configs(credentials: Credentials, group: str, *, mutual: bool = False) -> tuple[ClientConfig, ServerConfig]:
+def _configs(
+    credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False
+) -> tuple[ClientConfig, ServerConfig]:
     trust = handfast.TrustStore.from_bytes(credentials.root_pem)
     identity = handfast.Identity([credentials.leaf.public_bytes(Encoding.DER)], credentials.key)
+    verifier = handfast.ChainVerifier(trust) if again else handfast.ChainVerifier(trust, remember=0)
     return (
-        ClientConfig(trust=trust, groups=(group,), cipher_suites=(SUITE,), identities=[identity] if mutual else ()),
+        ClientConfig(
+            verifier=verifier, groups=(group,), cipher_suites=(SUITE,), identities=[identity] if mutual else ()
+        ),
         ServerConfig(
             identities=[identity],
             groups=(group,),
             cipher_suites=(SUITE,),
             client_authentication="required" if mutual else "none",
-            client_trust=trust,
+            client_verifier=verifier,
         ),
     )
 

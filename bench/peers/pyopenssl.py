@@ -21,7 +21,7 @@ FLIGHT = 1 << 16
 _binding: Any = SSL._lib  # type: ignore[attr-defined]
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
     contexts = _contexts(credentials, group, mutual=mutual)
     client, _ = _shake_hands(*contexts)
     assert client.get_cipher_name() == SUITE

@@ -38,7 +38,7 @@ class Side:
             return
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
     contexts = _contexts(credentials, group, mutual=mutual)
     _check(*contexts, group)
     assert (_shake_hands(*contexts)[1].tls.getpeercert() is not None) is mutual

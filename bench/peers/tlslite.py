@@ -42,7 +42,7 @@ class Pipe:
         return data
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False) -> Task:
+def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
     if mutual:
         raise Unavailable("handshakes with a certificate of the client are not compared with it")
     if group != X25519:

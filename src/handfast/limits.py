@@ -23,6 +23,8 @@ EXTENSIONS_OF_A_MESSAGE: Final = 128
 KEY_SHARES: Final = 32
 CODEPOINTS_OF_A_LIST: Final = 1_024  # groups, schemes, versions; cipher suites may be more
 SERVER_NAME: Final = 255  # RFC 1035 section 3.1
+ACCEPTED_CHAINS: Final = 128  # of one verifier
+ACCEPTED_CHAIN: Final = 16_384  # a longer chain is not remembered
 PATH_DEPTH: Final = 8  # intermediates between a certificate and its root
 
 RECORD_SIZE_LIMIT: Final = 64  # the least that a peer may ask for (RFC 8449 section 4)

@@ -32,6 +32,8 @@ TESTS = Path(__file__).parents[1]
 
 # Where each limit is held, by file and function.
 HELD_BY = {
+    "ACCEPTED_CHAINS": "unit/certificates/test_accepted.py::test_no_more_are_remembered_than_the_limit",
+    "ACCEPTED_CHAIN": "unit/certificates/test_accepted.py::test_a_long_chain_is_not_remembered",
     "MESSAGE": "unit/record/test_reassembly.py::test_each_type_has_its_largest_message",
     "CLIENT_HELLO": "unit/record/test_reassembly.py::test_each_type_has_its_largest_message",
     "SERVER_HELLO": "unit/record/test_reassembly.py::test_each_type_has_its_largest_message",

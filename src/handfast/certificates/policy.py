@@ -17,6 +17,7 @@ from cryptography.x509 import verification
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder
 
 from handfast.certificates import names, path, work
+from handfast.certificates.accepted import Accepted
 from handfast.certificates.checks import check
 from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.parsed import Parsed, parsed
@@ -24,7 +25,7 @@ from handfast.certificates.path import Path
 from handfast.certificates.rules import Purpose, Role, Rule, findings
 from handfast.certificates.strength import excessive_key
 from handfast.errors import CertificateError, CertificateRuleBroken, ConfigurationError, UnusableKey
-from handfast.limits import CERTIFICATES_OF_A_CHAIN, PATH_DEPTH
+from handfast.limits import ACCEPTED_CHAINS, CERTIFICATES_OF_A_CHAIN, PATH_DEPTH
 from handfast.reasons import NO_CERTIFICATE
 
 if TYPE_CHECKING:
@@ -55,13 +56,19 @@ def _rule(name: Rule | str) -> Rule:
 
 
 class ChainVerifier:
-    """Verifies certificate chains up to trusted roots. Holds no state: any number of connections share one."""
+    """Verifies certificate chains up to trusted roots. Any number of connections share one.
 
-    def __init__(self, trust: TrustStore, policy: Policy | None = None) -> None:
+    ``remember``  how many accepted chains are remembered, so that a client that connects to the same server again, or a
+                  server that the same client comes back to, verifies its chain once; see handfast.certificates.accepted.
+                  0 verifies each chain each time
+    """
+
+    def __init__(self, trust: TrustStore, policy: Policy | None = None, *, remember: int = ACCEPTED_CHAINS) -> None:
         self.trust = trust
         self.policy = policy or Policy()
         self._servers = _builder(trust, self.policy.relax, "server")
         self._clients = _builder(trust, self.policy.relax, "client")
+        self._accepted = Accepted(remember)
 
     def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         """The identity of a server.
@@ -95,15 +102,21 @@ class ChainVerifier:
 
     def _verify(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         now = now.replace(microsecond=0)  # certificates count whole seconds, the last one included
+        chain = tuple(chain)
+        known = self._accepted.find(chain, server_name, now)
+        if known is not None:
+            return known
         sent = _parse_all(chain)
         found = self._verdict(sent, server_name, now)
         way = self._followed(sent, now) if found is None else path.verified(found, sent, self.trust)
         check(way, server_name, now, self.policy.relax, self.trust)
         if found is None and not _is_exempt(way):
             _refuse_unexplained(way)
-        return PeerIdentity(
-            PROOF, sent[0], tuple(chain), tuple(item.der for item in way.certificates), server_name, "chain"
+        identity = PeerIdentity(
+            PROOF, sent[0], chain, tuple(item.der for item in way.certificates), server_name, "chain"
         )
+        self._accepted.add(identity, way.certificates)
+        return identity
 
     def _verdict(self, sent: Sequence[Parsed], server_name: str | None, now: datetime) -> list[x509.Certificate] | None:
         """The path that `cryptography`'s verifier accepts, None if it refuses."""
