@@ -1,0 +1,224 @@
+"""One connection to the runner: handshake, checks, data, and the end."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from handfast import (
+    AlertReceived,
+    ApplicationData,
+    ClientConnection,
+    HandshakeCompleted,
+    PeerClosed,
+    ServerConnection,
+    TLSError,
+    TruncationError,
+)
+from handfast.handshake.flow import ChooseIdentity, Question, ReviewClientHello
+from handfast.observe.tap import Trace
+from handfast.reasons import NO_COMMON_VERSION, VERSION_REFUSED
+from tests.bogo.checks import CheckFailed, check_handshake, check_tickets, check_trace
+from tests.bogo.flags import Options, Unimplemented
+from tests.bogo.setting import Setting
+from tests.bogo.wire import Wire
+
+SUCCESS, FAILURE, CHECK_FAILED = 0, 1, 90
+_READ_SIZE = 512
+_INITIAL_WRITE = "hello"
+_RECORD_SIZES = (0, 1, 255, 256, 257, 16383, 16384, 16385, 32767, 32768, 32769)
+
+
+def run(options: Options) -> int:
+    """Everything that one test wants; returns the exit code. What went wrong is on standard error."""
+    setting = Setting(options)
+    wire = Wire(options.port, options.shim_id, ipv6=options.ipv6, one_byte=options.async_)
+    try:
+        Exchange(setting, wire).run()
+    except TLSError as error:
+        if options.allows_tls12 and error.reason in (NO_COMMON_VERSION, VERSION_REFUSED):
+            raise Unimplemented("TLS 1.2") from None  # which the runner wants to speak here
+        print(told(error), file=sys.stderr)
+        return FAILURE
+    except CheckFailed as error:
+        print(f"check failed: {error}", file=sys.stderr)
+        return CHECK_FAILED
+    finally:
+        wire.close()
+    return SUCCESS
+
+
+def told(error: TLSError) -> str:
+    """An error as the runner's configuration knows it: the Reason's name between colons, and for people the rest."""
+    names = [error.reason.name]
+    if isinstance(error, AlertReceived):
+        names.append(f"received_{error.name}")
+    return "\n".join([*(f":{name.upper()}:" for name in names), str(error)])
+
+
+class Exchange:
+    """One connection, as the flags want it."""
+
+    def __init__(self, setting: Setting, wire: Wire) -> None:
+        self._setting = setting
+        self._options = setting.options
+        self._wire = wire
+        self._trace = Trace()
+        self._received = b""
+        if self._options.server:
+            self._connection: Any = ServerConnection(setting.server(), tap=self._trace)
+        else:
+            name = self._options.host_name
+            self._connection = ClientConnection(setting.client(), server_name=name, tap=self._trace)
+
+    def run(self) -> None:
+        """From the first byte to the last."""
+        try:
+            # -implicit-handshake leaves the handshake to the first read or write. There is no such difference without
+            # a transport: bytes drive the handshake either way.
+            self._connection.start()
+            self._handshake()
+            self._export()
+            self._exchange_data()
+            check_tickets(self._options, self._trace)
+            self._shut_down()
+            check_trace(self._options, self._trace)
+        finally:
+            self._flush()
+
+    # --- events
+
+    def _event(self) -> Any:
+        """The next event that is no question; raises what the connection raises."""
+        while True:
+            event = self._connection.next_event()
+            self._flush()
+            if isinstance(event, Question):
+                self._answer(event)
+            elif event is not None:
+                return event
+            else:
+                self._read()
+
+    def _answer(self, question: Question) -> None:
+        """Questions are open with -async only; what comes meanwhile has to wait."""
+        self._read_meanwhile()
+        try:
+            if question.awaitable is not None:
+                value = question.awaitable.value
+            elif isinstance(question, ReviewClientHello):
+                value = self._setting.review(question.client_hello)
+            else:
+                assert isinstance(question, ChooseIdentity)
+                value = self._setting.choose_for_client(question.client_hello)
+        except TLSError as error:
+            question.refuse(error)
+        else:
+            question.answer(value)
+
+    def _read_meanwhile(self) -> None:
+        if self._wire.has_more:
+            self._read()
+
+    def _read(self) -> None:
+        data = self._wire.read()
+        if data:
+            self._connection.receive_data(data)
+        else:
+            self._connection.receive_eof()
+
+    def _flush(self) -> None:
+        data = self._connection.data_to_send()
+        if data:
+            self._wire.send(data)
+
+    # --- the handshake
+
+    def _handshake(self) -> None:
+        event = self._event()
+        assert isinstance(event, HandshakeCompleted), "nothing else comes before it"
+        check_handshake(self._setting, event.handshake, self._trace)
+
+    def _export(self) -> None:
+        options, connection = self._options, self._connection
+        if options.export_keying_material:
+            context = options.export_context.encode() if options.use_export_context else None
+            label = options.export_label
+            self._send(connection.export_keying_material(label, options.export_keying_material, context))
+        if options.export_traffic_secrets:
+            sides = ("CLIENT", "SERVER") if options.server else ("SERVER", "CLIENT")
+            read, written = (self._setting.secrets.by_label[f"{side}_TRAFFIC_SECRET_0"] for side in sides)
+            self._send(len(read).to_bytes(2, "little") + read + written)
+
+    # --- data
+
+    def _send(self, data: bytes) -> None:
+        self._connection.send(data)
+        self._flush()
+
+    def _exchange_data(self) -> None:
+        options = self._options
+        if options.write_different_record_sizes:
+            for size in _RECORD_SIZES:
+                self._send(b"\x42" * size)
+            return
+        first = (options.shim_initial_write or _INITIAL_WRITE).encode("utf-8", "surrogateescape")
+        rest: bytes | memoryview = b""
+        if options.read_with_unfinished_write:
+            # One byte goes out, and the others when there has been something to read.
+            self._connection.send(first)
+            record = memoryview(self._connection.data_to_send())
+            self._wire.send(record[:1])
+            rest = record[1:]
+        elif options.shim_writes_first:
+            for _ in range(options.repeat_shim_initial_write or 1):
+                self._send(first)
+        if not options.shim_shuts_down:
+            self._echo(rest)
+
+    def _echo(self, unsent: bytes | memoryview) -> None:
+        """Answer each read at once with its bytes inverted, until the runner has no more."""
+        options, connection = self._options, self._connection
+        while True:
+            if options.key_update_before_read:
+                connection.update_keys()
+                self._flush()
+            data = self._receive(options.read_size or _READ_SIZE)
+            if not data:
+                return
+            if unsent:
+                self._wire.send(unsent)
+                unsent = b""
+            if options.use_exporter_between_reads:
+                connection.export_keying_material("", 1)
+            if options.key_update:
+                connection.update_keys()
+            self._send(bytes(byte ^ 0xFF for byte in data))
+
+    def _receive(self, size: int) -> bytes:
+        """Up to ``size`` bytes of application data; empty when the runner closes, cleanly or not."""
+        while not self._received:
+            try:
+                event = self._event()
+            except TruncationError:
+                if self._options.check_close_notify:
+                    raise
+                return b""
+            if isinstance(event, PeerClosed):
+                return b""
+            assert isinstance(event, ApplicationData)
+            self._received = bytes(event.data)
+        data, self._received = self._received[:size], self._received[size:]
+        return data
+
+    # --- the end
+
+    def _shut_down(self) -> None:
+        """close_notify, and with -check-close-notify wait for the runner's if we were first."""
+        if self._connection.failed:  # the runner went without a word, which was allowed
+            return
+        self._connection.close()
+        self._flush()
+        if self._options.shim_shuts_down and self._options.check_close_notify:
+            while not isinstance(self._event(), PeerClosed):
+                pass

@@ -1,0 +1,278 @@
+"""From flags to configurations: who we are, whom we accept, and what we offer."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from datetime import datetime
+from typing import Any
+
+from handfast import ASK, ClientConfig, Identity, PeerIdentity, ServerConfig
+from handfast.certificates.identity import Signer
+from handfast.certificates.parsed import parsed
+from handfast.certificates.rules import Purpose, findings
+from handfast.crypto.groups import GROUPS
+from handfast.crypto.signatures import SCHEMES
+from handfast.errors import CertificateRefused, CertificateUsageError, HandshakeRefused
+from handfast.insecure import NoVerification
+from handfast.wire.codepoints import SignatureScheme
+from handfast.wire.hello import ClientHello
+from handfast.wire.messages13 import CertificateRequest
+from tests.bogo.flags import Credential, Options, Unimplemented
+
+# What only TLS 1.2 signs with: in a list of ours it says nothing about TLS 1.3.
+_OF_TLS12 = (
+    SignatureScheme.RSA_PKCS1_SHA256,
+    SignatureScheme.RSA_PKCS1_SHA384,
+    SignatureScheme.RSA_PKCS1_SHA512,
+    0x0201,  # rsa_pkcs1_sha1
+    0x0203,  # ecdsa_sha1
+)
+
+# What the runner takes for granted that a shim accepts unasked; handfast's own default has more.
+_DEFAULT_SCHEMES = (
+    SignatureScheme.ECDSA_SECP256R1_SHA256,
+    SignatureScheme.RSA_PSS_RSAE_SHA256,
+    SignatureScheme.ECDSA_SECP384R1_SHA384,
+    SignatureScheme.RSA_PSS_RSAE_SHA384,
+    SignatureScheme.RSA_PSS_RSAE_SHA512,
+)
+
+
+class Later:
+    """An answer that is not there at once: what an asynchronous callback returns."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __await__(self) -> Generator[None, None, Any]:
+        yield
+        return self.value
+
+
+class Verifier:
+    """Accepts every chain whose first certificate may be used for TLS, unless the flags say that it has to be refused.
+
+    ``calls``  how many chains it has seen
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        # A client that was not told to verify goes on with whatever it finds.
+        heeded = options.server or options.verify_peer or options.require_any_client_certificate
+        self._refuses = options.verify_fail and heeded
+        self.calls = 0
+
+    def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> Any:
+        return self._verify(chain, now, "server")
+
+    def verify_client(self, chain: Sequence[bytes], now: datetime) -> Any:
+        return self._verify(chain, now, "client")
+
+    def _verify(self, chain: Sequence[bytes], now: datetime, purpose: Purpose) -> PeerIdentity | Later:
+        self.calls += 1
+        if self._refuses:
+            custom = self._options.use_custom_verify_callback
+            raise CertificateRefused(alert="certificate_unknown" if custom else "handshake_failure")
+        peer = NoVerification().verify_server(chain, None, now)
+        usage = findings(parsed(chain[0]), "leaf", purpose).usage
+        if usage is not None:
+            raise CertificateUsageError(problem=usage)
+        return Later(peer) if self._options.async_ else peer
+
+
+class _Signer:
+    """A key that signs in the order of the flags, and with -async not at once."""
+
+    def __init__(self, key: Signer, schemes: tuple[int, ...], later: bool) -> None:
+        self._key = key
+        self._later = later
+        self.schemes = schemes
+
+    def sign(self, scheme: int, content: bytes) -> Any:
+        signature = self._key.sign(scheme, content)
+        return Later(signature) if self._later else signature
+
+
+class Identities:
+    """Our certificates, in the order of preference: those of -new-x509-credential, and then the default one."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._credentials = [*options.credentials, options.default]
+        self._loaded = [self._load(credential) for credential in self._credentials]
+        self.all = tuple(identity for identity in self._loaded if identity is not None)
+
+    def _load(self, credential: Credential) -> Identity | None:
+        if not credential.cert_file or not credential.key_file:
+            return None
+        identity = Identity.load(credential.cert_file, credential.key_file)
+        wanted = credential.signing_prefs
+        if wanted:
+            schemes = tuple(scheme for scheme in wanted if scheme in identity.schemes)
+            if not schemes:
+                raise Unimplemented("a certificate without a scheme to sign with")
+        else:
+            schemes = identity.schemes
+        return Identity(identity.chain, _Signer(identity.signer, schemes, self._options.async_))
+
+    def index(self, identity: Identity | None) -> int:
+        """As -expect-selected-credential counts: -1 is the default one, or none."""
+        if identity is None or identity is self._loaded[-1]:
+            return -1
+        return self._loaded.index(identity)
+
+    @property
+    def several(self) -> bool:
+        """Whether the flags describe a list, of which the first that is possible has to be used."""
+        return bool(self._options.credentials)
+
+    def possible(self, authorities: Sequence[bytes] | None) -> tuple[Identity, ...]:
+        """Those that may be used for a peer that names these authorities."""
+        return tuple(
+            identity
+            for credential, identity in zip(self._credentials, self._loaded, strict=True)
+            if identity is not None and (not credential.must_match_issuer or identity.issued_by(authorities or ()))
+        )
+
+    def for_request(self, request: CertificateRequest) -> Identity | None:
+        """A client's choice; None for no certificate."""
+        accepted = request.signature_algorithms or ()
+        for identity in self.possible(request.certificate_authorities):
+            if any(scheme in accepted for scheme in identity.schemes):
+                return identity
+        return None
+
+
+class Secrets:
+    """Keeps the secrets that a key log is given, by their labels."""
+
+    def __init__(self) -> None:
+        self.by_label: dict[str, bytes] = {}
+
+    def secret(self, label: str, client_random: bytes, secret: bytes) -> None:
+        self.by_label[label] = secret
+
+
+class Setting:
+    """All that one connection is set up with."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.identities = Identities(options)
+        self.verifier = Verifier(options)
+        self.secrets = Secrets()
+
+    def client(self) -> ClientConfig:
+        """The configuration of a client."""
+        options = self.options
+        return ClientConfig(
+            verifier=self.verifier,
+            identities=self.identities.all,
+            # The runner's order counts alone: handfast would leave out what leads to no authority that is named.
+            choose_identity=self._choose_for_server,
+            alpn=_protocols(options.advertise_alpn),
+            key_shares=_known(options.key_shares, GROUPS) or None,
+            **self._common(),
+        )
+
+    def _choose_for_server(self, request: CertificateRequest) -> Any:
+        if self.options.fail_cert_callback:
+            raise RuntimeError("-fail-cert-callback")
+        identity = self.identities.for_request(request)
+        if identity is None and self.identities.all:
+            raise HandshakeRefused(alert="handshake_failure", problem="none of our certificates is what is asked for")
+        return Later(identity) if self.options.async_ else identity
+
+    def server(self) -> ServerConfig:
+        """The configuration of a server."""
+        options = self.options
+        early = options.use_early_callback or options.install_ddos_callback or options.fail_early_callback
+        review = ASK if options.async_ else self.review
+        return ServerConfig(
+            # With an early callback it is the callback that says which certificates there are.
+            identities=() if options.use_early_callback else self.identities.all,
+            on_client_hello=review if early or self.identities.several else None,
+            choose_identity=self.choose_for_client if options.fail_cert_callback else ASK if options.async_ else None,
+            client_authentication=self._client_authentication(),
+            client_verifier=self.verifier,
+            client_authorities=distinguished_names(options.use_client_ca_list),
+            alpn=self._alpn(),
+            **self._common(),
+        )
+
+    def review(self, hello: ClientHello) -> ServerConfig | None:
+        """Look at a ClientHello before anything is decided."""
+        options = self.options
+        if options.fail_early_callback:
+            raise HandshakeRefused(alert="handshake_failure", problem="-fail-early-callback")
+        if options.fail_ddos_callback:
+            raise HandshakeRefused(alert="internal_error", problem="-fail-ddos-callback")
+        possible = self.identities.possible(hello.certificate_authorities)
+        if not possible:
+            raise HandshakeRefused(alert="handshake_failure", problem="no certificate has an issuer that is named")
+        return ServerConfig(
+            identities=possible,
+            choose_identity=self.choose_for_client if options.fail_cert_callback else None,
+            client_authentication=self._client_authentication(),
+            client_verifier=self.verifier,
+            client_authorities=distinguished_names(options.use_client_ca_list),
+            alpn=self._alpn(),
+            **self._common(),
+        )
+
+    def choose_for_client(self, hello: ClientHello) -> Identity | None:
+        """Leave the choice to handfast, or fail where the flags want that."""
+        if self.options.fail_cert_callback:
+            raise RuntimeError("-fail-cert-callback")
+        return None
+
+    def _client_authentication(self) -> Any:
+        if self.options.verify_peer:
+            return "optional"
+        return "required" if self.options.require_any_client_certificate else "none"
+
+    def _alpn(self) -> list[bytes]:
+        """-reject-alpn: a protocol that no client of the runner has, so that none is in common."""
+        if self.options.reject_alpn:
+            return [b"none in common"]
+        return [] if self.options.select_alpn is None else [_bytes(self.options.select_alpn)]
+
+    def _common(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {"keylog": self.secrets, "signature_schemes": _DEFAULT_SCHEMES}
+        if self.options.curves:
+            settings["groups"] = _known(self.options.curves, GROUPS)
+        if self.options.verify_prefs:
+            schemes = [scheme for scheme in self.options.verify_prefs if scheme not in _OF_TLS12]
+            settings["signature_schemes"] = _known(schemes, SCHEMES) or _DEFAULT_SCHEMES
+        return settings
+
+
+def _known(wanted: Sequence[int], ours: Any) -> list[int]:
+    """Code points, all of which handfast has to have."""
+    for code_point in wanted:
+        if code_point not in ours:
+            raise Unimplemented(f"code point {code_point}")
+    return list(wanted)
+
+
+def _bytes(text: str) -> bytes:
+    """An argument as bytes: the runner puts any bytes into it."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _protocols(wire: str | None) -> list[bytes]:
+    """-advertise-alpn has the list as it goes over the wire, each name with its length before it."""
+    rest = _bytes(wire or "")
+    names = []
+    while rest:
+        length = rest[0]
+        names.append(rest[1 : 1 + length])
+        rest = rest[1 + length :]
+    return names
+
+
+def distinguished_names(listed: str | None) -> list[bytes]:
+    """Distinguished names (DER), as -use-client-ca-list and -expect-client-ca-list have them: in hexadecimal."""
+    if listed is None or listed in ("<NULL>", "<EMPTY>"):
+        return []
+    return [bytes.fromhex(name) for name in listed.split(",")]
