@@ -88,6 +88,7 @@ class Driver(asyncio.Protocol):
         "_held",
         "_loop",
         "_lower_full",
+        "_next",
         "_owner",
         "_paused",
         "_peer_closed",
@@ -125,6 +126,7 @@ class Driver(asyncio.Protocol):
         self._deliver: Callable[[bytes], None] = _nowhere
         self._lower_full = False  # the transport below has more than it can send
         self._paused = False  # the application takes nothing now
+        self._next: Event | TLSError | None = None  # what comes after the data that is being delivered
         self._rest: memoryview | None = None  # of a record that a BufferedProtocol has taken a part of
         self._asking: asyncio.Future[Any] | None = None
         self._held = 0  # bytes that arrived while a question was open
@@ -201,7 +203,7 @@ class Driver(asyncio.Protocol):
         self._stop_asking()
         app, self._app = self._app, None
         owner, self._owner = self._owner, None
-        self._rest = None
+        self._next = self._rest = None
         self._deliver = _nowhere
         del self.transport  # it holds us
         if owner is not None:
@@ -241,27 +243,41 @@ class Driver(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Handle all that has arrived, as long as the application takes it, and say what the protocol has to say."""
-        connection = self.connection
-        try:
-            while not self._paused:
-                if self._rest is not None:
-                    self._deliver_rest()
-                elif (event := connection.next_event()) is None:
-                    break
-                elif type(event) is ApplicationData:
-                    self._call(self._deliver, event.data)
-                else:
-                    self._handle(event)
-                if self._state is _State.CLOSING:
-                    return
-        except TLSError as error:
-            self._fail(error)
-            return
-        if connection.has_data_to_send:
+        while not self._paused:
+            if self._rest is not None:
+                self._deliver_rest()
+            elif self._next is not None:
+                event, self._next = self._next, None
+                self._handle(event)
+            elif not self._pull():
+                break
+            if self._state is _State.CLOSING:
+                return
+        if self._state is not _State.CLOSING and self.connection.has_data_to_send:
             self._flush()
 
-    def _handle(self, event: Event) -> None:
-        if isinstance(event, Question):
+    def _pull(self) -> bool:
+        """Deliver the data that is there, in one piece, and keep what comes after it. False when that is nothing.
+
+        One piece, since the application may pause after each: a reader whose buffer is full does, and would cost a turn
+        of the loop for each record. It is no longer than what the socket gave us.
+        """
+        pieces: list[bytes] = []
+        next_event = self.connection.next_event
+        try:
+            while type(event := next_event()) is ApplicationData:
+                pieces.append(event.data)
+            self._next = event
+        except TLSError as error:
+            self._next = error.with_traceback(None)  # the frames hold us
+        if pieces:
+            self._call(self._deliver, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return self._next is not None
+
+    def _handle(self, event: Event | TLSError) -> None:
+        if isinstance(event, TLSError):
+            self._fail(event)
+        elif isinstance(event, Question):
             self._ask(event)
         elif isinstance(event, HandshakeCompleted):
             self._open()
