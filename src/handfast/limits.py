@@ -30,6 +30,7 @@ PATH_DEPTH: Final = 8  # intermediates between a certificate and its root
 RECORD_SIZE_LIMIT: Final = 64  # the least that a peer may ask for (RFC 8449 section 4)
 EMPTY_RECORDS_IN_A_ROW: Final = 32
 CHANGE_CIPHER_SPECS: Final = 4  # a handshake has one, or two with a retry
+EARLY_DATA_SKIPPED: Final = 16_384  # bytes of records that a server cannot read, since it takes no early data
 WARNING_ALERTS: Final = 4
 POST_HANDSHAKE_MESSAGES_WITHOUT_DATA: Final = 32
 

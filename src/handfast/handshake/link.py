@@ -103,7 +103,7 @@ class Link(Guarded):
             self.layer.install_read(read)
 
     def check_no_excess(self) -> None:
-        """Whatever the peer sent under its old key has to be complete when the key changes (RFC 9846 section 5.1)."""
+        """Nothing may follow a message in its record where keys change, or where a retry begins (section 5.1)."""
         if len(self.messages):
             raise PeerMisbehaved(EXCESS_HANDSHAKE_DATA, excess_bytes=len(self.messages))
 

@@ -55,6 +55,7 @@ _COMPARED: Final = tuple(field.name for field in fields(ClientHello) if field.na
 
 def retry(link: Link, sent: Offer, request: ServerHello) -> Flow[tuple[Offer, ServerHello]]:
     """Say hello again, as the server asks; what we offer now, and what it answers."""
+    link.check_no_excess()
     suite = agreed_suite(sent, request)
     check_request(sent, request)
     transcript = link.transcript
@@ -108,6 +109,7 @@ def ask_again(
     ``wanted``: the group to ask it a share of; or the share that it has sent and that will do, if it is to show only
     that the cookie reaches it.
     """
+    link.check_no_excess()
     transcript = link.transcript
     group = wanted if isinstance(wanted, int) else None
     cookie = None if config.cookie_key is None else _cookie(config.cookie_key, hello, suite, group)
@@ -151,8 +153,6 @@ def check_again(first: ClientHello, second: ClientHello) -> None:
         for hello in (first, second)
     )
     differing += [E.name(kind) for kind in before.keys() | after.keys() if before.get(kind) != after.get(kind)]
-    if E.EARLY_DATA in second.other_extensions:
-        differing.append(E.name(E.EARLY_DATA))
     if differing:
         raise PeerMisbehaved(HELLO_CHANGED, differing=sorted(differing))
 

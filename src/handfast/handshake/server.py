@@ -8,6 +8,7 @@ from handfast.handshake.established import Established
 from handfast.handshake.flow import Flow, ReviewClientHello, expect
 from handfast.handshake.link import Link
 from handfast.handshake.server13 import server13
+from handfast.wire.codepoints import ExtensionType
 from handfast.wire.hello import ClientHello
 
 
@@ -19,6 +20,8 @@ def server(link: Link, config: ServerConfig) -> Flow[Established]:
         other: ServerConfig | None = yield ReviewClientHello(hello)
         link.config = config = other or config
         link.layer.padding = config.record_padding
+    if ExtensionType.EARLY_DATA in hello.extension_types:
+        link.layer.skip_early_data()
     negotiate.version(hello)  # TLS 1.3 is the one there is so far; TLS 1.2 will fork off here
     link.transcript.add(hello)
     return (yield from server13(link, config, hello))

@@ -46,6 +46,12 @@ TOO_MANY_EMPTY_RECORDS = reason(
     "RFC 9846 section 5.1",
     "The peer sent too many records without content in a row.",
 )
+TOO_MUCH_EARLY_DATA = reason(
+    "too_much_early_data",
+    alerts.UNEXPECTED_MESSAGE,
+    "RFC 9846 section 4.3.10",
+    "The client sent more early data, which was refused, than we are willing to skip.",
+)
 UNEXPECTED_RECORD = reason(
     "unexpected_record", alerts.UNEXPECTED_MESSAGE, "RFC 9846 section 5", "A record of this type may not stand here."
 )

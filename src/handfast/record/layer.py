@@ -12,9 +12,11 @@ from handfast.crypto.schedule13 import TrafficSecret
 from handfast.errors import BadRecord
 from handfast.reasons import (
     BAD_CHANGE_CIPHER_SPEC,
+    BAD_RECORD_MAC,
     EMPTY_RECORD,
     TOO_MANY_CHANGE_CIPHER_SPECS,
     TOO_MANY_EMPTY_RECORDS,
+    TOO_MUCH_EARLY_DATA,
     UNENCRYPTED_RECORD,
     UNEXPECTED_RECORD,
 )
@@ -39,6 +41,7 @@ class RecordLayer(Guarded):
 
     __slots__ = (
         "_change_cipher_specs",
+        "_early_data",
         "_empty",
         "_framing",
         "_hook",
@@ -66,6 +69,7 @@ class RecordLayer(Guarded):
         self._hook = hook
         self._empty = 0
         self._change_cipher_specs = 0
+        self._early_data: int | None = None  # bytes that may still be skipped
         self._send_limit = PLAINTEXT_LIMIT
         self._receive_limit = PLAINTEXT_LIMIT + 1
         self.padding = 0
@@ -140,16 +144,41 @@ class RecordLayer(Guarded):
                 self._check_change_cipher_spec(body)
                 return C.CHANGE_CIPHER_SPEC, body, False
             if self._opener is None:
+                if content_type == C.APPLICATION_DATA and self._early_data is not None:
+                    self._skip(body)
+                    continue
+                self._early_data = None
                 return self._plaintext(content_type, body)
             if content_type != C.APPLICATION_DATA:
                 return self._plaintext_alert(content_type, body)
-            inner_type, content = self._opener.open(header, body)
+            try:
+                inner_type, content = self._opener.open(header, body)
+            except BadRecord as error:
+                if self._early_data is None or error.reason is not BAD_RECORD_MAC:
+                    raise
+                self._skip(body)
+                continue
             self.plaintext_alert_allowed = False
+            self._early_data = None
             if content:
                 self._empty = 0
                 return inner_type, content, True
             self._count_empty(inner_type)
         return None
+
+    def skip_early_data(self) -> None:
+        """The client has sent early data, which we do not take: skip what we cannot read (RFC 9846 section 4.3.10).
+
+        Until the first record that we can: its second ClientHello, or what it has encrypted with handshake keys.
+        """
+        self._early_data = limits.EARLY_DATA_SKIPPED
+        self._framing.limit = CIPHERTEXT_LIMIT
+
+    def _skip(self, body: memoryview) -> None:
+        assert self._early_data is not None, "there is early data to skip"
+        self._early_data -= len(body)
+        if self._early_data < 0:
+            raise BadRecord(TOO_MUCH_EARLY_DATA, limit=limits.EARLY_DATA_SKIPPED)
 
     def _plaintext(self, content_type: int, body: memoryview) -> tuple[int, memoryview, bool]:
         if content_type == C.APPLICATION_DATA:
