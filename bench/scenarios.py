@@ -96,6 +96,8 @@ def measure(scenario: Scenario, peers: dict[str, Peer], effort: Effort) -> tuple
     else:
         tasks, missing = _tasks(scenario.task, peers)
         times = alternate(tasks, effort)
+        for task in tasks.values():
+            task.end()
     convert = UNITS[scenario.unit]
     entry: dict[str, Any] = {name: round(convert(median(times[name])), 2) if name in times else None for name in PEERS}
     entry["unit"] = scenario.unit

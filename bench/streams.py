@@ -50,6 +50,18 @@ async def end(writer: asyncio.StreamWriter) -> None:
         return  # `ssl` may find the other side gone first
 
 
+def stop(loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
+    """Stop serving, and let what is still at work come to its end."""
+
+    async def rest() -> None:
+        server.close()
+        await server.wait_closed()
+        await asyncio.wait_for(asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()})), timeout=10)
+
+    loop.run_until_complete(rest())
+    loop.close()
+
+
 def connections(library: Library) -> Task:
     """New connections: TCP, handshake, one byte there and back, close."""
     loop = asyncio.new_event_loop()
@@ -65,7 +77,7 @@ def connections(library: Library) -> Task:
         for _ in range(BATCH // AT_ONCE):
             await asyncio.gather(*(one() for _ in range(AT_ONCE)))
 
-    return Task(lambda: loop.run_until_complete(several()), BATCH)
+    return Task(lambda: loop.run_until_complete(several()), BATCH, lambda: stop(loop, server))
 
 
 def bulk_echo(library: Library, total: int, write: int) -> Task:
@@ -88,4 +100,8 @@ def bulk_echo(library: Library, total: int, write: int) -> Task:
     async def both() -> None:
         await asyncio.gather(send(), receive())
 
-    return Task(lambda: loop.run_until_complete(both()), total)
+    def close() -> None:
+        loop.run_until_complete(end(writer))
+        stop(loop, server)
+
+    return Task(lambda: loop.run_until_complete(both()), total, close)

@@ -25,10 +25,11 @@ HYBRID = "X25519MLKEM768"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to time: ``run`` does ``amount`` handshakes, or carries that many bytes or records."""
+    """Something to time: ``run`` does ``amount`` handshakes, or carries that many bytes or records; ``end`` ends it."""
 
     run: Callable[[], object]
     amount: float = 1
+    end: Callable[[], object] = lambda: None
 
 
 class Unavailable(Exception):

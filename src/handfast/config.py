@@ -193,7 +193,8 @@ class ClientConfig(_Config):
     ``certificate_authorities``  send the names of the trusted roots, so that the server can choose a certificate that
                       leads to one of them (RFC 9846 section 4.3.4)
     ``key_shares``    the groups to send a share of at once. By default the first group, and where that is a hybrid and
-                      its classical half is offered too, that: no round trip is lost to a server without the hybrid
+                      its classical half is offered too, that: no round trip is lost to a server without the hybrid.
+                      () sends none, and lets the server ask for one
     ``middlebox_compatibility``  look like TLS 1.2 to old middleboxes (RFC 9846 appendix E.4)
     """
 
@@ -213,6 +214,8 @@ class ClientConfig(_Config):
         self._set("server_verifier", self.verifier or self._default_verifier())
 
     def _shares(self) -> tuple[int, ...]:
+        if self.key_shares is not None and not self.key_shares:
+            return ()
         if self.key_shares is not None:
             shares = _code_points("key_shares", self.key_shares, NamedGroup, self.group_ids)
             return tuple(group for group in self.group_ids if group in shares)
