@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from random import Random
 
 from cryptography.hazmat.primitives import hashes
@@ -11,13 +12,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fuzz import der, steps
 from fuzz.credentials import NOW, SERVER_NAME, authority, authority_key, leaf, rsa_leaf, trust
 from fuzz.steps import Step
-from fuzz.target import Change, Target, may_refuse
+from fuzz.target import Change, Target, check_refusal, may_refuse
 from handfast.certificates import names, strength
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.rules import Rule, findings
-from handfast.errors import shown
+from handfast.errors import TLSError, shown
 
 # --- the facts in one certificate
 
@@ -106,19 +107,44 @@ def run_chain(data: bytes) -> None:
         if settings & bit and len(ders) > position:
             ders[position] = signed_again(ders[position], signer)
     verifier = _RELAXED if settings & RELAXED else _VERIFIER
+    name = None if settings & OF_CLIENT else SERVER_NAME
     with may_refuse():
-        if settings & OF_CLIENT:
-            peer = verifier.verify_client(ders, NOW)
-        else:
-            peer = verifier.verify_server(ders, SERVER_NAME, NOW)
-            assert SERVER_NAME in parsed(ders[0]).names
-        check_accepted(peer, ders)
+        peer = verified(verifier, ders, name, NOW)
+        check_accepted(peer, ders, name)
+        # What a verifier remembers of a chain is worth no more than the chain, for another time or name.
+        assert verified(verifier, ders, name, NOW).chain == peer.chain
+        assert is_refused(verifier, ders, name, peer.not_before - _SECOND)
+        assert peer.not_after.year == _LAST_YEAR or is_refused(verifier, ders, name, peer.not_after + _SECOND)
+        assert name is None or is_refused(verifier, ders, "other.invalid", NOW)
 
 
-def check_accepted(peer: PeerIdentity, ders: list[bytes]) -> None:
+_SECOND = timedelta(seconds=1)
+_LAST_YEAR = 9999  # after which there is no time
+
+
+def verified(verifier: ChainVerifier, ders: list[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
+    """A server's identity, or for None as a name a client's."""
+    if server_name is None:
+        return verifier.verify_client(ders, now)
+    return verifier.verify_server(ders, server_name, now)
+
+
+def is_refused(verifier: ChainVerifier, ders: list[bytes], server_name: str | None, now: datetime) -> bool:
+    """Whether the chain is not accepted."""
+    try:
+        verified(verifier, ders, server_name, now)
+    except TLSError as error:
+        check_refusal(error)
+        return True
+    return False
+
+
+def check_accepted(peer: PeerIdentity, ders: list[bytes], server_name: str | None) -> None:
     """What a chain has to be that was accepted, as far as it can be said without doing it all again."""
+    facts = parsed(ders[0])
+    assert server_name is None or server_name in facts.names
     assert peer.not_before <= NOW <= peer.not_after
-    assert peer.subject_alternative_names == parsed(ders[0]).alternative_names
+    assert peer.subject_alternative_names == facts.alternative_names
     assert peer.chain == tuple(ders)
 
 

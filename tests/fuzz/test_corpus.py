@@ -104,7 +104,7 @@ def test_what_comes_after_the_handshake_is_taken() -> None:
 
 def test_the_good_chains_of_the_seeds_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     accepted = []
-    monkeypatch.setattr("fuzz.targets.certificates.check_accepted", lambda peer, ders: accepted.append(peer.subject))
+    monkeypatch.setattr("fuzz.targets.certificates.check_accepted", lambda peer, *_: accepted.append(peer.subject))
     good = [path for path in seeds("chain") if path.name.startswith(f"{PREFIX}good")]
     assert good
     for path in good:

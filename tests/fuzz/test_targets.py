@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from fuzz import play, recorded, steps
 from fuzz.steps import Step
 from fuzz.targets import TARGETS
+from handfast.certificates.accepted import Accepted
+from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.names import NameSet
 from handfast.connection import Connection
 from handfast.record.framing import Framing
@@ -87,6 +90,20 @@ def test_an_accepted_chain_for_another_name_is_a_finding(monkeypatch: pytest.Mon
     good = seed("chain", "good-direct")
     monkeypatch.setattr(NameSet, "__contains__", lambda self, name: False)
     monkeypatch.setattr("handfast.certificates.policy.check", lambda *arguments: None)
+    with pytest.raises(AssertionError):
+        TARGETS["chain"].run(good)
+
+
+@pytest.mark.parametrize("seed_name", ["good-direct", "good-client"])
+def test_a_chain_that_is_remembered_for_too_long_is_a_finding(seed_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = seed("chain", seed_name)
+    TARGETS["chain"].run(good)
+
+    def find(self: Accepted, chain: tuple[bytes, ...], server_name: str | None, now: datetime) -> PeerIdentity | None:
+        entry = self._found.get((chain, server_name))
+        return entry and entry[0]
+
+    monkeypatch.setattr(Accepted, "find", find)
     with pytest.raises(AssertionError):
         TARGETS["chain"].run(good)
 
