@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.peers import require_peer
+
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
 SECONDS = 30
 
@@ -68,6 +70,29 @@ def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
         finally:
             listener.close()
             thread.join(SECONDS)
+
+
+@contextmanager
+def s_server(folder: Path, *options: str, output: list[str] | None = None) -> Iterator[int]:
+    """A server of OpenSSL, as server.pem; its port is chosen by the kernel, and read from what it prints.
+
+    ``output`` gets the lines that it prints afterwards.
+    """
+    program = require_peer("openssl")
+    command = [program, "s_server", "-accept", "127.0.0.1:0", "-cert", "server.pem", "-key", "server.key", *options]
+    with subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            assert process.stdout is not None
+            while not (line := process.stdout.readline()).startswith(b"ACCEPT"):
+                assert line, "openssl did not start"
+            yield int(line.rpartition(b":")[2])
+        finally:
+            process.kill()
+            printed, _ = process.communicate()
+            if output is not None:
+                output += printed.decode().splitlines()
 
 
 def lines_of(run: subprocess.CompletedProcess[bytes]) -> list[str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from handfast import Server, ServerConfig, TLSSocket
-from handfast.config import DEFAULT_GROUPS, DEFAULT_SUITES
+from handfast.crypto.groups import GROUPS
+from handfast.crypto.suites import SUITES
 from handfast.testing import Authority
 from handfast.testing.chains import BROKEN, chain
 from handfast.wire.codepoints import CipherSuite, NamedGroup
@@ -152,6 +153,7 @@ def test_keylog_is_the_owners_alone(port: int, ca: Path, tmp_path: Path) -> None
         "SERVER_HANDSHAKE_TRAFFIC_SECRET",
         "CLIENT_TRAFFIC_SECRET_0",
         "SERVER_TRAFFIC_SECRET_0",
+        "EXPORTER_SECRET",
     ]
 
 
@@ -298,6 +300,17 @@ def test_a_dead_port_is_no_connection() -> None:
         (["localhost", "--output", "x"], "--output"),
         (["localhost", "--relax", "everything"], "everything"),
         (["localhost", "--nonsense"], "--nonsense"),
+        (["localhost", "--export", "EXPORTER-x"], "--export: a label and a length are needed"),
+        (["localhost", "--export", "EXPORTER-x:"], "--export: the length, after the last colon"),
+        (["localhost", "--export", "EXPORTER-x:0"], "--export: the length, after the last colon"),
+        (["localhost", "--export", "EXPORTER-x:8161"], "1 to 8160"),
+        (["localhost", "--export", "EXPORTER-x:-1"], "--export: the length, after the last colon"),
+        (["localhost", "--export", "EXPORTER-x:\u0663"], "--export: the length, after the last colon"),
+        (["localhost", "--export", ":32"], "--export: a label has 1 to 249 ASCII characters"),
+        (["localhost", "--export", "pr\u00fcf:32"], "--export: a label has 1 to 249 ASCII characters"),
+        (["localhost", "--export", "a" * 250 + ":32"], "--export: a label has 1 to 249 ASCII characters"),
+        (["localhost", "--key", "key.pem"], "--key: needs --cert"),
+        (["localhost", "--cert", "/nonexistent.pem"], "/nonexistent.pem"),
         ([], "HOST"),
     ],
 )
@@ -337,5 +350,6 @@ def test_version_and_help() -> None:
     assert "--servername" in text
     assert "3 if there is no connection" in " ".join(text.replace("│", " ").split())
     words = re.sub(r"[│,;.]", " ", text).split()
-    assert {CipherSuite.name(value) for value in DEFAULT_SUITES} <= set(words)
-    assert {NamedGroup.name(value) for value in DEFAULT_GROUPS} <= set(words)
+    assert {CipherSuite.name(value) for value in SUITES} <= set(words)
+    assert {NamedGroup.name(value) for value in GROUPS} <= set(words)
+    assert "EXPORTER-Channel-Binding:32" in words

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from handfast.testing import Authority
-from tests.cli.running import document, handfast, lines_of
-from tests.peers import require_peer
+from tests.cli.running import document, handfast, lines_of, s_server
 
 
 @pytest.fixture(scope="module")
@@ -21,24 +17,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     authority.write(place)
     authority.issue("localhost", "127.0.0.1").write(place)
     return place
-
-
-@contextmanager
-def s_server(folder: Path, *options: str) -> Iterator[int]:
-    """A server of OpenSSL; its port is chosen by the kernel, and read from what it prints."""
-    program = require_peer("openssl")
-    command = [program, "s_server", "-accept", "127.0.0.1:0", "-cert", "server.pem", "-key", "server.key", *options]
-    with subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        try:
-            assert process.stdout is not None
-            while not (line := process.stdout.readline()).startswith(b"ACCEPT"):
-                assert line, "openssl did not start"
-            yield int(line.rpartition(b":")[2])
-        finally:
-            process.kill()
-            process.communicate()
 
 
 def test_a_page_of_openssl_is_fetched(folder: Path) -> None:
@@ -56,7 +34,7 @@ def test_a_page_of_openssl_is_fetched(folder: Path) -> None:
     ("server", "client", "kind", "reason", "words"),
     [
         (["-tls1_2"], [], "AlertReceived", "version_refused", "speaks no version of TLS"),
-        (["-groups", "P-384"], [], "PeerIncompatible", "hello_retry_unsupported", "--group secp384r1"),
+        (["-groups", "P-521"], [], "AlertReceived", "alert_received", "nothing in common"),
         (["-alpn", "h3"], ["--alpn", "h2"], "AlertReceived", "alert_received", "no application protocol"),
         (
             ["-ciphersuites", "TLS_AES_256_GCM_SHA384"],
@@ -83,18 +61,34 @@ def test_a_refusal_says_what_was_offered_and_what_to_try(
     assert any(line.split()[:1] == ["try"] for line in lines)
 
 
-def test_the_group_that_the_hint_names_works(folder: Path) -> None:
+def test_a_round_trip_that_was_lost_is_told_with_its_remedy(folder: Path) -> None:
     with s_server(folder, "-groups", "P-384") as port:
-        target = ["connect", f"localhost:{port}", "--ca", folder / "ca.pem", "--json"]
-        assert document(handfast(*target, "--group", "P-384"))["group"] == "secp384r1"
+        target = ["connect", f"localhost:{port}", "--ca", folder / "ca.pem"]
+        text = " ".join(handfast(*target).stdout.decode().split())
+        found = document(handfast(*target, "--json"))
+        remedy = found["hello_retry_request"]["remedy"].split()[-1]
+        better = document(handfast(*target, "--json", "--group", remedy))
+    assert found["group"] == better["group"] == "secp384r1"
+    assert found["hello_retry_request"]["selected_group"] == "secp384r1"
+    assert found["hello_retry_request"]["key_shares_sent"] == ["X25519MLKEM768", "x25519"]
+    assert [item["type"] for item in found["messages"]].count("ClientHello") == 2
+    assert better["hello_retry_request"] is None
+    assert "the server wanted a key share of secp384r1; we had sent X25519MLKEM768 and x25519" in text
+    assert "offer it first: --group secp384r1,X25519MLKEM768,x25519,secp256r1" in text
+    assert "The client says its hello again" in text
 
 
-def test_a_client_certificate_that_is_asked_for_is_explained(folder: Path) -> None:
-    with s_server(folder, "-Verify", "1", "-www") as port:
-        run = handfast("connect", f"localhost:{port}", "--ca", folder / "ca.pem", "--get", "/")
-    text = run.stderr.decode()
-    assert run.returncode == 1
-    assert "<-- CertificateRequest" in text
-    assert "The client has no certificate to show." in text
-    assert "certificate_required" in text
-    assert "handfast has no client certificates yet" in " ".join(text.split())
+@pytest.mark.parametrize("name", ["P-256", "p-384", "P-521", "X25519", "x448"])
+def test_a_group_goes_by_each_of_its_names(folder: Path, name: str) -> None:
+    names = {"P-256": "secp256r1", "p-384": "secp384r1", "P-521": "secp521r1", "X25519": "x25519", "x448": "x448"}
+    with s_server(folder, "-groups", "X25519:P-256:X448:P-521:P-384") as port:
+        run = handfast("connect", f"localhost:{port}", "--ca", folder / "ca.pem", "--group", name, "--json")
+    found = document(run)
+    assert (found["group"], found["hello_retry_request"]) == (names[name], None)
+
+
+def test_a_suite_that_is_no_default_can_be_asked_for(folder: Path) -> None:
+    suite = "TLS_AES_128_CCM_SHA256"
+    with s_server(folder, "-ciphersuites", suite) as port:
+        run = handfast("connect", f"localhost:{port}", "--ca", folder / "ca.pem", "--suite", suite, "--json")
+    assert document(run)["cipher_suite"] == suite

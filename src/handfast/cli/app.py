@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 import handfast
 
@@ -26,8 +27,22 @@ _EXIT = (
 
 # The panels of `handfast connect --help`, and the names that can be given.
 _SERVER, _OFFER, _THEN, _SHOWN = "Who the server has to be", "What is offered", "After the handshake", "Other"
-_GROUPS = "X25519MLKEM768, x25519, secp256r1 (P-256), secp384r1 (P-384); several with commas, the best first"
-_SUITES = "TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256"
+_US = "Who we are"
+
+
+class _Listing(TyperCommand):
+    """A command whose help lists what handfast knows: asked for when it is shown, since that loads the cryptography."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Fill in the names, then show it as always."""
+        from handfast.cli import names
+
+        for parameter in self.params:
+            text = getattr(parameter, "help", None)
+            if text:
+                text = text.replace("ALL_GROUPS", names.all_groups()).replace("ALL_SUITES", names.all_suites())
+                setattr(parameter, "help", text)  # noqa: B010 - not every parameter has one, mypy knows
+        super().format_help(ctx, formatter)
 
 
 def _option(panel: str, metavar: str, text: str) -> Any:
@@ -53,7 +68,7 @@ def common(
     """TLS handshakes, in full view."""
 
 
-@app.command(epilog=_EXIT)
+@app.command(cls=_Listing, epilog=_EXIT)
 def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer's way
     target: Annotated[
         str,
@@ -74,19 +89,40 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     no_verify: Annotated[
         bool, _flag(_SERVER, "--no-verify", "Accept any certificate, of anybody. For looking at servers only.")
     ] = False,
+    cert: Annotated[
+        Path | None, _option(_US, "FILE", "The chain to show to a server that asks who we are, PEM, ours first.")
+    ] = None,
+    key: Annotated[
+        Path | None, _option(_US, "FILE", "The private key of --cert, PEM, if it is not in the same file.")
+    ] = None,
     alpn: Annotated[list[str] | None, _option(_OFFER, "A,B", "Application protocols, such as h2,http/1.1.")] = None,
-    group: Annotated[list[str] | None, _option(_OFFER, "NAME", f"Groups for the key exchange: {_GROUPS}.")] = None,
-    suite: Annotated[list[str] | None, _option(_OFFER, "NAME", f"Cipher suites: {_SUITES}.")] = None,
+    group: Annotated[
+        list[str] | None,
+        _option(_OFFER, "NAME", "Groups for the key exchange: ALL_GROUPS; several with commas, the best first."),
+    ] = None,
+    suite: Annotated[list[str] | None, _option(_OFFER, "NAME", "Cipher suites, likewise: ALL_SUITES.")] = None,
     get: Annotated[
         str | None, _option(_THEN, "PATH", "Send an HTTP GET; the body goes to standard output, the rest to error.")
     ] = None,
     output: Annotated[Path | None, _option(_THEN, "FILE", "With --get: write the body here.")] = None,
     pipe: Annotated[bool, _flag(_THEN, "--pipe", "Connect standard input and output to the server, like nc.")] = False,
+    export: Annotated[
+        list[str] | None,
+        _option(
+            _SHOWN,
+            "LABEL:LENGTH",
+            "Print so many bytes of keying material (RFC 5705), which are secret. Repeatable. "
+            "The channel binding tls-exporter is EXPORTER-Channel-Binding:32.",
+        ),
+    ] = None,
     json: Annotated[
         bool, _flag(_SHOWN, "--json", "Print one JSON object on standard output and nothing else, also on failure.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar=" ", rich_help_panel=_SHOWN, help="Print errors only.")
+        bool,
+        typer.Option(
+            "--quiet", "-q", metavar=" ", rich_help_panel=_SHOWN, help="Print errors only, and what --export asks for."
+        ),
     ] = False,
     keylog: Annotated[
         Path | None, _option(_SHOWN, "FILE", "Append the secrets of the connection, for Wireshark. Keep it private.")
@@ -103,12 +139,15 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         server_name=servername,
         ca=tuple(ca or ()),
         relax=_listed(relax),
+        cert=cert,
+        key=key,
         alpn=_listed(alpn),
         groups=_listed(group),
         suites=_listed(suite),
         verify=not no_verify,
         timeout=timeout,
         keylog=keylog,
+        exports=tuple(export or ()),
         get=get,
         output=output,
         pipe=pipe,

@@ -11,23 +11,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from handfast.certificates.identity import Identity
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
-from handfast.cli import report, request, show
+from handfast.cli import exports, names, report, request, show
+from handfast.cli.facts import ClientProof, client_proof, retry, subject
+from handfast.cli.identity import identity
 from handfast.cli.pipe import pipe
 from handfast.cli.request import Response, get
 from handfast.cli.streams import Body, Paper, abandon, say, unwritable
 from handfast.config import DEFAULT_GROUPS, DEFAULT_SUITES, ClientConfig, ServerVerifier
-from handfast.errors import ConfigurationError, ConnectionFailed, TLSError, shown
+from handfast.errors import (
+    AlertReceived,
+    ConfigurationError,
+    ConnectionFailed,
+    TLSError,
+    TruncationError,
+    shown,
+)
 from handfast.events import Handshake
 from handfast.insecure import NoVerification
 from handfast.observe.keylog import FileKeyLog
 from handfast.observe.tap import Trace
 from handfast.reasons import CONNECT_TIMEOUT, CONNECTION_FAILED, FILE_UNWRITABLE, READ_TIMEOUT
 from handfast.transport.blocking import TLSSocket, dial
+from handfast.wire.messages13 import NewSessionTicket
 
-# What NIST calls the curves that TLS has other names for.
-_GROUP_NAMES: Final = {"p-256": "secp256r1", "p-384": "secp384r1"}
+_SETTLE_SECONDS: Final = 2.0  # what a server gets to refuse our certificate, before we go
 
 OK, FAILED, MISUSED, UNREACHED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -40,12 +50,15 @@ class Options:
     server_name: str | None = None
     ca: tuple[Path, ...] = ()
     relax: tuple[str, ...] = ()
+    cert: Path | None = None
+    key: Path | None = None
     alpn: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     verify: bool = True
     timeout: float = 10.0
     keylog: Path | None = None
+    exports: tuple[str, ...] = ()
     get: str | None = None
     output: Path | None = None
     pipe: bool = False
@@ -71,6 +84,8 @@ def run(options: Options) -> int:
         return INTERRUPTED
     finally:
         session.close()
+    if isinstance(failure, AlertReceived):
+        session.explain(failure)
     if failure is None and narration.failure is not None and not isinstance(narration.failure, BrokenPipeError):
         failure = unwritable(narration.failure)
     if options.json:
@@ -125,11 +140,15 @@ class Session:
         self._keylog: FileKeyLog | None = None
         self._body = Body(options.output)
         self._response: Response | None = None
+        self._identity: Identity | None = None
+        self._exports: list[exports.Exported] = []
+        self._accepted: bool | None = None
 
     def run(self) -> None:
         """Connect, and do what is asked for then."""
         options = self._options
         _check(options)
+        wanted = [exports.parse(text) for text in options.exports]
         host, port = address(options.target)
         self._server_name = options.server_name or host
         config = self._config()
@@ -142,12 +161,10 @@ class Session:
         )
         tls.settimeout(options.timeout)
         tls.do_handshake()
-        if self._narrator is not None:
-            self._narrator.finish()
-            trusted = self._trust.source if options.verify else ""
-            show.summary(self._narration, tls.handshake, tls.tcp_connect_seconds, self._trace, trusted)
-            if not options.verify:
-                show.unverified(self._narration, self._verdict(tls.handshake))
+        self._exports = exports.exported(tls, wanted)
+        if not options.pipe and options.get is None:
+            self._settle(tls)
+        self._summarize(tls)
         if options.pipe:
             tls.settimeout(None)
             pipe(tls)
@@ -155,12 +172,69 @@ class Session:
             self._get(tls, options.server_name or host, port, options.get)
         self.close()
 
+    def _settle(self, tls: TLSSocket) -> None:
+        """Where the server has asked for our certificate: hear what it makes of it, or of our having none.
+
+        Our side of the handshake is over before the server has looked at it, and TLS 1.3 has no message that says yes
+        (RFC 9846 section 4.5.3). A no is an alert, which is raised; to have got a ticket, or to be let go in good order,
+        is a yes. A server that says nothing in time, or breaks off without a word, leaves it open.
+        """
+        proof = self._proof
+        if proof is None or not proof.requested:
+            return
+        deadline = time.monotonic() + min(_SETTLE_SECONDS, self._options.timeout)
+        try:
+            tls.shutdown_write()
+            while (left := deadline - time.monotonic()) > 0:
+                tls.settimeout(left)
+                if not tls.recv():
+                    self._accepted = True
+                    break
+        except (TimeoutError, TruncationError, ConnectionFailed):
+            pass
+        if any(seen.message.NAME == NewSessionTicket.NAME for seen in self._trace.messages):
+            self._accepted = True
+
+    def _summarize(self, tls: TLSSocket) -> None:
+        """What was agreed and proved; of --quiet only the secrets that were asked for are left."""
+        if self._narrator is None:
+            if not self._options.json:
+                for item in self._exports:
+                    self._narration.print(item.value.hex())
+            return
+        self._narrator.finish()
+        trusted = self._trust.source if self._options.verify else ""
+        show.summary(self._narration, tls.handshake, self._trace, trusted, self._proof)
+        show.times(self._narration, tls.handshake, tls.tcp_connect_seconds, self._trace)
+        show.exports(self._narration, self._exports)
+        if not self._options.verify:
+            show.unverified(self._narration, self._verdict(tls.handshake))
+
+    @property
+    def _proof(self) -> ClientProof | None:
+        """What came of client authentication."""
+        facts = self._tls.connection.handshake if self._tls else None
+        return client_proof(self._trace, facts, self._identity, self._accepted)
+
+    def explain(self, failure: AlertReceived) -> None:
+        """Say what we had shown, where an alert comes after we have: it is likely to be about that."""
+        proof = self._proof
+        if proof is None or self._tls is None or self._tls.connection.handshake is None or not proof.requested:
+            return
+        self._accepted = False
+        if proof.sent is not None:
+            until = f"valid until {proof.sent.not_after:%Y-%m-%d}"
+            failure.evidence["client_certificate"] = f"{subject(proof.sent)}, from {shown(proof.sent.issuer)}, {until}"
+        else:
+            failure.evidence["client_certificate"] = f"not sent: {proof.not_sent}"
+
     def _get(self, tls: TLSSocket, host: str, port: int, path: str) -> None:
         keep = self._options.output is not None or not self._options.json
         self._response = get(
             tls, host, port, path, on_head=self._show_head, write=self._body.write if keep else lambda _: None
         )
         self._body.finish()
+        self._accepted = True  # or it would not have answered
 
     def _show_head(self, response: Response) -> None:
         self._response = response
@@ -177,12 +251,14 @@ class Session:
         else:
             verifier = NoVerification()
             show.warning(show.console(sys.stderr), "--no-verify: nobody checks who the server is")
+        self._identity = identity(options.cert, options.key)
         if options.keylog is not None:
             self._keylog = FileKeyLog(options.keylog)
         return ClientConfig(
             verifier=verifier,
+            identities=[self._identity] if self._identity else [],
             alpn=options.alpn,
-            groups=[_GROUP_NAMES.get(name.lower(), name) for name in options.groups] or DEFAULT_GROUPS,
+            groups=[names.group(name) for name in options.groups] or DEFAULT_GROUPS,
             cipher_suites=options.suites or DEFAULT_SUITES,
             keylog=self._keylog,
             handshake_timeout=options.timeout,
@@ -221,6 +297,9 @@ class Session:
         document: dict[str, Any] = {
             **report.agreed(facts),
             "server_name": self._server_name,
+            "hello_retry_request": report.retry(retry(self._trace)),
+            "client_certificate": report.client_certificate(self._proof),
+            "exports": [item.document() for item in self._exports],
             "messages": report.messages(self._trace.messages),
             "timings_ms": report.timings(
                 facts, self._tls.tcp_connect_seconds if self._tls else None, time.perf_counter() - self._started

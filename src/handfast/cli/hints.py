@@ -9,7 +9,8 @@ from typing import Final
 
 from handfast.errors import AlertReceived, ConnectionFailed, TLSError
 from handfast.observe import words
-from handfast.reasons import ALERT_RECEIVED, CONNECTION_FAILED
+from handfast.reasons import ALERT_RECEIVED, CONNECTION_FAILED, KEY_ENCRYPTED, NOT_A_KEY, Reason
+from handfast.wire.codepoints import AlertDescription
 
 _REFUSED: Final = "Nothing listens on that port, or a firewall refuses it: check the port, and that the server runs."
 _NO_WAY: Final = "There is no way to that address: check the network, and whether the host has IPv4, IPv6 or both."
@@ -26,14 +27,30 @@ _SYSTEM: Final[Mapping[str, str]] = {
 _NAME: Final = "The name cannot be resolved: check its spelling, and the DNS of this machine."
 _DNS: Final = ("name", "nodename", "resolution", "no address")
 
+# Where an alert of a server is about the certificate that we showed, or did not show.
+_SHOW_ONE: Final = "Show a certificate from one of the authorities that the server trusts: --cert FILE --key FILE."
+_OF_CLIENTS: Final[Mapping[int, str]] = {
+    AlertDescription.CERTIFICATE_REQUIRED: _SHOW_ONE,
+    AlertDescription.UNSUPPORTED_CERTIFICATE: "Show a certificate that is for client authentication (clientAuth).",
+    AlertDescription.UNKNOWN_CA: "Show the whole chain (fullchain.pem), or let the server trust the root of it.",
+    AlertDescription.CERTIFICATE_UNKNOWN: "The server's log says what it does not like about the certificate.",
+}
+# Where a file of --cert or --key is not what it has to be.
+_OF_KEYS: Final[Mapping[Reason, str]] = {
+    KEY_ENCRYPTED: "Give the key without its password: openssl pkey -in FILE -out PLAIN",
+    NOT_A_KEY: "--key FILE names the private key, where it is not in the file of --cert.",
+}
+
 
 def hints(problem: TLSError) -> list[str]:
     """What to try, the likeliest first."""
     found: list[str] = []
     if isinstance(problem, AlertReceived) and problem.reason is ALERT_RECEIVED:
-        found.append(words.alert_hint(problem.description))
+        ours = _OF_CLIENTS.get(problem.description) if "client_certificate" in problem.evidence else None
+        found.append(ours or words.alert_hint(problem.description))
     if isinstance(problem, ConnectionFailed) and problem.reason is CONNECTION_FAILED:
         found.append(_of_system(str(problem.evidence.get("problem", ""))))
+    found.append(_OF_KEYS.get(problem.reason, ""))
     found = [hint for hint in found if hint]
     if not found and problem.reason.hint:
         found.append(problem.reason.hint)

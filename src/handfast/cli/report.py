@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from handfast.certificates.identity import PeerIdentity
-from handfast.certificates.parsed import parsed
+from handfast.certificates.parsed import Parsed, parsed
+from handfast.cli.facts import ClientProof, Retry
 from handfast.cli.hints import hints
 from handfast.errors import CertificateError, TLSError, shown
 from handfast.events import Handshake
@@ -46,6 +47,31 @@ def agreed(facts: Handshake | None) -> dict[str, Any]:
     }
 
 
+def retry(facts: Retry | None) -> dict[str, Any] | None:
+    """The HelloRetryRequest; null if there was none."""
+    if facts is None:
+        return None
+    return {
+        "selected_group": facts.asked_for,
+        "key_shares_sent": list(facts.shares),
+        "why": facts.why,
+        "remedy": facts.remedy or None,
+    }
+
+
+def client_certificate(proof: ClientProof | None) -> dict[str, Any] | None:
+    """Whether the server asked who we are, and what it got; null where the handshake did not get that far."""
+    if proof is None:
+        return None
+    return {
+        "requested": proof.requested,
+        "sent": None if proof.sent is None else _described(proof.sent),
+        "signature_scheme": proof.signature_scheme,
+        "not_sent": proof.not_sent,
+        "accepted": proof.accepted,
+    }
+
+
 def peer(identity: PeerIdentity) -> dict[str, Any]:
     """Who the peer is, by its certificate."""
     return {
@@ -63,6 +89,10 @@ def _certificate(der: bytes) -> dict[str, Any]:
         certificate = parsed(der)
     except CertificateError:
         return {"subject": "", "issuer": "", "not_after": None}
+    return _described(certificate)
+
+
+def _described(certificate: Parsed) -> dict[str, Any]:
     return {
         "subject": shown(certificate.subject),
         "issuer": shown(certificate.issuer),
@@ -78,6 +108,7 @@ def timings(facts: Handshake | None, tcp_seconds: float | None, total: float) ->
         "handshake": _ms(times.handshake) if times else None,
         "certificate_verification": _ms(times.certificate_verification) if times else None,
         "key_exchange": _ms(times.key_exchange) if times else None,
+        "signature": _ms(times.signature) if times else None,
         "total": _ms(total),
     }
 

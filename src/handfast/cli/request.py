@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import handfast
-from handfast.errors import ConfigurationError, ConnectionFailed, Party, TLSError
+from handfast.errors import AlertReceived, ConfigurationError, ConnectionFailed, Party, TLSError
 from handfast.reasons import BAD_RESPONSE, READ_TIMEOUT, RESPONSE_CUT
 from handfast.transport.blocking import TLSSocket
 
@@ -130,7 +130,13 @@ def _exchange(
 ) -> tuple[Response, int]:
     """The response, and how much of its Content-Length is missing."""
     headers = {"Connection": "close", "User-Agent": f"handfast/{handfast.__version__}", "Accept": "*/*"}
-    connection.request("GET", request, headers=headers)
+    try:
+        connection.request("GET", request, headers=headers)
+    except ConnectionFailed:
+        connection.sock.input.readinto(bytearray(1))  # an alert that came before the reset says more
+        if isinstance(connection.sock.input.failure, AlertReceived):
+            raise connection.sock.input.failure from None
+        raise
     answer = connection.getresponse()
     response = Response(answer.status, answer.reason, answer.getheaders())
     on_head(response)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import IO, Final
@@ -12,6 +13,8 @@ from typing import IO, Final
 from rich.text import Text
 
 from handfast.certificates.parsed import parsed
+from handfast.cli.exports import Exported
+from handfast.cli.facts import ClientProof, retry, subject
 from handfast.cli.hints import hints
 from handfast.cli.streams import Paper
 from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
@@ -19,10 +22,12 @@ from handfast.events import Handshake
 from handfast.observe import explain, words
 from handfast.observe.tap import Seen, Trace
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, SignatureScheme
+from handfast.wire.hello import ClientHello
 
 _WIDEST: Final = 100
 _BODY: Final = 4  # where the text of a message begins, below its name
 _NAME: Final = 22  # columns for the name of a field
+_HELLO_AGAIN: Final = "The client says its hello again, with what the server asked for."
 
 # The settings of a configuration, as the command line calls them.
 _OPTIONS: Final = {
@@ -32,6 +37,7 @@ _OPTIONS: Final = {
     "relax": "--relax",
     "server_name": "the name of the server",
     "identities": "--cert and --key",
+    "identity": "--cert and --key",
 }
 
 
@@ -57,6 +63,9 @@ def _paragraph(out: Paper, text: str, indent: int, style: str = "") -> None:
 def _field(out: Paper, name: str, value: str, meaning: str = "", indent: int = _BODY, width: int = _NAME) -> None:
     """A name, its value beside it, and the meaning: behind the value if there is room, or else below it."""
     start = indent + width
+    if len(name) >= width:  # too long for its column: a line of its own
+        out.print(Text(" " * indent).append(name, "cyan"))
+        name = ""
     values = _wrapped(out, value, start)
     head = Text(" " * indent).append(f"{name:<{width - 1}} ", "cyan").append(values[0])
     short = len(values) == 1 and start + len(value) + 2 + len(meaning) <= min(out.width, _WIDEST)
@@ -84,6 +93,7 @@ class Narrator:
     def __init__(self, out: Paper) -> None:
         self._out = out
         self._queue: SimpleQueue[Seen | None] = SimpleQueue()
+        self._hellos = 0
         self._thread = threading.Thread(target=self._work, name="handfast-narrator", daemon=True)
         self._thread.start()
 
@@ -92,7 +102,7 @@ class Narrator:
         if self._thread.is_alive():
             self._queue.put(seen)
         else:
-            message(self._out, seen)
+            self._show(seen)
 
     def finish(self) -> None:
         """Wait until everything is shown."""
@@ -103,22 +113,29 @@ class Narrator:
     def _work(self) -> None:
         while (seen := self._queue.get()) is not None:
             time.sleep(self._MOMENT)
-            message(self._out, seen)
+            self._show(seen)
             while not self._queue.empty():
                 following = self._queue.get()
                 if following is None:
                     return
-                message(self._out, following)
+                self._show(following)
+
+    def _show(self, seen: Seen) -> None:
+        self._hellos += isinstance(seen.message, ClientHello)
+        message(self._out, seen, _HELLO_AGAIN if isinstance(seen.message, ClientHello) and self._hellos > 1 else "")
 
 
-def message(out: Paper, seen: Seen) -> None:
-    """One message: what it is for, its fields, and what is different from here on."""
+def message(out: Paper, seen: Seen, purpose: str = "") -> None:
+    """One message: what it is for, its fields, and what is different from here on.
+
+    ``purpose``  what it is for, where the message alone does not tell
+    """
     head = Text().append("--> " if seen.sent else "<-- ", "bold green" if seen.sent else "bold magenta")
     head.append(f"{seen.name:<{_NAME}}", "bold").append(f"{_size(seen.length):<13}")
     head.append(f"{'encrypted':<14}", "green") if seen.encrypted else head.append(f"{'in the clear':<14}", "yellow")
     head.append(f"{seen.at * 1000:9.1f} ms", "dim")
     out.print(head)
-    _paragraph(out, explain.purpose(seen.message, from_client=seen.from_client), _BODY, "italic")
+    _paragraph(out, purpose or explain.purpose(seen.message, from_client=seen.from_client), _BODY, "italic")
     for name, value, meaning in explain.lines(seen.message):
         _field(out, name, value, meaning)
     milestone = explain.milestone(seen.message, from_client=seen.from_client)
@@ -135,8 +152,8 @@ def _size(length: int) -> str:
 # --- the summary -----------------------------------------------------------------------------------------------------
 
 
-def summary(out: Paper, facts: Handshake, tcp_seconds: float, trace: Trace, trusted: str) -> None:
-    """What was agreed, who proved to be whom, and where the time went. ``trusted`` says where the roots are from."""
+def summary(out: Paper, facts: Handshake, trace: Trace, trusted: str, proof: ClientProof | None) -> None:
+    """What was agreed, and who proved to be whom. ``trusted`` says where the roots are from."""
     rows: list[tuple[str, str, str]] = [
         ("version", facts.version, ""),
         ("cipher suite", facts.cipher_suite, words.suite(CipherSuite.value(facts.cipher_suite) or 0)),
@@ -145,31 +162,23 @@ def summary(out: Paper, facts: Handshake, tcp_seconds: float, trace: Trace, trus
     ]
     if facts.alpn is not None:
         rows.append(("application", shown(facts.alpn), "the protocol inside, by ALPN"))
+    again = retry(trace)
+    if again is not None:
+        rows.append(("round trips", "2, one more than needed" if again.remedy else "2", again.why))
+        if again.remedy:
+            rows.append(("", again.remedy, ""))
     for row in rows:
-        _field(out, *row, indent=0, width=14)
-    _identities(out, facts, trusted)
-    times = facts.timings
-    _field(
-        out,
-        "time",
-        f"TCP {_ms(tcp_seconds)}, handshake {_ms(times.handshake)}",
-        f"of it our key exchange {_ms(times.key_exchange)}, verifying the chain {_ms(times.certificate_verification)}",
-        indent=0,
-        width=14,
-    )
-    sent, received = trace.sent, trace.received
-    _field(
-        out,
-        "on the wire",
-        f"sent {_size(sent.bytes)}, received {_size(received.bytes)}",
-        f"of them encrypted {sent.encrypted:,} and {received.encrypted:,}",
-        indent=0,
-        width=14,
-    )
-    out.print()
+        _row(out, *row)
+    _server(out, facts, trusted)
+    if proof is not None:
+        _client(out, proof)
 
 
-def _identities(out: Paper, facts: Handshake, trusted: str) -> None:
+def _row(out: Paper, name: str, value: str, meaning: str = "") -> None:
+    _field(out, name, value, meaning, indent=0, width=14)
+
+
+def _server(out: Paper, facts: Handshake, trusted: str) -> None:
     peer = facts.peer
     if peer is None or peer.verified_by != "chain":
         out.print(Text().append("server        ", "cyan").append("NOT VERIFIED: this may be anybody", "bold red"))
@@ -179,15 +188,59 @@ def _identities(out: Paper, facts: Handshake, trusted: str) -> None:
     last = len(peer.path) - 1
     for at, der in enumerate(peer.path):
         certificate = parsed(der)
-        subject = shown(certificate.subject) or ", ".join(map(shown, certificate.alternative_names)) or "(no name)"
         notes = [_days_left(certificate.not_after)] if at == 0 else []
         notes += [f"trusted: in {shown(trusted)}"] if at == last else []
-        _field(out, "certificate" if at == 0 else "  signed by", subject, ", ".join(notes), indent=0, width=14)
-    _field(out, "client", "proved nothing", "it was not asked for a certificate, or has none", indent=0, width=14)
+        _row(out, "certificate" if at == 0 else "  signed by", subject(certificate), ", ".join(notes))
+
+
+def _client(out: Paper, proof: ClientProof) -> None:
+    """Who we proved to be, and what the server made of it."""
+    if not proof.requested:
+        _row(out, "client", "proved nothing", "it was not asked for a certificate")
+    elif proof.sent is None:
+        end = "; the server goes on without" if proof.accepted else ""
+        _row(out, "client", "proved nothing", f"asked for a certificate; {proof.not_sent}{end}")
+    else:
+        said = "accepted by the server" if proof.accepted else "the server has not said yet whether it accepts it"
+        value = Text().append("client        ", "cyan")
+        out.print(value.append(f"showed {subject(proof.sent)}", "bold green" if proof.accepted else "bold"))
+        _row(out, "  signed by", shown(proof.sent.issuer), _days_left(proof.sent.not_after))
+        _row(out, "  proof", proof.signature_scheme or "", said)
+
+
+def times(out: Paper, facts: Handshake, tcp_seconds: float, trace: Trace) -> None:
+    """Where the time went, and what was on the wire."""
+    seconds = facts.timings
+    parts = [
+        f"our key exchange {_ms(seconds.key_exchange)}",
+        f"verifying the chain {_ms(seconds.certificate_verification)}",
+    ]
+    if facts.identity is not None:
+        parts.append(f"signing {_ms(seconds.signature)}")
+    _row(out, "time", f"TCP {_ms(tcp_seconds)}, handshake {_ms(seconds.handshake)}", f"of it {', '.join(parts)}")
+    sent, received = trace.sent, trace.received
+    _row(
+        out,
+        "on the wire",
+        f"sent {_size(sent.bytes)}, received {_size(received.bytes)}",
+        f"of them encrypted {sent.encrypted:,} and {received.encrypted:,}",
+    )
+    out.print()
+
+
+def exports(out: Paper, found: Sequence[Exported]) -> None:
+    """The secrets that were asked for: label and length, and the value whole, on a line of its own."""
+    for item in found:
+        _paragraph(out, f"export {item.label}, {_size(len(item.value))}, secret:", 0, "cyan")
+        out.print("  " + item.value.hex())
+    if found:
+        out.print()
 
 
 def _days_left(until: datetime) -> str:
     days = (until - datetime.now(UTC)).days
+    if days < 0:
+        return f"expired on {until:%Y-%m-%d}"
     return f"valid until {until:%Y-%m-%d}, {days} day{'' if days == 1 else 's'} left"
 
 

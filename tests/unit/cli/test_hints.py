@@ -8,8 +8,8 @@ import os
 import pytest
 
 from handfast.cli.hints import hints
-from handfast.errors import AlertReceived, ConnectionFailed, PeerIncompatible, PeerMisbehaved
-from handfast.reasons import BAD_FINISHED, HELLO_RETRY_UNSUPPORTED, RESET, VERSION_REFUSED
+from handfast.errors import AlertReceived, ConfigurationError, ConnectionFailed, PeerMisbehaved
+from handfast.reasons import BAD_FINISHED, KEY_ENCRYPTED, NOT_A_KEY, RESET, VERSION_REFUSED
 from handfast.wire.codepoints import AlertDescription
 
 
@@ -40,8 +40,18 @@ def test_a_finer_reason_keeps_its_own_hint() -> None:
     assert hints(ConnectionFailed(RESET, problem="Connection reset by peer")) == [RESET.hint]
 
 
-def test_the_group_that_a_server_asks_for_is_the_option_to_give() -> None:
-    assert "--group secp384r1" in hints(PeerIncompatible(HELLO_RETRY_UNSUPPORTED, server_asks_for="secp384r1"))[0]
+def test_an_alert_about_our_certificate_has_the_hint_of_a_client() -> None:
+    plain = AlertReceived(AlertDescription.UNSUPPORTED_CERTIFICATE, "unsupported_certificate")
+    ours = AlertReceived(AlertDescription.UNSUPPORTED_CERTIFICATE, "unsupported_certificate", client_certificate="CN=a")
+    none = AlertReceived(AlertDescription.CERTIFICATE_REQUIRED, "certificate_required", client_certificate="not sent")
+    assert "clientAuth" in hints(ours)[0]
+    assert "clientAuth" not in hints(plain)[0]
+    assert "--cert FILE --key FILE" in hints(none)[0]
+
+
+def test_a_key_that_cannot_be_used_has_a_hint() -> None:
+    assert "openssl pkey" in hints(ConfigurationError(KEY_ENCRYPTED, file="a"))[0]
+    assert "--key FILE" in hints(ConfigurationError(NOT_A_KEY, file="a"))[0]
 
 
 def test_where_nothing_can_be_done_nothing_is_said() -> None:
