@@ -138,9 +138,13 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
     """
     loop = asyncio.get_running_loop()
 
+    def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Any:
+        work = client_connected_cb(reader, writer)
+        return _until_cancelled(work, writer) if asyncio.iscoroutine(work) else work
+
     def streams() -> asyncio.StreamReaderProtocol:
         reader = asyncio.StreamReader(limit=limit, loop=loop)
-        return asyncio.StreamReaderProtocol(reader, client_connected_cb, loop=loop)
+        return asyncio.StreamReaderProtocol(reader, handler, loop=loop)
 
     return await create_server(
         streams,
@@ -153,6 +157,17 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
         tap=tap,
         **tcp,
     )
+
+
+async def _until_cancelled(work: Awaitable[None], writer: asyncio.StreamWriter) -> None:
+    """A handler that is cancelled, when its loop ends at the latest, has not said all, so its connection is broken off.
+
+    Before Python 3.12 asyncio leaves it open instead, and logs the cancellation as if it were a mistake.
+    """
+    try:
+        await work
+    except asyncio.CancelledError:
+        cast("asyncio.Transport", writer.transport).abort()
 
 
 # --- protocols -----------------------------------------------------------------------------------------------------

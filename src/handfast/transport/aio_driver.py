@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import functools
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -50,6 +51,8 @@ class Owner(Protocol):
 def connection_failed(reason: Reason, cause: Exception, step: str = "", **evidence: object) -> ConnectionFailed:
     """The error for what the transport below has raised."""
     problem = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    if isinstance(cause, ConnectionError) and cause.errno:
+        problem = os.strerror(cause.errno)  # asyncio's own text has the address in it
     error = ConnectionFailed(reason, **evidence, problem=problem)
     error.step = step
     error.__cause__ = cause
@@ -61,6 +64,7 @@ def _nowhere(data: bytes) -> None:
 
 
 class _State(enum.Enum):
+    NEW = "not connected yet"
     SHAKING = "shaking hands"
     OPEN = "open"
     CLOSING = "closing"  # nothing more is delivered or taken; the last bytes are on their way
@@ -118,7 +122,7 @@ class Driver(asyncio.Protocol):
         self._owner: Owner | None = owner
         self._factory = factory
         self._shutdown_timeout = shutdown_timeout
-        self._state = _State.SHAKING
+        self._state = _State.NEW
         self._app = connected
         self._app_connected = connected is not None
         self._app_told_to_pause = False
@@ -140,13 +144,17 @@ class Driver(asyncio.Protocol):
         self.transport = TLSTransport(self)
 
     def __repr__(self) -> str:
-        return f"<Driver of {self.connection!r}, {self._state.value}>"
+        return f"<Driver, {self._state.value}>"
 
     # --- called by the transport below
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport below is there: begin."""
         self.lower = lower = cast("asyncio.Transport", transport)
+        if self._state is _State.CLOSED:  # abandoned meanwhile
+            lower.abort()
+            return
+        self._state = _State.SHAKING
         assert self._owner is not None
         try:
             self.connection = self._owner.connection(lower)
@@ -471,7 +479,9 @@ class Driver(asyncio.Protocol):
 
     def abandon(self) -> None:
         """Give up a handshake: whoever waited for it no longer does."""
-        if self._state is _State.SHAKING:
+        if self._state is _State.NEW:
+            self._state = _State.CLOSED
+        elif self._state is _State.SHAKING:
             self.connection.close()
             self._flush()
             self.abort()
