@@ -22,6 +22,7 @@ from handfast.errors import TLSError
 from handfast.wire.codepoints import (
     CipherSuite,
     ContentType,
+    ExtensionType,
     HandshakeType,
     NamedGroup,
     ProtocolVersion,
@@ -52,6 +53,9 @@ SHARES = {
 TICKET = bytes.fromhex("0400001b 00000e10 a1b2c3d4 02 0000 0004 74696b74 0008 002a0004 00004000")
 RETRY_REQUEST = 6
 """hello_retry_request_RESERVED, in place of the type of a HelloRetryRequest, which is that of a ServerHello."""
+
+CLIENT_HELLO_WITH_EARLY_DATA = 7
+"""In place of the type of a ClientHello: one that says that early data follows."""
 
 
 @cache
@@ -298,19 +302,25 @@ class Client(Peer):
     def own(self, kind: int) -> bytes:
         """The messages of a client."""
         if kind == H.CLIENT_HELLO:
-            return ClientHello(
-                random=bytes(range(32)),
-                legacy_session_id=bytes(range(32, 64)),
-                cipher_suites=[0x1301, 0x1302, 0x1303],
-                server_name=SERVER_NAME,
-                supported_groups=[NamedGroup.X25519, NamedGroup.SECP256R1],
-                application_layer_protocol_negotiation=[b"h2", b"http/1.1"],
-                signature_algorithms=[_ED25519, 0x0403, 0x0804],
-                supported_versions=[ProtocolVersion.TLS_1_3],
-                key_share=[KeyShareEntry(self.group, SHARES[self.group])],
-                cookie=self.cookie,
-            ).encode()
+            return self._hello({})
+        if kind == CLIENT_HELLO_WITH_EARLY_DATA:
+            return self._hello({ExtensionType.EARLY_DATA: b""})
         return super().own(kind)
+
+    def _hello(self, more: dict[int, bytes]) -> bytes:
+        return ClientHello(
+            random=bytes(range(32)),
+            legacy_session_id=bytes(range(32, 64)),
+            cipher_suites=[0x1301, 0x1302, 0x1303],
+            server_name=SERVER_NAME,
+            supported_groups=[NamedGroup.X25519, NamedGroup.SECP256R1],
+            application_layer_protocol_negotiation=[b"h2", b"http/1.1"],
+            signature_algorithms=[_ED25519, 0x0403, 0x0804],
+            supported_versions=[ProtocolVersion.TLS_1_3],
+            key_share=[KeyShareEntry(self.group, SHARES[self.group])],
+            cookie=self.cookie,
+            other_extensions=more,
+        ).encode()
 
     def heard(self, raw: bytes) -> None:
         """The server's flight: what of it decides on transcript, keys and our next messages."""

@@ -84,6 +84,7 @@ CLIENTS: dict[str, dict[str, Any]] = {
     "small": {"record_size_limit": 64, "record_padding": 32, "middlebox_compatibility": False, "alpn": []},
     "hybrid": {"groups": ["X25519MLKEM768", "x25519", "secp256r1"]},
     "groups": {"groups": _OTHER_GROUPS, "key_shares": ["x25519", "secp256r1"], "certificate_authorities": True},
+    "no-share": {"key_shares": [], "groups": ["secp256r1", "x25519"]},
 }
 SERVERS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from fuzz import play
-from fuzz.peers import RETRY_REQUEST, TICKET, Client, message
+from fuzz.peers import CLIENT_HELLO_WITH_EARLY_DATA, RETRY_REQUEST, TICKET, Client, message
 from fuzz.play import ACT, ACTS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE, Player
 from fuzz.steps import Step
 from handfast.wire.codepoints import ContentType, HandshakeType
@@ -39,6 +39,12 @@ NAMELESS = [*own(H.CLIENT_HELLO), Step(MESSAGE, message(H.CERTIFICATE, bytes(4))
 RETRIED_TO_SERVER = own(H.CLIENT_HELLO, H.CLIENT_HELLO, H.FINISHED)
 RETRIED_AND_PROVEN = own(H.CLIENT_HELLO, H.CLIENT_HELLO, *_IDENTITY)
 
+# A client that resumes, as it thinks, and sends data at once, which a server skips that takes none (section 4.3.10).
+EARLY_DATA = Step(WIRE, b"\x17\x03\x03\0\x20" + bytes(range(32)))
+OFFERING_EARLY_DATA = own(CLIENT_HELLO_WITH_EARLY_DATA)
+EARLY = [*OFFERING_EARLY_DATA, EARLY_DATA, EARLY_DATA, *own(H.FINISHED)]
+RETRIED_EARLY = [*OFFERING_EARLY_DATA, EARLY_DATA, *own(H.CLIENT_HELLO, H.FINISHED)]
+
 AFTER_OF_CLIENT = {
     "tickets": own(H.NEW_SESSION_TICKET, H.NEW_SESSION_TICKET),
     "keys": [*own(H.KEY_UPDATE), DATA, ASK_FOR_KEYS, DATA, act("_send")],
@@ -59,6 +65,7 @@ _CLIENTS = {
     "small": TO_CLIENT,
     "hybrid": RETRIED,
     "groups": TO_CLIENT,
+    "no-share": RETRIED,
 }
 _SERVERS = {
     "default": TO_SERVER,
@@ -69,6 +76,15 @@ _SERVERS = {
     "small": TO_SERVER,
     "groups": TO_SERVER,
 }
+
+
+# Further ones with servers.
+_EARLY = {"default": EARLY, "retry": RETRIED_EARLY}
+
+
+def early_handshakes() -> dict[str, tuple[int, list[Step]]]:
+    """Handshakes with servers that early data comes with; the settings and the steps, by the configuration's name."""
+    return {name: (list(play.SERVERS).index(name), steps) for name, steps in _EARLY.items()}
 
 
 def handshakes(side: str) -> dict[str, tuple[int, list[Step]]]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from fuzz import play, recorded, steps, vectors
-from fuzz.peers import RETRY_REQUEST, message
+from fuzz.peers import CLIENT_HELLO_WITH_EARLY_DATA, RETRY_REQUEST, message
 from fuzz.play import ACT, ACTS, KEYS, KINDS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE
-from fuzz.recorded import ASK_FOR_KEYS, CHANGE_CIPHER_SPEC, CLOSE_NOTIFY, DATA
+from fuzz.recorded import ASK_FOR_KEYS, CHANGE_CIPHER_SPEC, CLOSE_NOTIFY, DATA, EARLY_DATA
 from fuzz.steps import Step
 from fuzz.target import Change, Target
 from handfast.wire.codepoints import HandshakeType
@@ -17,6 +17,7 @@ H = HandshakeType
 
 _OWN = (
     H.CLIENT_HELLO,
+    CLIENT_HELLO_WITH_EARLY_DATA,
     H.SERVER_HELLO,
     RETRY_REQUEST,
     H.ENCRYPTED_EXTENSIONS,
@@ -34,6 +35,7 @@ _STOCK = [
     *recorded.in_pieces(1),
     *recorded.in_pieces(100),
     CHANGE_CIPHER_SPEC,
+    EARLY_DATA,
     CLOSE_NOTIFY,
     DATA,
     ASK_FOR_KEYS,
@@ -80,6 +82,9 @@ def _seeds(side: str) -> Mapping[str, bytes]:
         said = iter(recorded.played(side, name).messages)
         literal = [_literal(step, next(said, b"")) if step.kind in (OWN, MESSAGE) else step for step in honest]
         found[f"whole-{name}-literal"] = steps.encode(settings, literal)
+    if side == "server":
+        early = recorded.early_handshakes().items()
+        found.update({f"whole-{name}-early": steps.encode(settings, played) for name, (settings, played) in early})
     settings, honest = recorded.handshakes(side)["default"]
     found["whole-pieces"] = steps.encode(settings, [*recorded.in_pieces(7), *honest])
     after = recorded.AFTER_OF_CLIENT if side == "client" else recorded.AFTER_OF_SERVER

@@ -149,6 +149,8 @@ def run_records(data: bytes) -> None:
     layer = RecordLayer()
     layer.change_cipher_spec_allowed = bool(settings & 1)
     layer.plaintext_alert_allowed = bool(settings & 2)
+    if settings & 8:
+        layer.skip_early_data()
     sealing = _Sealing()
     if not settings & 4:
         layer.install_read(SECRET)
@@ -185,6 +187,9 @@ def _read_all(layer: RecordLayer, messages: Reassembly) -> None:
     assert not layer.pending, "reading alone sends nothing"
 
 
+_EARLY = b"\x17\x03\x03\0\x20" + bytes(32)
+
+
 def _records_seeds() -> Mapping[str, bytes]:
     ticket = next(raw for _, raw in recorded.messages() if raw[0] == HandshakeType.NEW_SESSION_TICKET)
     played = {
@@ -196,23 +201,30 @@ def _records_seeds() -> Mapping[str, bytes]:
         "middlebox": [Step(RAW, b"\x14\x03\x03\0\x01\x01"), Step(RAW, b"\x15\x03\x03\0\x02\x02\x28")],
     }
     return {name: steps.encode(3, play) for name, play in played.items()} | {
-        "plain": steps.encode(5, [Step(RAW, b"\x16\x03\x03\0\x04\x14\0\0\0"), Step(RAW, b"\x14\x03\x03\0\x01\x01")])
+        "early": steps.encode(11, [Step(RAW, _EARLY), Step(GARBLED, b"a\x17"), Step(SEALED, b"\x14\0\0\0\x16")]),
+        "early-plain": steps.encode(13, [Step(RAW, _EARLY), Step(RAW, b"\x16\x03\x03\0\x04\x01\0\0\0")]),
+        "plain": steps.encode(5, [Step(RAW, b"\x16\x03\x03\0\x04\x14\0\0\0"), Step(RAW, b"\x14\x03\x03\0\x01\x01")]),
     }
 
 
 def _inside(step: Step, limit: int, random: Random, change: Change) -> Step:
+    kind, content = step.kind % 4, step.content
     if random.random() < 0.1:
-        return Step(random.randrange(4), step.content)
+        return Step(random.randrange(4), content)
+    head = content[:HEADER_LENGTH] if kind == RAW else b""
+    body = content[len(head) :]
     if random.random() < 0.1:
-        return Step(step.kind, step.content + bytes(random.choice((1, 2, 255, 16_000))))
-    if step.kind == RAW and len(step.content) > HEADER_LENGTH and random.random() < 0.7:
-        body = change(step.content[HEADER_LENGTH:], limit)
-        return Step(RAW, step.content[:3] + len(body).to_bytes(2) + body)
-    return Step(step.kind, change(step.content or b"\0", limit))
+        body += bytes(random.choice((1, 2, 255, 16_000)))
+    else:
+        body = change(body or b"\0", limit)
+    if head and random.random() < 0.8:
+        head = head[:3] + len(body).to_bytes(2)
+    return Step(kind, head + body)
 
 
 _STOCK = [
     Step(SEALED, b"\x17"),
+    Step(RAW, _EARLY),
     Step(NEW_KEY),
     Step(RAW, b"\x14\x03\x03\0\x01\x01"),
     Step(RAW, b"\x15\x03\x03\0\x02\x02\x28"),
@@ -221,5 +233,5 @@ _STOCK = [
 TARGETS = [
     Target("framing", run_framing, _framing_seeds, max_length=2048),
     Target("reassembly", run_reassembly, _reassembly_seeds, max_length=2048),
-    Target("records", run_records, _records_seeds, steps.mutator(_inside, _STOCK, 8), max_length=20_000),
+    Target("records", run_records, _records_seeds, steps.mutator(_inside, _STOCK, 16), max_length=20_000),
 ]

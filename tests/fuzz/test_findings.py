@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from fuzz import steps
+from fuzz.steps import Step
 from fuzz.targets import TARGETS
+from fuzz.targets.records import RAW
+from handfast import limits
+from handfast.errors import BadRecord
+from handfast.record.layer import RecordLayer
 
 # A certificate whose subject has an organizationName that is a BIT STRING. `cryptography` raises TypeError for such a
 # name, where it raises ValueError for all other ways in which a name can be wrong.
@@ -47,6 +53,23 @@ FINDINGS = {
     "chain-name-with-bit-string": CHAIN_WITH_BIT_STRING,
     "chain-name-with-bit-string-in-verifier": CHAIN_THAT_THE_VERIFIER_READS,
 }
+
+
+# A server that skips early data has no keys yet, but took records of the length that only encrypted ones may have.
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="record/layer.py: _plaintext looks at no length")
+def test_a_plaintext_record_that_is_too_long_after_early_data() -> None:
+    record = b"\x16\x03\x03\x41\x00" + bytes(0x4100)
+    TARGETS["records"].run(steps.encode(8 | 4, [Step(RAW, record)]))
+
+
+# Early data in empty records cost nothing of what may be skipped, so there was no end to it.
+@pytest.mark.xfail(strict=True, reason="record/layer.py: _skip counts the content alone")
+def test_early_data_in_empty_records_comes_to_an_end() -> None:
+    layer = RecordLayer()
+    layer.skip_early_data()
+    layer.feed(b"\x17\x03\x03\0\0" * limits.EARLY_DATA_SKIPPED)
+    with pytest.raises(BadRecord):
+        layer.read()
 
 
 @pytest.mark.parametrize("finding", FINDINGS)
