@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cryptography import x509
-
 from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import Parsed, parsed
-from handfast.errors import shown
+from handfast.errors import CertificateError, shown
 from handfast.events import Handshake
 from handfast.observe.tap import Trace
 from handfast.wire.codepoints import NamedGroup, SignatureScheme
@@ -124,16 +122,18 @@ def subject(certificate: Parsed) -> str:
 def authority_name(name: bytes) -> str:
     """A distinguished name (DER) as RFC 4514 writes it; in hexadecimal if it cannot be read.
 
-    `cryptography` reads names as parts of something only, so this makes the shortest thing that has one: a revocation
-    list of nothing, which nobody has signed (RFC 5280 section 5.1).
+    Names are read as parts of certificates only, so this makes the shortest one that has it as its issuer, which nobody
+    has signed (RFC 5280 section 4.1).
     """
-    # tbsCertList: signature, issuer, thisUpdate. Beside it the algorithm again, and the signature.
-    inner = _tlv(0x30, _ED25519 + name + _tlv(0x17, b"700101000000Z"))
+    # tbsCertificate: serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo.
+    moment = _tlv(0x17, b"700101000000Z")
+    key = _tlv(0x30, _ED25519 + _tlv(0x03, bytes(33)))
+    inner = _tlv(0x30, _tlv(0x02, b"\1") + _ED25519 + name + _tlv(0x30, moment + moment) + _tlv(0x30, b"") + key)
     try:
-        issuer = x509.load_der_x509_crl(_tlv(0x30, inner + _ED25519 + _tlv(0x03, bytes(1)))).issuer
-        return shown(issuer.rfc4514_string()) or "(an empty name)"
-    except (TypeError, ValueError):
-        return shown(name)
+        text = parsed(_tlv(0x30, inner + _ED25519 + _tlv(0x03, bytes(65)))).issuer
+    except CertificateError:
+        text = ""
+    return shown(text or name)
 
 
 def _tlv(tag: int, content: bytes) -> bytes:
