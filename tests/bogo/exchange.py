@@ -23,7 +23,7 @@ from tests.bogo.flags import Options, Unimplemented
 from tests.bogo.setting import Setting
 from tests.bogo.wire import Wire
 
-SUCCESS, FAILURE, CHECK_FAILED = 0, 1, 90
+SUCCESS, FAILURE, CHECK_FAILED = 0, 1, 90  # the runner takes 90 for a failure in any case
 _READ_SIZE = 512
 _INITIAL_WRITE = "hello"
 _RECORD_SIZES = (0, 1, 255, 256, 257, 16383, 16384, 16385, 32767, 32768, 32769)

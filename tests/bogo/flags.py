@@ -100,6 +100,7 @@ _NOTHING_TO_DO = {
     "expect-secure-renegotiation": SWITCH,  # and this
     "forbid-renegotiation-after-handshake": SWITCH,
     "renegotiate-freely": SWITCH,  # a permission that TLS 1.3 has no use for
+    "no-legacy-server-connect": SWITCH,  # refuses a TLS 1.2 without secure renegotiation
     "no-op-extra-handshake": SWITCH,  # there is one handshake, and it starts once
     "handshaker-path": TEXT,
 }

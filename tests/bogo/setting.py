@@ -26,6 +26,7 @@ _OF_TLS12 = (
     SignatureScheme.RSA_PKCS1_SHA512,
     0x0201,  # rsa_pkcs1_sha1
     0x0203,  # ecdsa_sha1
+    0xFF01,  # the runner's number for the pair of MD5 and SHA-1 that TLS 1.1 had
 )
 
 # What the runner takes for granted that a shim accepts unasked; handfast's own default has more.
@@ -106,14 +107,11 @@ class Identities:
         if not credential.cert_file or not credential.key_file:
             return None
         identity = Identity.load(credential.cert_file, credential.key_file)
-        wanted = credential.signing_prefs
-        if wanted:
-            schemes = tuple(scheme for scheme in wanted if scheme in identity.schemes)
-            if not schemes:
-                raise Unimplemented("a certificate without a scheme to sign with")
-        else:
-            schemes = identity.schemes
-        return Identity(identity.chain, _Signer(identity.signer, schemes, self._options.async_))
+        usable = (*identity.schemes, *_OF_TLS12)
+        wanted = tuple(scheme for scheme in credential.signing_prefs if scheme in usable)
+        if credential.signing_prefs and not wanted:
+            raise Unimplemented("signature schemes that handfast does not have")
+        return Identity(identity.chain, _Signer(identity.signer, wanted or identity.schemes, self._options.async_))
 
     def index(self, identity: Identity | None) -> int:
         """As -expect-selected-credential counts: -1 is the default one, or none."""
@@ -171,7 +169,7 @@ class Setting:
             # The runner's order counts alone: handfast would leave out what leads to no authority that is named.
             choose_identity=self._choose_for_server,
             alpn=_protocols(options.advertise_alpn),
-            key_shares=_known(options.key_shares, GROUPS) or None,
+            key_shares=_known(options.key_shares, GROUPS, "group") or None,
             **self._common(),
         )
 
@@ -240,18 +238,18 @@ class Setting:
     def _common(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"keylog": self.secrets, "signature_schemes": _DEFAULT_SCHEMES}
         if self.options.curves:
-            settings["groups"] = _known(self.options.curves, GROUPS)
+            settings["groups"] = _known(self.options.curves, GROUPS, "group")
         if self.options.verify_prefs:
             schemes = [scheme for scheme in self.options.verify_prefs if scheme not in _OF_TLS12]
-            settings["signature_schemes"] = _known(schemes, SCHEMES) or _DEFAULT_SCHEMES
+            settings["signature_schemes"] = _known(schemes, SCHEMES, "signature scheme") or _DEFAULT_SCHEMES
         return settings
 
 
-def _known(wanted: Sequence[int], ours: Any) -> list[int]:
+def _known(wanted: Sequence[int], ours: Any, what: str) -> list[int]:
     """Code points, all of which handfast has to have."""
     for code_point in wanted:
         if code_point not in ours:
-            raise Unimplemented(f"code point {code_point}")
+            raise Unimplemented(f"{what} {code_point}")
     return list(wanted)
 
 

@@ -5,11 +5,13 @@ should see, and answers with its exit code. Python's start and the flags take 6 
 take 130 ms, are imported for tests that need them.
 """
 
+import os
 import sys
 
 from tests.bogo.flags import Unimplemented, parse
 
-SUCCESS, FAILURE, NOT_IMPLEMENTED, CHECK_FAILED = 0, 1, 89, 90
+SUCCESS, NOT_IMPLEMENTED = 0, 89
+NOTES = "HANDFAST_BOGO_NOTES"  # a file that gets a line for each test answered with 89
 
 
 def main(arguments):
@@ -24,8 +26,18 @@ def main(arguments):
         from tests.bogo.exchange import run
 
         return run(options)
-    except Unimplemented:
+    except Unimplemented as reason:
+        _note(str(reason))
         return NOT_IMPLEMENTED
+
+
+def _note(reason):
+    """Tell tests.bogo.run why; the runner itself keeps nothing of such a test."""
+    path = os.environ.get(NOTES)
+    if path:
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        os.write(file, (reason + "\n").encode())  # one short write: the lines of two shims do not mix
+        os.close(file)
 
 
 def _find_packages():

@@ -1,0 +1,155 @@
+"""What a run comes to: counts, and the tables of docs/conformance.md."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
+_BEGIN, _END = "<!-- bogo: written by tests.bogo.run --report -->\n", "<!-- bogo: end -->\n"
+
+# Whatever is disabled for these is another protocol, and no part of what handfast is measured by.
+_OUTSIDE = ("DTLS:", "QUIC:", "TLS 1.1 and older:")
+
+# A test answered with 89 names the first flag that the shim does not know. What the flags are about, by how they begin.
+_FEATURES = (
+    ("TLS 1.2", ("TLS 1.2", "fallback-scsv", "renegotiate", "false-start", "tls-unique", "psk", "expect-total-reneg")),
+    ("Resumption and tickets", ("resum", "expect-ticket", "expect-session", "expect-no-session-id", "ticket-")),
+    ("Resumption and tickets", ("use-ticket", "renew-ticket", "skip-ticket", "expect-resumable", "expect-not-resum")),
+    ("0-RTT", ("enable-early-data", "expect-early", "expect-accept-early", "expect-reject-early", "early-")),
+    ("Raw public keys (RFC 7250)", ("raw public keys", "new-rpk", "accepted-peer-cert", "available-client-cert")),
+    ("Raw public keys (RFC 7250)", ("expect-peer-certificate-type", "expect-peer-rpk")),
+    ("OCSP and SCT", ("use-ocsp", "enable-ocsp", "ocsp-", "expect-ocsp", "set-ocsp", "decline-ocsp", "fail-ocsp")),
+    ("OCSP and SCT", ("enable-signed", "signed-cert", "expect-signed")),
+    ("Encrypted Client Hello (RFC 9849)", ("ech-", "enable-ech", "expect-ech", "expect-no-ech", "reject-unusable")),
+    ("Imported PSKs (RFC 9258)", ("new-psk", "psk-importer")),
+    ("Delegated credentials (RFC 9345)", ("new-delegated", "delegated-")),
+    ("Certificate compression (RFC 8879)", ("install-cert-compression", "install-one-cert")),
+    ("ML-KEM without a curve", ("group 514",)),
+    ("Compliance policies of BoringSSL", ("fips", "wpa", "cnsa")),
+    ("Other inventions of Google", ("application-settings", "defer-alps", "alps-", "expect-peer-application")),
+    ("Other inventions of Google", ("enable-channel-id", "expect-channel-id", "send-channel-id", "jdk11", "quic-")),
+    ("Other inventions of Google", ("advertise-npn", "advertise-empty-npn", "select-next", "select-empty-next")),
+    ("Other inventions of Google", ("expect-next", "expect-no-next", "new-spake", "pake-", "request-server-padding")),
+    ("Other inventions of Google", ("server-supports-padding", "requested-trust", "available-trust", "allow-hint")),
+    ("Other inventions of Google", ("expect-peer-available", "expect-peer-match", "retain-only", "expect-sha256")),
+    ("Other inventions of Google", ("on-handshaker", "cert-properties", "server-supported-groups-hint")),
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of tests.
+
+    ``all``           of the runner
+    ``outside``       disabled because they are about another protocol, by reason
+    ``disabled``      disabled for another reason, by reason
+    ``passed, failed, unimplemented``  of the others; the last were answered with 89
+    ``missing``       why those were, by feature
+    """
+
+    all: int
+    outside: Counter[str]
+    disabled: Counter[str]
+    passed: int
+    failed: int
+    unimplemented: int
+    missing: Counter[str]
+
+    @property
+    def counted(self) -> int:
+        """N: what handfast is measured by."""
+        return self.all - self.outside.total()
+
+
+def summarize(
+    names: Sequence[str], outcomes: Mapping[str, str], notes: Sequence[str], disabled: Mapping[str, str]
+) -> Summary:
+    """``disabled``: reasons by the globs of the configuration."""
+    outside: Counter[str] = Counter()
+    inside: Counter[str] = Counter()
+    for name in names:
+        if name in outcomes:
+            continue
+        reason = _reason(name, disabled)
+        (outside if reason.startswith(_OUTSIDE) else inside)[reason] += 1
+    came = Counter(outcomes.values())
+    return Summary(
+        all=len(names),
+        outside=outside,
+        disabled=inside,
+        passed=came["PASS"],
+        failed=came["FAIL"],
+        unimplemented=came["SKIP"],
+        missing=Counter(feature(note) for note in notes),
+    )
+
+
+def _reason(name: str, disabled: Mapping[str, str]) -> str:
+    """Why a test is disabled. Where two globs fit, what puts it outside of N goes first."""
+    reasons = [reason for glob, reason in disabled.items() if fnmatchcase(name, glob)]
+    if not reasons:
+        raise ValueError(f"{name} was not run, and nothing disables it")
+    return min(reasons, key=lambda reason: not reason.startswith(_OUTSIDE))
+
+
+def feature(note: str) -> str:
+    """What a test wanted that was answered with 89, from what the shim has noted: a flag, or a sentence."""
+    plain = note.lstrip("-")
+    for prefix in ("on-initial-", "on-resume-", "on-retry-", "on-shim-"):
+        plain = plain.removeprefix(prefix)
+    return next((name for name, beginnings in _FEATURES if plain.startswith(beginnings)), "Something else")
+
+
+def as_text(summary: Summary) -> str:
+    """For a terminal."""
+    share = 100 * summary.passed / (summary.counted or 1)
+    rest = f"{summary.unimplemented} not implemented, {summary.disabled.total()} disabled, of {summary.counted}"
+    lines = [f"{summary.passed} passed, {summary.failed} failed, {rest} ({share:.0f} % passed)"]
+    lines += [f"  not implemented: {count:5} {name}" for name, count in summary.missing.most_common()]
+    lines += [f"  disabled:        {count:5} {reason}" for reason, count in summary.disabled.most_common()]
+    lines += [f"  not counted:     {count:5} {reason}" for reason, count in summary.outside.most_common()]
+    return "\n".join(lines)
+
+
+def as_markdown(summary: Summary) -> str:
+    """The tables of the document."""
+    totals = [
+        ("passed", summary.passed),
+        ("failed", summary.failed),
+        ("not implemented: the shim answers 89", summary.unimplemented),
+        ("disabled by name, for the reasons below", summary.disabled.total()),
+        ("**all**: TLS without 1.0 and 1.1", summary.counted),
+    ]
+    return "\n".join(
+        [
+            *_table("", "tests", totals),
+            "",
+            "What the tests ask for that are not implemented:",
+            "",
+            *_table("feature", "tests", summary.missing.most_common()),
+            "",
+            "Why tests are disabled:",
+            "",
+            *_table("reason", "tests", summary.disabled.most_common()),
+            "",
+            f"Not counted are, of the runner's {summary.all:,} tests:",
+            "",
+            *_table("reason", "tests", summary.outside.most_common()),
+            "",
+        ]
+    )
+
+
+def _table(what: str, count: str, rows: Sequence[tuple[str, int]]) -> list[str]:
+    return [f"| {what} | {count} |", "|---|---:|", *(f"| {name} | {number:,} |" for name, number in rows)]
+
+
+def write(summary: Summary) -> None:
+    """Replace the tables of docs/conformance.md."""
+    before, _, rest = DOCUMENT.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    DOCUMENT.write_text(f"{before}{_BEGIN}\n{as_markdown(summary)}\n{_END}{after}")
