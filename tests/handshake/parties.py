@@ -11,7 +11,9 @@ import pytest
 from handfast import Clock, TLSError
 from handfast.config import ClientConfig, ServerConfig
 from handfast.connection import ClientConnection, Connection, ServerConnection
+from handfast.crypto import groups, suites
 from handfast.testing import Authority, IssuedIdentity
+from handfast.wire.codepoints import NamedGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +22,23 @@ if TYPE_CHECKING:
     from handfast.reasons import Reason
 
 SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-GROUPS = ("X25519MLKEM768", "x25519", "secp256r1", "secp384r1")
+ALL_SUITES = tuple(suite.name for suite in suites.SUITES.values())
+ALL_GROUPS = tuple(NamedGroup.name(group) for group in groups.GROUPS)
+# Every kind of key that an identity may have, and the scheme that it signs with by default.
+KEYS = {
+    "p256": "ecdsa_secp256r1_sha256",
+    "p384": "ecdsa_secp384r1_sha384",
+    "p521": "ecdsa_secp521r1_sha512",
+    "rsa2048": "rsa_pss_rsae_sha256",
+    "rsapss2048": "rsa_pss_pss_sha256",
+    "rsapss2048-sha384": "rsa_pss_pss_sha384",
+    "ed25519": "ed25519",
+    "ed448": "ed448",
+    "mldsa44": "mldsa44",
+    "mldsa65": "mldsa65",
+    "mldsa87": "mldsa87",
+}
+COOKIE_KEY = bytes(range(32))
 
 
 @cache
@@ -42,6 +60,11 @@ def _identity(key: str, names: tuple[str, ...]) -> IssuedIdentity:
     return authority().issue(*names, key=key)
 
 
+@cache
+def client_identity(key: str = "p256") -> IssuedIdentity:
+    return authority().issue("spiffe://test/client", key=key, common_name="client", usage=("client",))
+
+
 def client_config(**settings: Any) -> ClientConfig:
     if "verifier" not in settings:
         settings.setdefault("trust", trust())
@@ -50,6 +73,8 @@ def client_config(**settings: Any) -> ClientConfig:
 
 def server_config(key: str = "p256", **settings: Any) -> ServerConfig:
     settings.setdefault("identities", [identity(key)])
+    if "client_authentication" in settings and "client_verifier" not in settings:
+        settings.setdefault("client_trust", trust())
     return ServerConfig(**settings)
 
 

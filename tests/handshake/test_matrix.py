@@ -7,7 +7,7 @@ import pytest
 from handfast import ApplicationData, PeerClosed
 from handfast.insecure import NoVerification
 from handfast.testing import pair, pump
-from tests.handshake.parties import GROUPS, SUITES, authority, client_config, identity, server_config
+from tests.handshake.parties import ALL_GROUPS as GROUPS, SUITES, authority, client_config, identity, server_config
 
 KEYS = {
     "p256": "ecdsa_secp256r1_sha256",

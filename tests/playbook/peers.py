@@ -13,29 +13,40 @@ A peer talks to one real connection. It knows the key schedule, but nothing of s
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from handfast.connection import Connection
 from handfast.crypto.groups import GROUPS, Share
 from handfast.crypto.schedule13 import EarlySecret, TrafficSecret
 from handfast.crypto.suites import SUITES
-from handfast.handshake.authenticate import server_signature_content
+from handfast.handshake.authenticate import CLIENT_CONTEXT, SERVER_CONTEXT
 from handfast.testing import IssuedIdentity
-from handfast.wire.codepoints import CipherSuite, ContentType, HandshakeType, NamedGroup, ProtocolVersion
+from handfast.wire.codepoints import (
+    CipherSuite,
+    ContentType,
+    HandshakeType,
+    NamedGroup,
+    ProtocolVersion,
+    SignatureScheme,
+)
 from handfast.wire.extensions import KeyShareEntry
-from handfast.wire.hello import ClientHello, ServerHello
+from handfast.wire.hello import HELLO_RETRY_RANDOM, ClientHello, ServerHello
 from handfast.wire.messages13 import (
     Certificate,
     CertificateEntry,
+    CertificateRequest,
     CertificateVerify,
     EncryptedExtensions,
     Finished,
+    KeyUpdate,
 )
-from tests.handshake.parties import identity
+from tests.handshake.parties import client_identity, identity
 
 CHANGE_CIPHER_SPEC = b"\x14\x03\x03\x00\x01\x01"
 CLOSE_NOTIFY = b"\x01\x00"
 USER_CANCELED = b"\x01\x5a"
+REQUEST = CertificateRequest(signature_algorithms=[SignatureScheme.ECDSA_SECP256R1_SHA256])
 
 
 def record(content_type: int, content: bytes, version: int = ProtocolVersion.TLS_1_2) -> bytes:
@@ -52,16 +63,21 @@ class _Direction:
     """The keys of one direction, with no rule about what may be sealed."""
 
     def __init__(self, secret: TrafficSecret) -> None:
+        self.secret = secret
         self.cipher: Any
         self.cipher, self.iv = secret.cipher()
         self.sequence = 0
+
+    def next(self) -> _Direction:
+        """The keys after a KeyUpdate."""
+        return _Direction(self.secret.next())
 
     def _nonce(self) -> bytes:
         self.sequence += 1
         return (self.iv ^ (self.sequence - 1)).to_bytes(12)
 
     def seal(self, inner: bytes) -> bytes:
-        header = b"\x17\x03\x03" + (len(inner) + 16).to_bytes(2)
+        header = b"\x17\x03\x03" + (len(inner) + self.secret.suite.tag_length).to_bytes(2)
         return header + bytes(self.cipher.encrypt(self._nonce(), inner, header))
 
     def open(self, header: bytes, body: bytes) -> tuple[int, bytes]:
@@ -116,10 +132,27 @@ class RawPeer:
     def alert(self, description: int, level: int = 2) -> None:
         self.send(ContentType.ALERT, bytes((level, description)))
 
+    def update(self, *, request: bool = False) -> bytes:
+        """A KeyUpdate, as a record; what is sealed after it has the next key."""
+        assert self.writing is not None
+        sealed = self.wire(ContentType.HANDSHAKE, KeyUpdate(request).encode())
+        self.writing = self.writing.next()
+        return sealed
+
     # --- keys
 
     def digest(self) -> bytes:
         return hashlib.new(self.suite.hash, self.transcript).digest()
+
+    def fold(self) -> None:
+        """Put the first ClientHello's hash in its place: a HelloRetryRequest is next (RFC 9846 section 4.1)."""
+        self.transcript = message(HandshakeType.MESSAGE_HASH, self.digest())
+
+    def signed(self, who: IssuedIdentity, context: bytes, scheme: int | None = None) -> CertificateVerify:
+        """A right signature over the transcript, that says it is of ``scheme``."""
+        signature = who.signer.sign(who.schemes[0], context + self.digest())
+        assert isinstance(signature, bytes)
+        return CertificateVerify(who.schemes[0] if scheme is None else scheme, signature)
 
     def derive_handshake_secrets(self, shared: bytes) -> None:
         """After ServerHello."""
@@ -149,13 +182,26 @@ class RawPeer:
             else:
                 kind, content = header[0], body
                 new.append((kind, content, False))
-            if kind == ContentType.HANDSHAKE:
+            if kind == ContentType.HANDSHAKE and content[0] == HandshakeType.KEY_UPDATE:
+                assert self.reading is not None
+                self.reading = self.reading.next()
+            elif kind == ContentType.HANDSHAKE:
                 self.heard_handshake(content)
         self.heard += new
         return new
 
     def heard_handshake(self, content: bytes) -> None:
         """A record of handshake messages came."""
+
+    def heard_messages(self) -> list[bytes]:
+        """The handshake messages that the connection has sent since the last time, each with its header."""
+        found = []
+        content = b"".join(content for kind, content, _ in self.hear() if kind == ContentType.HANDSHAKE)
+        while content:
+            length = 4 + int.from_bytes(content[1:4])
+            found.append(content[:length])
+            content = content[length:]
+        return found
 
     def heard_alert(self) -> tuple[int, bool] | None:
         """The last alert that the connection sent, as (description, encrypted); None if its last record was none."""
@@ -172,11 +218,14 @@ class RawServer(RawPeer):
     def __init__(self, client: Connection, who: IssuedIdentity | None = None) -> None:
         super().__init__(client)
         self.who = who or identity()
-        (_, raw, _), *_ = self.hear()
-        self.client_hello = ClientHello.parse(raw)
-        self.transcript = raw
-        self.suite = SUITES[self.client_hello.cipher_suites[0]]
         self.shared = b""
+        self.hear()
+        self.suite = SUITES[self.client_hello.cipher_suites[0]]
+
+    def heard_handshake(self, content: bytes) -> None:
+        if content[0] == HandshakeType.CLIENT_HELLO:
+            self.client_hello = ClientHello.parse(content)
+            self.transcript += content
 
     # --- the messages, each as it should be
 
@@ -192,19 +241,38 @@ class RawServer(RawPeer):
         }
         return ServerHello(**{**fields, **changes})
 
+    def retry(self, group: int | None = NamedGroup.SECP384R1, **changes: Any) -> ServerHello:
+        """A HelloRetryRequest."""
+        fields: dict[str, Any] = {
+            "random": HELLO_RETRY_RANDOM,
+            "legacy_session_id_echo": self.client_hello.legacy_session_id,
+            "cipher_suite": self.suite.id,
+            "selected_version": ProtocolVersion.TLS_1_3,
+            "selected_group": group,
+        }
+        return ServerHello(**{**fields, **changes})
+
     def certificate(self, context: bytes = b"") -> Certificate:
         return Certificate([CertificateEntry(der) for der in self.who.chain], context)
 
     def proof(self, scheme: int | None = None) -> CertificateVerify:
-        chosen = self.who.schemes[0] if scheme is None else scheme
-        signature = self.who.signer.sign(self.who.schemes[0], server_signature_content(self.digest()))
-        assert isinstance(signature, bytes)
-        return CertificateVerify(chosen, signature)
+        return self.signed(self.who, SERVER_CONTEXT, scheme)
 
     def finished(self) -> Finished:
         return Finished(self.server_handshake.verify_data(self.digest()))
 
     # --- the way to each point of the client's script
+
+    def say_retry(self, group: int | None = NamedGroup.SECP384R1, **changes: Any) -> None:
+        """Send a HelloRetryRequest, and hear the second ClientHello."""
+        request = self.retry(group, **changes)
+        self.fold()
+        self.say(request)
+        self.hear()
+
+    def say_hello(self, group: int = NamedGroup.X25519) -> None:
+        self.say(self.hello(group))
+        self.use_handshake_keys()
 
     def use_handshake_keys(self) -> None:
         self.derive_handshake_secrets(self.shared)
@@ -215,12 +283,12 @@ class RawServer(RawPeer):
         self.derive_application_secrets()
         self.writing = _Direction(self.server_application)
 
-    def go_to(self, awaited: str) -> RawServer:
+    def go_to(self, awaited: str, extensions: EncryptedExtensions | None = None) -> RawServer:
         """Behave well until the client awaits this message; "" is the end of the handshake."""
         steps = {
             "ServerHello": lambda: None,
-            "EncryptedExtensions": self._say_hello,
-            "CertificateRequest or Certificate": lambda: self.say(EncryptedExtensions()),
+            "EncryptedExtensions": self.say_hello,
+            "CertificateRequest or Certificate": lambda: self.say(extensions or EncryptedExtensions()),
             "CertificateVerify": lambda: self.say(self.certificate()),
             "Finished": lambda: self.say(self.proof()),
             "": self._say_finished,
@@ -232,23 +300,34 @@ class RawServer(RawPeer):
                 return self
         raise ValueError(awaited)
 
-    def _say_hello(self) -> None:
-        self.say(self.hello())
-        self.use_handshake_keys()
+    def ask(self) -> list[bytes]:
+        """From EncryptedExtensions on: ask the client who it is, and finish; what it answers, in messages."""
+        self.say(EncryptedExtensions(), REQUEST, self.certificate())
+        self.say(self.proof())
+        self._say_finished(hear=False)
+        heard = self.heard_messages()
+        self.reading = _Direction(self.client_application)
+        return heard
 
-    def _say_finished(self) -> None:
+    def _say_finished(self, *, hear: bool = True) -> None:
         self.say(self.finished())
         self.use_application_keys()
-        self.hear()
-        self.reading = _Direction(self.client_application)
+        if hear:
+            self.hear()
+            self.reading = _Direction(self.client_application)
 
 
 class RawClient(RawPeer):
     """A client, for a server that has been started."""
 
-    def __init__(self, server: Connection, group: int = NamedGroup.X25519) -> None:
+    def __init__(self, server: Connection, group: int = NamedGroup.X25519, who: IssuedIdentity | None = None) -> None:
         super().__init__(server)
+        self.who = who or client_identity()
         self.share: Share = GROUPS[group].new_share()
+        self.request: ServerHello | None = None
+        self.sent: ClientHello | None = None
+
+    # --- the messages, each as it should be
 
     def hello(self, **changes: Any) -> ClientHello:
         fields: dict[str, Any] = {
@@ -261,16 +340,38 @@ class RawClient(RawPeer):
             "supported_versions": [ProtocolVersion.TLS_1_3],
             "key_share": [KeyShareEntry(self.share.group, self.share.public)],
         }
-        return ClientHello(**{**fields, **changes})
+        self.sent = ClientHello(**{**fields, **changes})
+        return self.sent
+
+    def hello_again(self, **changes: Any) -> ClientHello:
+        """The second ClientHello, as the HelloRetryRequest asks for it."""
+        assert self.sent is not None
+        assert self.request is not None
+        fields: dict[str, Any] = {"cookie": self.request.cookie, "extension_types": [], "raw": b""}
+        if self.request.selected_group is not None:
+            self.share = GROUPS[self.request.selected_group].new_share()
+            fields["key_share"] = [KeyShareEntry(self.share.group, self.share.public)]
+        return replace(self.sent, **{**fields, **changes})
+
+    def certificate(self, context: bytes = b"") -> Certificate:
+        return Certificate([CertificateEntry(der) for der in self.who.chain], context)
+
+    def proof(self, scheme: int | None = None) -> CertificateVerify:
+        return self.signed(self.who, CLIENT_CONTEXT, scheme)
+
+    def finished(self) -> Finished:
+        return Finished(self.client_handshake.verify_data(self.digest()))
+
+    # --- hearing
 
     def heard_handshake(self, content: bytes) -> None:
         while content:
             length = 4 + int.from_bytes(content[1:4])
             raw, content = content[:length], content[length:]
-            self.transcript += raw
             if raw[0] == HandshakeType.SERVER_HELLO:
-                self.server_hello = ServerHello.parse(raw)
-                self.suite = SUITES[self.server_hello.cipher_suite]
+                self._heard_server_hello(ServerHello.parse(raw))
+            self.transcript += raw
+            if raw[0] == HandshakeType.SERVER_HELLO and not self.server_hello.is_retry_request:
                 assert self.server_hello.key_share is not None
                 self.derive_handshake_secrets(self.share.open(self.server_hello.key_share.key_exchange))
                 self.reading = _Direction(self.server_handshake)
@@ -279,16 +380,37 @@ class RawClient(RawPeer):
                 self.derive_application_secrets()
                 self.reading = _Direction(self.server_application)
 
-    def finished(self) -> Finished:
-        return Finished(self.client_handshake.verify_data(self.digest()))
+    def _heard_server_hello(self, hello: ServerHello) -> None:
+        self.server_hello = hello
+        self.suite = SUITES[hello.cipher_suite]
+        if hello.is_retry_request:
+            self.request = hello
+            self.fold()
 
-    def go_to(self, awaited: str) -> RawClient:
-        """Behave well until the server awaits this message; "" is the end of the handshake."""
+    # --- the way to each point of the server's script
+
+    def say_hello(self, **changes: Any) -> None:
+        """Send a ClientHello, and hear the answer."""
+        self.say(self.hello(**changes))
+        self.hear()
+
+    def say_finished(self) -> None:
+        self.say(self.finished())
+        self.writing = _Direction(self.client_application)
+
+    def go_to(self, awaited: str, **changes: Any) -> RawClient:
+        """Behave well until the server awaits this message; "" is the end of the handshake.
+
+        "Certificate" and "CertificateVerify" need a server that asks for them. ``changes``: of the ClientHello.
+        """
         if awaited != "ClientHello":
-            self.say(self.hello())
-            self.hear()
+            self.say_hello(**changes)
+        asked = self.connection.awaiting == "Certificate"
+        if asked and awaited != "Certificate":
+            self.say(self.certificate())
+        if asked and awaited in ("Finished", ""):
+            self.say(self.proof())
         if awaited == "":
-            self.say(self.finished())
-            self.writing = _Direction(self.client_application)
+            self.say_finished()
         assert self.connection.awaiting == awaited
         return self

@@ -6,77 +6,186 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from handfast import TLSError, reasons
 from handfast.connection import ClientConnection, ServerConnection
-from handfast.wire.codepoints import HandshakeType
-from handfast.wire.messages13 import CertificateRequest, EncryptedExtensions
-from tests.handshake.parties import client_config, server_config
-from tests.playbook.peers import RawClient, RawServer, message
+from handfast.wire.codepoints import ContentType, HandshakeType, NamedGroup
+from handfast.wire.messages13 import Certificate, EncryptedExtensions
+from tests.handshake.parties import client_config, client_identity, server_config
+from tests.playbook.peers import REQUEST, RawClient, RawServer, message
 
 PAGE = Path(__file__).parents[2] / "docs" / "state-machine.md"
-REFUSALS = (reasons.UNEXPECTED_MESSAGE, reasons.RENEGOTIATION, reasons.KEY_UPDATE_UNSUPPORTED)
+REFUSALS = (reasons.UNEXPECTED_MESSAGE, reasons.RENEGOTIATION)
 TICKET = message(HandshakeType.NEW_SESSION_TICKET, bytes(8) + b"\0" + b"\0\1t" + b"\0\0")
-REQUEST = CertificateRequest(signature_algorithms=[0x0403])
+NAMES = {
+    HandshakeType.CLIENT_HELLO: "ClientHello",
+    HandshakeType.CERTIFICATE: "Certificate",
+    HandshakeType.CERTIFICATE_VERIFY: "CertificateVerify",
+    HandshakeType.FINISHED: "Finished",
+    HandshakeType.ENCRYPTED_EXTENSIONS: "EncryptedExtensions",
+    HandshakeType.CERTIFICATE_REQUEST: "CertificateRequest",
+    HandshakeType.KEY_UPDATE: "KeyUpdate",
+}
+START, DATA = "", "data"
 
 HEAD = """# What each side waits for
 
-Made by `tests/playbook/test_state_machine.py`, which sends every handshake message type at every wait point of the two
-scripts. Whatever is not in a table is refused with `unexpected_message` before it is parsed.
+A side of the handshake always waits for one message, or for one of two. This page says which, what it answers, and what it
+waits for then. It is made by `tests/playbook/test_state_machine.py`, which starts both scripts over and over, and sends
+every handshake message type at every wait point. So it shows what the code does, and the test fails when that changes.
+
+Whatever has no arrow is refused with `unexpected_message`, before it is parsed.
+
+In the pictures an arrow is a message that comes, and behind the slash stands what is sent in answer. The states are what is
+waited for; *data* is the end of the handshake, from which on either side may send application data.
 """
 
 
-def at_client(awaited: str) -> RawServer:
-    client = ClientConnection(client_config(), server_name="localhost")
+@dataclass(frozen=True)
+class Step:
+    """``type`` comes while a side waits for ``source``: then it sends ``answer``, and waits for ``target``."""
+
+    source: str
+    name: str
+    answer: tuple[str, ...]
+    target: str
+
+
+@dataclass(frozen=True)
+class Side:
+    """``say``: what a well-behaved peer may say, by its name, with its type; the first way to a state is the one kept."""
+
+    title: str
+    text: str
+    start: Callable[[], Any]
+    say: Mapping[str, tuple[int, Callable[[Any], None]]]
+
+
+# --- the client ----------------------------------------------------------------------------------------------------
+
+
+def _client() -> RawServer:
+    # It sends a share of the first group; a retry asks it for one of the second.
+    config = client_config(groups=["x25519", "secp384r1"], identities=[client_identity()])
+    client = ClientConnection(config, server_name="localhost")
     client.start()
-    server = RawServer(client)
-    if awaited != "Certificate":
-        return server.go_to(awaited)
-    server.go_to("CertificateRequest or Certificate").say(REQUEST)
-    return server
+    return RawServer(client)
 
 
-def at_server(awaited: str) -> RawClient:
-    server = ServerConnection(server_config())
-    server.start()
-    return RawClient(server).go_to(awaited)
+def _retry(server: RawServer) -> None:
+    request = server.retry()
+    server.fold()
+    server.say(request)
 
 
-# What a well-behaved peer says, by type.
-SAID_TO_CLIENT: dict[int, Callable[[Any], Any]] = {
-    HandshakeType.SERVER_HELLO: lambda server: server.hello(),
-    HandshakeType.ENCRYPTED_EXTENSIONS: lambda server: EncryptedExtensions(),
-    HandshakeType.CERTIFICATE_REQUEST: lambda server: REQUEST,
-    HandshakeType.CERTIFICATE: lambda server: server.certificate(),
-    HandshakeType.CERTIFICATE_VERIFY: lambda server: server.proof(),
-    HandshakeType.FINISHED: lambda server: server.finished(),
-    HandshakeType.NEW_SESSION_TICKET: lambda server: TICKET,
+def _server_finished(server: RawServer) -> None:
+    server.say(server.finished())
+    server.use_application_keys()
+
+
+def _deliver_update(peer: Any, *, request: bool) -> None:
+    peer.deliver(peer.update(request=request))
+    peer.connection.send(b"data")  # an update that was asked for goes before the next data
+
+
+CLIENT = Side(
+    "A client",
+    "*(asked)* is where the server has asked who the client is. A client without an identity that fits answers with an\n"
+    "empty Certificate, and no CertificateVerify.",
+    _client,
+    {
+        "HelloRetryRequest": (HandshakeType.SERVER_HELLO, _retry),
+        "ServerHello": (
+            HandshakeType.SERVER_HELLO,
+            lambda server: server.say_hello(server.client_hello.key_share[0].group),
+        ),
+        "EncryptedExtensions": (HandshakeType.ENCRYPTED_EXTENSIONS, lambda server: server.say(EncryptedExtensions())),
+        "CertificateRequest": (HandshakeType.CERTIFICATE_REQUEST, lambda server: server.say(REQUEST)),
+        "Certificate": (HandshakeType.CERTIFICATE, lambda server: server.say(server.certificate())),
+        "CertificateVerify": (HandshakeType.CERTIFICATE_VERIFY, lambda server: server.say(server.proof())),
+        "Finished": (HandshakeType.FINISHED, _server_finished),
+        "NewSessionTicket": (HandshakeType.NEW_SESSION_TICKET, lambda server: server.handshake(TICKET)),
+        "KeyUpdate": (HandshakeType.KEY_UPDATE, lambda server: _deliver_update(server, request=False)),
+        "KeyUpdate (update_requested)": (
+            HandshakeType.KEY_UPDATE,
+            lambda server: _deliver_update(server, request=True),
+        ),
+    },
+)
+
+
+# --- the server ----------------------------------------------------------------------------------------------------
+
+
+def _server(**settings: Any) -> Callable[[], RawClient]:
+    def start() -> RawClient:
+        server = ServerConnection(server_config(groups=["x25519", "secp384r1"], **settings))
+        server.start()
+        return RawClient(server)
+
+    return start
+
+
+def _client_hello(client: RawClient) -> None:
+    client.say(client.hello() if client.request is None else client.hello_again())
+
+
+def _hello_without_share(client: RawClient) -> None:
+    changes = {"supported_groups": [NamedGroup.SECP384R1], "key_share": []}
+    client.say(client.hello(**changes) if client.request is None else client.hello_again(**changes))
+
+
+SERVER_SAYS: Mapping[str, tuple[int, Callable[[Any], None]]] = {
+    "ClientHello": (HandshakeType.CLIENT_HELLO, _client_hello),
+    "ClientHello (no usable share)": (HandshakeType.CLIENT_HELLO, _hello_without_share),
+    "Certificate": (HandshakeType.CERTIFICATE, lambda client: client.say(client.certificate())),
+    "Certificate (empty)": (HandshakeType.CERTIFICATE, lambda client: client.say(Certificate([]))),
+    "CertificateVerify": (HandshakeType.CERTIFICATE_VERIFY, lambda client: client.say(client.proof())),
+    "Finished": (HandshakeType.FINISHED, lambda client: client.say_finished()),
+    "KeyUpdate": (HandshakeType.KEY_UPDATE, lambda client: _deliver_update(client, request=False)),
+    "KeyUpdate (update_requested)": (HandshakeType.KEY_UPDATE, lambda client: _deliver_update(client, request=True)),
 }
-SAID_TO_SERVER: dict[int, Callable[[Any], Any]] = {
-    HandshakeType.CLIENT_HELLO: lambda client: client.hello(),
-    HandshakeType.FINISHED: lambda client: client.finished(),
-}
+SERVER = Side("A server", "Where no key share will do, it asks for another one.", _server(), SERVER_SAYS)
+ASKING_SERVER = Side(
+    "A server that asks who its client is",
+    'With `client_authentication="required"` there is no way on after an empty Certificate: it is refused with '
+    '`certificate_required`. This is `"optional"`.',
+    _server(client_authentication="optional"),
+    SERVER_SAYS,
+)
+SIDES = (CLIENT, SERVER, ASKING_SERVER)
 
 
-def explored(at: Callable[[str], Any], start: str, said: dict[int, Callable[[Any], Any]]) -> list[tuple[str, str, str]]:
-    """Every step there is, from the start on: (awaited, message, awaited then)."""
-    steps: list[tuple[str, str, str]] = []
-    waits = [start]
-    for awaited in waits:
-        for kind in HandshakeType.names():
-            if _refused(at(awaited), kind):
-                continue
-            peer = at(awaited)
-            peer.say(said[kind](peer))
-            then = peer.connection.awaiting
-            steps.append((awaited, HandshakeType.name(kind), then))
-            if then not in waits:
-                waits.append(then)
-    return steps
+# --- exploring -----------------------------------------------------------------------------------------------------
+
+
+def _state(peer: Any, path: tuple[str, ...]) -> str:
+    """What is waited for, and what makes it another state than the same words elsewhere."""
+    awaited: str = peer.connection.awaiting
+    if not awaited:
+        return DATA
+    if path and awaited in ("ServerHello", "ClientHello"):
+        return f"{awaited} (the second)"
+    if isinstance(peer, RawServer) and "CertificateRequest" in path:
+        return f"{awaited} (asked)"
+    return awaited
+
+
+def _walked(side: Side, path: tuple[str, ...]) -> Any:
+    peer = side.start()
+    for name in path:
+        side.say[name][1](peer)
+        peer.hear()
+        if name == "Finished" and isinstance(peer, RawServer):
+            peer.reading = type(peer.reading)(peer.client_application)
+    return peer
 
 
 def _refused(peer: Any, kind: int) -> bool:
@@ -87,15 +196,79 @@ def _refused(peer: Any, kind: int) -> bool:
     return False
 
 
+def _sent(peer: Any) -> tuple[str, ...]:
+    """The names of the messages that the connection has sent since the last time; data is none."""
+    return _names(peer, peer.heard_messages())
+
+
+def _names(peer: Any, messages: list[bytes]) -> tuple[str, ...]:
+    names = []
+    for raw in messages:
+        is_hello = raw[0] == HandshakeType.SERVER_HELLO
+        hello = ("HelloRetryRequest" if peer.server_hello.is_retry_request else "ServerHello") if is_hello else ""
+        names.append(hello or NAMES[raw[0]])
+    return tuple(names)
+
+
+def explored(side: Side) -> list[Step]:
+    """Every step there is, from the start on."""
+    fresh = side.start()
+    paths: dict[str, tuple[str, ...]] = {_state(fresh, ()): ()}
+    steps = [Step(START, "", _names(fresh, [content for _, content, _ in fresh.heard]), *paths)]
+    for source in _growing(paths):
+        path = paths[source]
+        allowed = {kind for kind in HandshakeType.names() if not _refused(_walked(side, path), kind)}
+        for name, (kind, say) in side.say.items():
+            if kind not in allowed:
+                continue
+            peer = _walked(side, path)
+            try:
+                say(peer)
+            except (TLSError, StopIteration):
+                continue  # one of the two that this type may be
+            target = _state(peer, (*path, name))
+            steps.append(Step(source, name, _sent(peer), target))
+            paths.setdefault(target, (*path, name))
+        known = {kind for name, (kind, _) in side.say.items()}
+        assert allowed <= known, f"{source} takes what nobody here can say: {allowed - known}"
+    return steps
+
+
+def _growing(paths: Mapping[str, Any]) -> Any:
+    seen: list[str] = []
+    while rest := [state for state in paths if state not in seen]:
+        seen.append(rest[0])
+        yield rest[0]
+
+
+# --- the page ------------------------------------------------------------------------------------------------------
+
+
+def _picture(steps: list[Step]) -> str:
+    states = list(dict.fromkeys(step.target for step in steps))
+    number = {START: "[*]"} | {state: f"s{at}" for at, state in enumerate(states)}
+    lines = ["```mermaid", "stateDiagram-v2"]
+    lines += [f"    {number[state]}: {state}" for state in states]
+    for step in steps:
+        answer = f"/ {', '.join(step.answer)}" if step.answer else ""
+        label = f"{step.name} {answer}".strip()
+        lines.append(f"    {number[step.source]} --> {number[step.target]}" + (f": {label}" if label else ""))
+    return "\n".join([*lines, "```"])
+
+
+def _table(steps: list[Step]) -> str:
+    rows = ["| waits for | comes | it sends | then it waits for |", "| --- | --- | --- | --- |"]
+    rows += [
+        f"| {step.source or '*the start*'} | {step.name} | {', '.join(step.answer)} | {step.target} |" for step in steps
+    ]
+    return "\n".join(rows)
+
+
 def page() -> str:
     text = HEAD
-    for side, at, start, said in (
-        ("client", at_client, "ServerHello", SAID_TO_CLIENT),
-        ("server", at_server, "ClientHello", SAID_TO_SERVER),
-    ):
-        text += f"\n## A {side}\n\n| waits for | gets | then waits for |\n| --- | --- | --- |\n"
-        for awaited, name, then in explored(at, start, said):
-            text += f"| {awaited or 'application data'} | `{name}` | {then or 'application data'} |\n"
+    for side in SIDES:
+        steps = explored(side)
+        text += f"\n## {side.title}\n\n{side.text}\n\n{_picture(steps)}\n\n{_table(steps)}\n"
     return text
 
 
@@ -107,3 +280,28 @@ def test_the_graph_is_the_one_that_is_documented() -> None:
     with suppress(FileNotFoundError):
         documented = PAGE.read_text(encoding="utf-8")
     assert found == documented, "UPDATE=1 writes docs/state-machine.md anew"
+
+
+@pytest.mark.parametrize("side", SIDES, ids=lambda side: side.title)
+def test_every_way_ends_in_data_and_none_leads_back(side: Side) -> None:
+    steps = explored(side)
+    for step in steps:
+        assert step.source != step.target or step.source == DATA
+        if step.source != DATA:
+            assert any(other.source == step.target for other in steps), f"{step.target} has no way on"
+    ends = {step.target for step in steps} - {step.source for step in steps if step.source != step.target}
+    assert ends == {DATA}
+
+
+def test_after_the_handshake_records_are_still_understood() -> None:
+    """The walk itself is right: data crosses both ways at its end."""
+    for side in SIDES:
+        steps = explored(side)
+        path: tuple[str, ...] = ()
+        state = steps[0].target
+        while state != DATA:
+            step = next(step for step in steps if step.source == state)
+            path, state = (*path, step.name), step.target
+        peer = _walked(side, path)
+        peer.connection.send(b"ping")
+        assert peer.hear()[-1] == (ContentType.APPLICATION_DATA, b"ping", True)
