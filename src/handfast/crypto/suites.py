@@ -1,11 +1,24 @@
-"""Cipher suites of TLS 1.3 (RFC 9846 appendix B.4): an AEAD for the records and a hash for everything else."""
+"""Cipher suites: an AEAD for the records and a hash for everything else (RFC 9846 appendix B.4).
+
+Those of TLS 1.2 name besides how the keys are agreed and with which kind of key the server signs; of these there are only
+the ones with ephemeral elliptic curves and an AEAD (RFC 9325 section 4.2).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from handfast.crypto.aead import AEAD, AES_CCM, AES_CCM_8, AES_GCM, CHACHA20_POLY1305, SHORT_TAG_LENGTH, TAG_LENGTH
+from handfast.crypto.aead import (
+    AEAD,
+    AES_CCM,
+    AES_CCM_8,
+    AES_GCM,
+    CHACHA20_POLY1305,
+    NONCE_LENGTH,
+    SHORT_TAG_LENGTH,
+    TAG_LENGTH,
+)
 from handfast.limits import RECORDS_OF_A_KEY
 from handfast.wire.codepoints import CipherSuite as C
 
@@ -19,6 +32,8 @@ class Suite:
     ``key_length``   bytes of the AEAD's key
     ``records``      how many records one key may protect, before it has to be updated (RFC 9846 section 5.5)
     ``tag_length``   bytes that the AEAD adds
+    ``signed_by``    in TLS 1.2: the kind of certificate, "ECDSA" or "RSA"; Ed25519 and Ed448 count as ECDSA (RFC 8422)
+    ``explicit_nonce``  in TLS 1.2: bytes of the nonce that each record carries (RFC 5288 section 3)
     """
 
     id: int
@@ -28,6 +43,13 @@ class Suite:
     key_length: int
     records: int
     tag_length: int = TAG_LENGTH
+    signed_by: str = ""
+    explicit_nonce: int = 0
+
+    @property
+    def iv_length(self) -> int:
+        """Bytes of the nonce that the key schedule gives."""
+        return NONCE_LENGTH - self.explicit_nonce
 
     @property
     def name(self) -> str:
@@ -51,5 +73,117 @@ SUITES: Final = {
         Suite(C.TLS_CHACHA20_POLY1305_SHA256, CHACHA20_POLY1305, "sha256", 32, 32, _RECORDS_OF_CHACHA20),
         Suite(C.TLS_AES_128_CCM_SHA256, AES_CCM, "sha256", 32, 16, _RECORDS_OF_CCM),
         Suite(C.TLS_AES_128_CCM_8_SHA256, AES_CCM_8, "sha256", 32, 16, _RECORDS_OF_CCM, SHORT_TAG_LENGTH),
+    )
+}
+
+_EXPLICIT: Final = 8
+
+# Those of TLS 1.2 (RFC 5289, RFC 7905, RFC 7251), likewise.
+SUITES_12: Final = {
+    suite.id: suite
+    for suite in (
+        Suite(code, aead, hash_name, 48 if hash_name == "sha384" else 32, key, records, tag, signed_by, explicit)
+        for code, aead, hash_name, key, records, tag, signed_by, explicit in (
+            (
+                C.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                AES_GCM,
+                "sha256",
+                16,
+                RECORDS_OF_A_KEY,
+                TAG_LENGTH,
+                "ECDSA",
+                _EXPLICIT,
+            ),
+            (
+                C.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+                AES_GCM,
+                "sha256",
+                16,
+                RECORDS_OF_A_KEY,
+                TAG_LENGTH,
+                "RSA",
+                _EXPLICIT,
+            ),
+            (
+                C.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                AES_GCM,
+                "sha384",
+                32,
+                RECORDS_OF_A_KEY,
+                TAG_LENGTH,
+                "ECDSA",
+                _EXPLICIT,
+            ),
+            (
+                C.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                AES_GCM,
+                "sha384",
+                32,
+                RECORDS_OF_A_KEY,
+                TAG_LENGTH,
+                "RSA",
+                _EXPLICIT,
+            ),
+            (
+                C.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+                CHACHA20_POLY1305,
+                "sha256",
+                32,
+                _RECORDS_OF_CHACHA20,
+                TAG_LENGTH,
+                "ECDSA",
+                0,
+            ),
+            (
+                C.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+                CHACHA20_POLY1305,
+                "sha256",
+                32,
+                _RECORDS_OF_CHACHA20,
+                TAG_LENGTH,
+                "RSA",
+                0,
+            ),
+            (
+                C.TLS_ECDHE_ECDSA_WITH_AES_128_CCM,
+                AES_CCM,
+                "sha256",
+                16,
+                _RECORDS_OF_CCM,
+                TAG_LENGTH,
+                "ECDSA",
+                _EXPLICIT,
+            ),
+            (
+                C.TLS_ECDHE_ECDSA_WITH_AES_256_CCM,
+                AES_CCM,
+                "sha256",
+                32,
+                _RECORDS_OF_CCM,
+                TAG_LENGTH,
+                "ECDSA",
+                _EXPLICIT,
+            ),
+            (
+                C.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,
+                AES_CCM_8,
+                "sha256",
+                16,
+                _RECORDS_OF_CCM,
+                SHORT_TAG_LENGTH,
+                "ECDSA",
+                _EXPLICIT,
+            ),
+            (
+                C.TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8,
+                AES_CCM_8,
+                "sha256",
+                32,
+                _RECORDS_OF_CCM,
+                SHORT_TAG_LENGTH,
+                "ECDSA",
+                _EXPLICIT,
+            ),
+        )
     )
 }

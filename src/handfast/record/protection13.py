@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 from handfast.crypto.aead import NONCE_LENGTH, InvalidTag
@@ -11,25 +10,12 @@ from handfast.crypto.schedule13 import TrafficSecret
 from handfast.errors import BadRecord, MisuseError, TLSError
 from handfast.reasons import BAD_RECORD_MAC, FORKED, KEYS_EXHAUSTED, NO_CONTENT_TYPE, RECORD_OVERFLOW
 from handfast.record.framing import HEADER_LENGTH, PLAINTEXT_LIMIT
+from handfast.record.process import forks
 from handfast.wire.codepoints import ContentType
 
 _RESERVED: Final = 3  # records kept back for a KeyUpdate and for alerts
 # What may always be sent: alerts, and the KeyUpdate that ends a key's life.
 _ALWAYS: Final = (ContentType.ALERT, ContentType.HANDSHAKE)
-
-
-class _Process:
-    """Counts the forks that led to this process. A sealer that is older than the last one belongs to the parent."""
-
-    forks = 0
-
-
-def _forked() -> None:
-    _Process.forks += 1
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_forked)
 
 
 class Sealer(Guarded):
@@ -49,7 +35,7 @@ class Sealer(Guarded):
         self._cipher, self._iv = secret.cipher()
         self._tag = secret.suite.tag_length
         self._left = secret.suite.records
-        self._forks = _Process.forks
+        self._forks = forks()
         self.sequence = 0
 
     def seal(self, content_type: int, data: memoryview) -> bytearray:
@@ -59,7 +45,7 @@ class Sealer(Guarded):
         (KEYS_EXHAUSTED) when the key has protected as many records as is safe, MisuseError (FORKED) in the child of a
         fork: the parent goes on with the same key and sequence number, and one nonce used twice would break AES-GCM.
         """
-        if self._forks != _Process.forks:
+        if self._forks != forks():
             raise MisuseError(FORKED)
         size = len(data)
         limit, tag = self.limit, self._tag

@@ -105,14 +105,17 @@ def split(reader: Reader) -> list[tuple[int, Reader]]:
 
 
 def read(message: Block, pairs: list[tuple[int, Reader]], place: str, codecs: Mapping[int, Codec]) -> None:
-    """Fill the fields of ``message`` from an extension block; refuse what may not stand in it."""
+    """Fill the fields of ``message`` from an extension block; refuse what may not stand in it.
+
+    ``place``: one of the table above; "" for a message of TLS 1.2, where an answer has only to have been offered.
+    """
     for extension, data in pairs:
         codec = codecs.get(extension)
         if codec is not None:
             setattr(message, codec.field, codec.read(data))
             if data.position != data.end:
                 data.done(E.name(extension))
-        elif extension in ALLOWED and place not in ALLOWED[extension]:
+        elif place and extension in ALLOWED and place not in ALLOWED[extension]:
             raise PeerMisbehaved(EXTENSION_NOT_ALLOWED, extension=E.name(extension), message=place)
         else:
             message.other_extensions[extension] = data.rest()
@@ -261,6 +264,10 @@ def _encode_code_point(value: int) -> bytes:
     return value.to_bytes(2)
 
 
+def _encode_short(value: bytes) -> bytes:
+    return bytes((len(value),)) + value
+
+
 def _encode_vector(value: bytes) -> bytes:
     return len(value).to_bytes(2) + value
 
@@ -283,6 +290,13 @@ _SCHEMES_CERT = Codec(
     _encode_code_points,
 )
 _AUTHORITIES = Codec(E.CERTIFICATE_AUTHORITIES, "certificate_authorities", _read_authorities, _encode_authorities)
+_EMS = Codec(E.EXTENDED_MAIN_SECRET, "extended_main_secret", _read_nothing, _encode_nothing)
+_RENEGOTIATION = Codec(
+    E.RENEGOTIATION_INFO, "renegotiation_info", lambda reader: reader.vector8("renegotiated_connection"), _encode_short
+)
+_FORMATS = Codec(
+    E.EC_POINT_FORMATS, "ec_point_formats", lambda reader: reader.vector8("ec_point_format_list", 1), _encode_short
+)
 _SIZE_LIMIT = Codec(E.RECORD_SIZE_LIMIT, "record_size_limit", _read_size_limit, _encode_code_point)
 _SELECTED_VERSION = Codec(
     E.SUPPORTED_VERSIONS, "selected_version", _read_code_point("selected_version"), _encode_code_point
@@ -293,7 +307,10 @@ _COOKIE = Codec(E.COOKIE, "cookie", lambda reader: reader.vector16("cookie", 1),
 # length by what stands before, RFC 9846 section 4.3.11 wants pre_shared_key at the very end).
 CLIENT_HELLO = _table(
     Codec(E.SERVER_NAME, "server_name", _read_server_name, _encode_server_name),
+    _EMS,
+    _RENEGOTIATION,
     _GROUPS,
+    _FORMATS,
     Codec(
         E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION,
         "application_layer_protocol_negotiation",
@@ -313,20 +330,24 @@ SERVER_HELLO = _table(
     _SELECTED_VERSION,
     Codec(E.KEY_SHARE, "key_share", _read_share, _encode_share),
 )
+_ACKNOWLEDGED = Codec(E.SERVER_NAME, "server_name_acknowledged", _read_nothing, _encode_nothing)
+_PROTOCOL = Codec(
+    E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION,
+    "application_layer_protocol_negotiation",
+    _read_protocol,
+    _encode_protocol,
+)
+# A ServerHello of TLS 1.2 has what EncryptedExtensions has in TLS 1.3, and what only TLS 1.2 needs.
+SERVER_HELLO_12 = _table(_RENEGOTIATION, _ACKNOWLEDGED, _FORMATS, _EMS, _PROTOCOL, _SIZE_LIMIT)
 HELLO_RETRY_REQUEST = _table(
     _SELECTED_VERSION,
     Codec(E.KEY_SHARE, "selected_group", _read_code_point("selected_group"), _encode_code_point),
     _COOKIE,
 )
 ENCRYPTED_EXTENSIONS = _table(
-    Codec(E.SERVER_NAME, "server_name_acknowledged", _read_nothing, _encode_nothing),
+    _ACKNOWLEDGED,
     _GROUPS,
-    Codec(
-        E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION,
-        "application_layer_protocol_negotiation",
-        _read_protocol,
-        _encode_protocol,
-    ),
+    _PROTOCOL,
     _SIZE_LIMIT,
 )
 CERTIFICATE_ENTRY: Mapping[int, Codec] = {}

@@ -46,7 +46,10 @@ class ClientHello:
     legacy_compression_methods: bytes = b"\0"
 
     server_name: str | None = None
+    extended_main_secret: bool | None = None
+    renegotiation_info: bytes | None = None
     supported_groups: list[int] | None = None
+    ec_point_formats: bytes | None = None
     application_layer_protocol_negotiation: list[bytes] | None = None
     signature_algorithms: list[int] | None = None
     signature_algorithms_cert: list[int] | None = None
@@ -126,6 +129,13 @@ class ServerHello:
     key_share: KeyShareEntry | None = None
     selected_group: int | None = None
     cookie: bytes | None = None
+    # In TLS 1.2, where there are no EncryptedExtensions:
+    renegotiation_info: bytes | None = None
+    server_name_acknowledged: bool | None = None
+    ec_point_formats: bytes | None = None
+    extended_main_secret: bool | None = None
+    application_layer_protocol_negotiation: bytes | None = None
+    record_size_limit: int | None = None
     other_extensions: dict[int, bytes] = field(default_factory=dict)
     extension_types: list[int] = field(default_factory=list)
     raw: bytes = b""
@@ -165,9 +175,8 @@ class ServerHello:
     def _read_extensions(self, reader: Reader) -> None:
         pairs = extensions.split(reader)
         if all(extension != ExtensionType.SUPPORTED_VERSIONS for extension, _ in pairs):
-            # A server of TLS 1.2 or before, whose ServerHello has other extensions than ours (RFC 9846 section 4.3.1).
-            self.other_extensions = {extension: data.rest() for extension, data in pairs}
-            self.extension_types = list(self.other_extensions)
+            # A server of TLS 1.2 or before, whose ServerHello has other extensions (RFC 9846 section 4.3.1).
+            extensions.read(self, pairs, "", extensions.SERVER_HELLO_12)
         elif self.is_retry_request:
             extensions.read(self, pairs, "HRR", extensions.HELLO_RETRY_REQUEST)
         else:
@@ -181,6 +190,9 @@ class ServerHello:
         body.vector8(self.legacy_session_id_echo)
         body.uint16(self.cipher_suite)
         body.uint8(self.legacy_compression_method)
-        table = extensions.HELLO_RETRY_REQUEST if self.is_retry_request else extensions.SERVER_HELLO
+        if self.selected_version is None:
+            table = extensions.SERVER_HELLO_12
+        else:
+            table = extensions.HELLO_RETRY_REQUEST if self.is_retry_request else extensions.SERVER_HELLO
         extensions.write(body, self, table)
         return with_header(self.TYPE, body)

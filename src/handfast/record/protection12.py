@@ -1,0 +1,111 @@
+"""Records of TLS 1.2 sealed and opened (RFC 5246 section 6.2.3.3), with AEADs alone.
+
+What differs from TLS 1.3: the content type is in the clear, nothing can be padded, the additional data has the sequence
+number, and with AES each record carries the second half of its nonce.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from handfast.crypto.aead import NONCE_LENGTH, InvalidTag
+from handfast.crypto.guard import Guarded
+from handfast.crypto.schedule12 import RecordKey
+from handfast.errors import BadRecord, MisuseError, TLSError
+from handfast.reasons import BAD_RECORD_MAC, FORKED, KEYS_EXHAUSTED, RECORD_OVERFLOW
+from handfast.record.framing import HEADER_LENGTH, PLAINTEXT_LIMIT
+from handfast.record.process import forks
+from handfast.wire.codepoints import ContentType
+
+_RESERVED: Final = 2  # records kept back for alerts
+
+
+class Sealer12(Guarded):
+    """Protects what we send with one key.
+
+    ``limit``  bytes of content that a record may have: fewer where the peer asked for shorter records (RFC 8449)
+    """
+
+    __slots__ = ("_cipher", "_explicit", "_forks", "_iv", "_left", "_tag", "limit", "sequence")
+
+    def __init__(self, key: RecordKey, limit: int = PLAINTEXT_LIMIT) -> None:
+        self.limit = limit
+        self._cipher, self._iv = key.cipher()
+        self._tag = key.suite.tag_length
+        self._explicit = key.suite.explicit_nonce
+        self._left = key.suite.records
+        self._forks = forks()
+        self.sequence = 0
+
+    def seal(self, content_type: int, data: memoryview) -> bytearray:
+        """``data`` as one TLSCiphertext after the other, each as full as it may be.
+
+        Raises TLSError (KEYS_EXHAUSTED), since TLS 1.2 has no way to change keys but a renegotiation; and MisuseError
+        (FORKED), both as in TLS 1.3.
+        """
+        if self._forks != forks():
+            raise MisuseError(FORKED)
+        size, limit, explicit = len(data), self.limit, self._explicit
+        count = -(-size // limit) or 1
+        if not self.lasts(size) and content_type != ContentType.ALERT:
+            raise TLSError(KEYS_EXHAUSTED, records=self.sequence)
+        self._left -= count
+        output = bytearray(size + count * (HEADER_LENGTH + explicit + self._tag))
+        view = memoryview(output)
+        at = 0
+        for start in range(0, size or 1, limit):
+            length = min(size - start, limit)
+            body = at + HEADER_LENGTH + explicit
+            end = body + length + self._tag
+            output[at : at + HEADER_LENGTH] = _header(content_type, end - at - HEADER_LENGTH)
+            output[at + HEADER_LENGTH : body] = self.sequence.to_bytes(8)[:explicit]
+            view[body : body + length] = data[start : start + length]
+            nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
+            additional = self.sequence.to_bytes(8) + _header(content_type, length)
+            self._cipher.encrypt_into(nonce, view[body : body + length], additional, view[body:end])
+            self.sequence += 1
+            at = end
+        return output
+
+    def lasts(self, size: int) -> bool:
+        """Whether this key may still protect ``size`` bytes of content."""
+        return self._left >= -(-size // self.limit) + _RESERVED
+
+
+class Opener12(Guarded):
+    """Opens what the peer protected with one key.
+
+    ``limit``  bytes of content that a record may have: fewer where we asked for that (RFC 8449)
+    """
+
+    __slots__ = ("_cipher", "_explicit", "_iv", "_overhead", "limit", "sequence")
+
+    def __init__(self, key: RecordKey, limit: int = PLAINTEXT_LIMIT) -> None:
+        self.limit = limit
+        self._cipher, self._iv = key.cipher()
+        self._explicit = key.suite.explicit_nonce
+        self._overhead = key.suite.explicit_nonce + key.suite.tag_length
+        self.sequence = 0
+
+    def open(self, header: bytes, body: memoryview) -> tuple[int, bytes]:
+        """The content type and content of a TLSCiphertext. Raises BadRecord: BAD_RECORD_MAC, RECORD_OVERFLOW."""
+        length = len(body) - self._overhead
+        if length < 0:
+            raise BadRecord(BAD_RECORD_MAC, record=self.sequence)
+        # The peer may choose the half that it sends as it likes (RFC 5288 section 3).
+        explicit = int.from_bytes(body[: self._explicit]) if self._explicit else self.sequence
+        nonce = (self._iv ^ explicit).to_bytes(NONCE_LENGTH)
+        additional = self.sequence.to_bytes(8) + _header(header[0], length)
+        try:
+            content = self._cipher.decrypt(nonce, body[self._explicit :], additional)
+        except InvalidTag:
+            raise BadRecord(BAD_RECORD_MAC, record=self.sequence) from None
+        self.sequence += 1
+        if length > self.limit:
+            raise BadRecord(RECORD_OVERFLOW, length=length, limit=self.limit)
+        return header[0], content
+
+
+def _header(content_type: int, length: int) -> bytes:
+    """Type, version and length: of a record on the wire, or of its content in the additional data."""
+    return (content_type << 32 | 0x0303 << 16 | length).to_bytes(HEADER_LENGTH)
