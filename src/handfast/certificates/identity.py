@@ -48,7 +48,8 @@ class LocalSigner(Guarded):
     def __init__(self, key: signatures.PrivateKey, *, pss: signatures.PssKey | None = None) -> None:
         """``pss``: the certificate calls the key id-RSASSA-PSS, and may limit it further."""
         self._key = key
-        self.schemes = signatures.schemes_of(key, pss=pss)
+        of_12 = signatures.schemes_of(key, signatures.SCHEMES_12, pss=pss)
+        self.schemes = tuple(dict.fromkeys((*signatures.schemes_of(key, pss=pss), *of_12)))
 
     def sign(self, scheme: int, content: bytes) -> bytes:
         """Sign with the key, at once."""
@@ -60,13 +61,15 @@ class Identity(Guarded):
 
     ``chain``    DER, our own certificate first; sent as it is (RFC 9846 section 4.5.1)
     ``signer``   the key
-    ``schemes``  what it can sign with, best first
+    ``schemes``  what it can sign with in TLS 1.3, best first
+    ``schemes_12``  likewise in TLS 1.2
+    ``kind``     of its key: "rsa", "secp256r1", "ed25519", ...
     ``names``    the DNS names and IP addresses in our certificate; a server chooses its identity by them
 
     Can be shared by any number of configurations and connections. Cannot be copied or pickled.
     """
 
-    __slots__ = ("_issuers", "_leaf", "chain", "names", "schemes", "signer")
+    __slots__ = ("_issuers", "_leaf", "chain", "names", "kind", "schemes", "schemes_12", "signer")
 
     def __init__(self, chain: Sequence[bytes], key: Signer | signatures.PrivateKey) -> None:
         """``chain``: DER, leaf first. ``key``: a private key of `cryptography`, or a Signer.
@@ -79,7 +82,14 @@ class Identity(Guarded):
         self._leaf = certificates[0]
         self._issuers = frozenset(certificate.raw.issuer for certificate in certificates)
         self.signer: Signer = key if _is_signer(key) else _local_signer(key, self.chain, self._leaf)
-        self.schemes = tuple(self.signer.schemes)
+        leaf = self._leaf
+        can = self.signer.schemes
+        self.kind = "" if leaf.key is None else signatures.kind_of(leaf.key, pss=leaf.pss)
+        # A signer may list more than goes with the certificate's key in one version or the other.
+        self.schemes, self.schemes_12 = (
+            tuple(scheme for scheme in can if leaf.key and scheme in signatures.schemes_of(leaf.key, table, pss=leaf.pss))
+            for table in (signatures.SCHEMES, signatures.SCHEMES_12)
+        )
         self.names = self._leaf.names.texts
         if not self.schemes:
             raise ConfigurationError(

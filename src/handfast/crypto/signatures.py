@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,6 +80,22 @@ SCHEMES: Final = {
     )
 }
 
+# Those of TLS 1.2, where ECDSA goes with any curve (RFC 8422 section 5.1.3) and RSA PKCS#1 is allowed.
+SCHEMES_12: Final = {
+    scheme.id: scheme
+    for scheme in (
+        Scheme(S.ECDSA_SECP256R1_SHA256, "ec", _fixed(ec.ECDSA(_SHA256)), 256),
+        Scheme(S.ECDSA_SECP384R1_SHA384, "ec", _fixed(ec.ECDSA(_SHA384)), 384),
+        Scheme(S.ECDSA_SECP521R1_SHA512, "ec", _fixed(ec.ECDSA(_SHA512)), 512),
+        *(scheme for scheme in SCHEMES.values() if scheme.key in ("ed25519", "ed448", "rsa", "rsa-pss")),
+        Scheme(S.RSA_PKCS1_SHA256, "rsa", _fixed(padding.PKCS1v15(), _SHA256), 256),
+        Scheme(S.RSA_PKCS1_SHA384, "rsa", _fixed(padding.PKCS1v15(), _SHA384), 384),
+        Scheme(S.RSA_PKCS1_SHA512, "rsa", _fixed(padding.PKCS1v15(), _SHA512), 512),
+    )
+}
+
+_ALL: Final = {**SCHEMES_12, **SCHEMES}  # how to sign is the same in both
+
 # What may sign a certificate besides: RSA PKCS#1 (RFC 9846 section 4.3.3), never with SHA-1.
 CERTIFICATE_SCHEMES: Final = (*SCHEMES, S.RSA_PKCS1_SHA256, S.RSA_PKCS1_SHA384, S.RSA_PKCS1_SHA512)
 
@@ -117,36 +133,57 @@ def kind_of(key: PublicKey | PrivateKey, *, pss: PssKey | None = None) -> str:
     return "rsa-pss" if pss is not None and kind == "rsa" else kind
 
 
-def schemes_of(key: PublicKey | PrivateKey, *, pss: PssKey | None = None) -> tuple[int, ...]:
-    """The schemes a key can be used with, best first; none for a key that TLS 1.3 has no scheme for.
+def schemes_of(
+    key: PublicKey | PrivateKey, schemes: Mapping[int, Scheme] = SCHEMES, *, pss: PssKey | None = None
+) -> tuple[int, ...]:
+    """The ``schemes`` a key can be used with, best first; none for a key that this version has no scheme for.
 
     An RSA key has to be long enough for the hash and its salt (RFC 8017 section 9.1.1).
     """
     kind = kind_of(key, pss=pss)
     room = key.key_size - 16 if kind.startswith("rsa") else 1 << 16
-    return tuple(
-        scheme.id
-        for scheme in SCHEMES.values()
-        if scheme.key == kind and 2 * scheme.hash_bits <= room and (pss is None or pss.allows(scheme))
-    )
+    found = [
+        scheme
+        for scheme in schemes.values()
+        if _fits(scheme, key, kind) and 2 * scheme.hash_bits <= room and (pss is None or pss.allows(scheme))
+    ]
+    if kind in _HASH_OF_CURVE:  # of the schemes of TLS 1.2 the one that TLS 1.3 has too comes first
+        found.sort(key=lambda scheme: scheme.hash_bits != _HASH_OF_CURVE[kind])
+    return tuple(scheme.id for scheme in found)
+
+
+_HASH_OF_CURVE: Final = {"secp256r1": 256, "secp384r1": 384, "secp521r1": 512}
+
+
+def _fits(scheme: Scheme, key: PublicKey | PrivateKey, kind: str) -> bool:
+    """Whether the key is of the scheme's kind: in TLS 1.2 "ec" is any curve that TLS knows."""
+    return scheme.key == kind or (scheme.key == "ec" and kind in _HASH_OF_CURVE)
 
 
 def sign(key: PrivateKey, scheme: int, content: bytes) -> bytes:
     """Sign ``content`` with one of the schemes of :func:`schemes_of`."""
-    options = SCHEMES[scheme].options()
+    options = _ALL[scheme].options()
     signature: bytes = key.sign(content, *options)
     return signature
 
 
-def verify(key: PublicKey, scheme: int, signature: bytes, content: bytes, *, pss: PssKey | None = None) -> None:
-    """Check a signature of the peer (RFC 9846 section 4.5.2).
+def verify(
+    key: PublicKey,
+    scheme: int,
+    signature: bytes,
+    content: bytes,
+    schemes: Mapping[int, Scheme] = SCHEMES,
+    *,
+    pss: PssKey | None = None,
+) -> None:
+    """Check a signature of the peer (RFC 9846 section 4.5.2) by one of the ``schemes`` of the version.
 
     Raises :class:`~handfast.errors.PeerMisbehaved`: WRONG_SIGNATURE_TYPE when the scheme does not fit the key,
     BAD_SIGNATURE when the signature is wrong. ``scheme`` has to be one that we offered.
     """
-    wanted = SCHEMES[scheme]
+    wanted = schemes[scheme]
     kind = kind_of(key, pss=pss)
-    if wanted.key != kind:
+    if not _fits(wanted, key, kind):
         raise PeerMisbehaved(WRONG_SIGNATURE_TYPE, scheme=S.name(scheme), key=kind)
     if pss is not None and not pss.allows(wanted):
         limit = f"SHA-{pss.hash_bits}" if pss.hash_bits else "a hash that TLS 1.3 does not have"

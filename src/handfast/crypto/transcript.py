@@ -27,11 +27,12 @@ class Transcript:
     Until the suite is known its hash is not, so the first messages are kept as bytes (RFC 9846 section 4.1).
     """
 
-    __slots__ = ("_buffer", "_hash")
+    __slots__ = ("_buffer", "_hash", "_kept")
 
     def __init__(self) -> None:
         self._buffer = b""
         self._hash: hashlib._Hash | None = None
+        self._kept: bytearray | None = None
 
     def add(self, message: Message) -> None:
         """Add a message, as it was sent or received."""
@@ -39,12 +40,25 @@ class Transcript:
             self._buffer += message.raw
         else:
             self._hash.update(message.raw)
+            if self._kept is not None:
+                self._kept += message.raw
 
     def use(self, hash_name: str) -> None:
         """Fix the hash, once the cipher suite is agreed. After a HelloRetryRequest it is fixed already."""
         if self._hash is None:
             self._hash = HASHES[hash_name](self._buffer)
             self._buffer = b""
+
+    def use_and_keep(self, hash_name: str) -> None:
+        """The same, and keep the bytes: a CertificateVerify of TLS 1.2 has a hash of its own (RFC 5246 section 7.4.8)."""
+        self._kept = bytearray(self._buffer)
+        self.use(hash_name)
+
+    def take_kept(self) -> bytes:
+        """All messages so far as bytes, which are no longer kept."""
+        assert self._kept is not None, "they are kept until they are taken"
+        kept, self._kept = bytes(self._kept), None
+        return kept
 
     def fold(self) -> None:
         """Replace the first ClientHello by its hash: a HelloRetryRequest is next (RFC 9846 section 4.1).

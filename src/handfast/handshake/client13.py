@@ -41,7 +41,7 @@ from handfast.handshake.link import Link
 from handfast.handshake.negotiate import required
 from handfast.handshake.secrets import application_secrets, handshake_secrets
 from handfast.reasons import ALPN_NOT_OFFERED, BAD_CERTIFICATE_CONTEXT, GROUP_NOT_OFFERED, NO_CERTIFICATE
-from handfast.wire.codepoints import ExtensionType, NamedGroup
+from handfast.wire.codepoints import ExtensionType, NamedGroup, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ServerHello
 from handfast.wire.messages13 import (
@@ -102,7 +102,7 @@ def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Fl
     link.send(Finished(client_handshake.verify_data(transcript.digest())))
     link.install_keys(read=server_application, write=client_application)
 
-    outcome = Outcome(suite, share.group, scheme, our_scheme, protocol, offer.server_name, peer, identity, retried)
+    outcome = Outcome(ProtocolVersion.TLS_1_3, suite, share.group, scheme, our_scheme, protocol, offer.server_name, peer, identity, retried)
     return Established(outcome, verified, exporter)
 
 
@@ -151,7 +151,7 @@ def agreed_protocol(offer: Offer, extensions: EncryptedExtensions) -> bytes | No
 def agree_on_record_sizes(link: Link, config: ClientConfig, extensions: EncryptedExtensions) -> None:
     """Shorter records in one or both directions, if both sides have the extension (RFC 8449 section 4)."""
     if extensions.record_size_limit is not None and config.record_size_limit is not None:
-        link.layer.limit_sending(extensions.record_size_limit)
+        link.layer.limit_sending(extensions.record_size_limit - 1)
         link.layer.limit_receiving(config.record_size_limit)
 
 

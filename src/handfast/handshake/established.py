@@ -9,6 +9,7 @@ from typing import Final
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule13 import Exporter
+from handfast.crypto.schedule12 import Exporter12
 from handfast.crypto.suites import Suite
 from handfast.errors import PeerMisbehaved
 from handfast.events import Handshake, Timings
@@ -16,7 +17,7 @@ from handfast.handshake.authenticate import VerifiedFinished
 from handfast.handshake.flow import Message
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import shown_protocol
-from handfast.reasons import RENEGOTIATION, UNEXPECTED_MESSAGE
+from handfast.reasons import RENEGOTIATION, RENEGOTIATION_REFUSED, UNEXPECTED_MESSAGE
 from handfast.wire.codepoints import HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.messages13 import KeyUpdate, NewSessionTicket
 
@@ -25,6 +26,7 @@ from handfast.wire.messages13 import KeyUpdate, NewSessionTicket
 class Outcome:
     """What was agreed, as the script knows it."""
 
+    version: int
     suite: Suite
     group: int
     server_scheme: int
@@ -38,7 +40,7 @@ class Outcome:
     def facts(self, timings: Timings) -> Handshake:
         """The same in words, for the application."""
         return Handshake(
-            version=ProtocolVersion.name(ProtocolVersion.TLS_1_3),
+            version=ProtocolVersion.name(self.version),
             cipher_suite=self.suite.name,
             group=NamedGroup.name(self.group),
             signature_scheme=SignatureScheme.name(self.server_scheme),
@@ -58,7 +60,8 @@ class Established(Guarded):
 
     outcome: Outcome
     finished: VerifiedFinished
-    exporter: Exporter
+    exporter: Exporter | Exporter12
+    unique: bytes | None = None  # TLS 1.2's tls-unique: the content of the first Finished (RFC 5929 section 3)
 
 
 def _ticket(link: Link, raw: bytes) -> Message:
@@ -91,6 +94,14 @@ OF_SERVER: Final[Mapping[int, Handler]] = {
     HandshakeType.KEY_UPDATE: _key_update,
     HandshakeType.CLIENT_HELLO: _refuse_hello,
 }
+
+
+def _refuse_renegotiation(link: Link, raw: bytes) -> Message:
+    raise PeerMisbehaved(RENEGOTIATION_REFUSED)
+
+
+OF_CLIENT_12: Final[Mapping[int, Handler]] = {HandshakeType.HELLO_REQUEST: _refuse_renegotiation}
+OF_SERVER_12: Final[Mapping[int, Handler]] = {HandshakeType.CLIENT_HELLO: _refuse_renegotiation}
 
 
 def handler(table: Mapping[int, Handler], message_type: int) -> Handler:

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.guard import Guarded
+from handfast.crypto.schedule12 import RecordKey
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.crypto.transcript import Transcript
 from handfast.errors import PeerMisbehaved
@@ -93,7 +94,9 @@ class Link(Guarded):
         """Forget what was to be sent and is not sealed yet: the handshake has failed."""
         self._flight.clear()
 
-    def install_keys(self, *, read: TrafficSecret | None = None, write: TrafficSecret | None = None) -> None:
+    def install_keys(
+        self, *, read: TrafficSecret | RecordKey | None = None, write: TrafficSecret | RecordKey | None = None
+    ) -> None:
         """Change keys, in one or both directions."""
         if write is not None:
             self.flush()

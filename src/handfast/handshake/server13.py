@@ -115,7 +115,7 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     link.install_keys(read=client_application)
 
     outcome = Outcome(
-        suite, share.group, terms.scheme, their_scheme, terms.protocol, hello.server_name, peer, terms.identity, retried
+        ProtocolVersion.TLS_1_3, suite, share.group, terms.scheme, their_scheme, terms.protocol, hello.server_name, peer, terms.identity, retried
     )
     return Established(outcome, verified, exporter)
 
@@ -133,7 +133,7 @@ def encrypted_extensions(config: ServerConfig, hello: ClientHello, terms: Terms)
 def agree_on_record_sizes(link: Link, config: ServerConfig, hello: ClientHello) -> None:
     """Shorter records in one or both directions, if the client has the extension (RFC 8449 section 4)."""
     if hello.record_size_limit is not None:
-        link.layer.limit_sending(hello.record_size_limit)
+        link.layer.limit_sending(hello.record_size_limit - 1)
         link.layer.limit_receiving(config.record_size_limit or PLAINTEXT_LIMIT + 1)
 
 

@@ -21,6 +21,58 @@ RENEGOTIATION = reason(
     "The peer tried to start a second handshake in this connection.",
     "TLS 1.3 has no renegotiation.",
 )
+RENEGOTIATION_REFUSED = reason(
+    "renegotiation_refused",
+    alerts.NO_RENEGOTIATION,
+    "RFC 5746 section 4.5",
+    "The peer wants to renegotiate, which handfast never does.",
+    "Open a new connection. A server that wants a client certificate later needs TLS 1.3.",
+)
+BAD_RENEGOTIATION_INFO = reason(
+    "bad_renegotiation_info",
+    alerts.HANDSHAKE_FAILURE,
+    "RFC 5746 section 3.4",
+    "renegotiation_info is not empty in a first handshake.",
+)
+NO_SECURE_RENEGOTIATION = reason(
+    "no_secure_renegotiation",
+    alerts.HANDSHAKE_FAILURE,
+    "RFC 5746 section 4.1",
+    "The server does not know secure renegotiation: others could put their data before ours.",
+    "Update the server: the extension is from 2010.",
+)
+NO_EXTENDED_MAIN_SECRET = reason(
+    "no_extended_main_secret",
+    alerts.HANDSHAKE_FAILURE,
+    "RFC 7627 section 5.2",
+    "The peer speaks TLS 1.2 without the extended master secret, without which keys are not bound to one connection.",
+    "Update the peer: the extension is from 2015.",
+)
+BAD_POINT_FORMATS = reason(
+    "bad_point_formats",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 8422 section 5.1.2",
+    "The peer's point formats leave out the only one that there is, uncompressed.",
+)
+BAD_CURVE_TYPE = reason(
+    "bad_curve_type",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 8422 section 5.4",
+    "The server describes a curve of its own instead of naming one.",
+)
+RESUMED_NOTHING = reason(
+    "resumed_nothing",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 5246 section 7.4.1.3",
+    "The server resumes a session that we did not offer.",
+)
+DOWNGRADE = reason(
+    "downgrade",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 9846 section 4.2.3",
+    "The server speaks TLS 1.3, and somebody on the way has made it believe that we do not.",
+    "Something between the two sides changes handshakes; try another network.",
+)
 BAD_KEY_UPDATE = reason(
     "bad_key_update",
     alerts.ILLEGAL_PARAMETER,

@@ -14,6 +14,13 @@ NO_COMMON_VERSION = reason(
     "The peer does not speak a version of TLS that we accept.",
     "Update the older side: TLS 1.3 is from 2018.",
 )
+INAPPROPRIATE_FALLBACK = reason(
+    "inappropriate_fallback",
+    alerts.INAPPROPRIATE_FALLBACK,
+    "RFC 7507 section 3",
+    "The client has fallen back to an older version, though this server speaks a newer one.",
+    "Something between the two sides may have broken the client's first try.",
+)
 NO_COMMON_SUITE = reason(
     "no_common_suite",
     alerts.HANDSHAKE_FAILURE,

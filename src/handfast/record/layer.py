@@ -8,6 +8,7 @@ from typing import Final
 
 from handfast import limits
 from handfast.crypto.guard import Guarded
+from handfast.crypto.schedule12 import RecordKey
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.errors import BadRecord
 from handfast.reasons import (
@@ -21,6 +22,7 @@ from handfast.reasons import (
     UNEXPECTED_RECORD,
 )
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH, PLAINTEXT_LIMIT, Framing
+from handfast.record.protection12 import Opener12, Sealer12
 from handfast.record.protection13 import Opener, Sealer
 from handfast.wire.codepoints import ContentType as C
 from handfast.wire.codepoints import ProtocolVersion
@@ -62,8 +64,8 @@ class RecordLayer(Guarded):
 
     def __init__(self, hook: RecordHook | None = None) -> None:
         self._framing = Framing()
-        self._opener: Opener | None = None
-        self._sealer: Sealer | None = None
+        self._opener: Opener | Opener12 | None = None
+        self._sealer: Sealer | Sealer12 | None = None
         self._output: list[bytes | bytearray] = []  # records, or runs of them
         self._lock = threading.Lock()
         self._hook = hook
@@ -109,14 +111,17 @@ class RecordLayer(Guarded):
         """Add what arrived."""
         self._framing.feed(data)
 
-    def install_read(self, secret: TrafficSecret) -> None:
+    def install_read(self, key: TrafficSecret | RecordKey) -> None:
         """Open what comes from now on with this key. Keys change at record borders only: the caller has checked that."""
-        self._opener = Opener(secret, self._receive_limit)
+        if isinstance(key, TrafficSecret):
+            self._opener = Opener(key, self._receive_limit)
+        else:
+            self._opener = Opener12(key, min(self._receive_limit, PLAINTEXT_LIMIT))
         self._framing.limit = CIPHERTEXT_LIMIT
 
     def update_read(self, update_requested: bool) -> None:
         """The peer has sent a KeyUpdate: it uses its next key from here on, and may want us to do the same."""
-        assert self._opener is not None, "a KeyUpdate is encrypted"
+        assert isinstance(self._opener, Opener), "a KeyUpdate is encrypted"
         self._opener = Opener(self._opener.secret.next(), self._receive_limit)
         with self._lock:
             self._update_requested = False
@@ -137,9 +142,7 @@ class RecordLayer(Guarded):
         while (record := self._framing.next()) is not None:
             content_type, header, body = record
             if self._hook is not None:
-                self._hook(
-                    False, content_type, len(body), self._opener is not None and content_type == C.APPLICATION_DATA
-                )
+                self._hook(False, content_type, len(body), self._is_encrypted(content_type, self._opener))
             if content_type == C.CHANGE_CIPHER_SPEC:
                 self._check_change_cipher_spec(body)
                 return C.CHANGE_CIPHER_SPEC, body, False
@@ -149,7 +152,7 @@ class RecordLayer(Guarded):
                     continue
                 self._early_data = None
                 return self._plaintext(content_type, body)
-            if content_type != C.APPLICATION_DATA:
+            if content_type != C.APPLICATION_DATA and self._opener.hides_type:
                 return self._plaintext_alert(content_type, body)
             try:
                 inner_type, content = self._opener.open(header, body)
@@ -165,6 +168,12 @@ class RecordLayer(Guarded):
                 return inner_type, content, True
             self._count_empty(inner_type)
         return None
+
+    @staticmethod
+    def _is_encrypted(content_type: int, keys: Opener | Opener12 | None) -> bool:
+        if keys is None or content_type == C.CHANGE_CIPHER_SPEC:
+            return False
+        return content_type == C.APPLICATION_DATA or not keys.hides_type
 
     def skip_early_data(self) -> None:
         """The client has sent early data, which we do not take: skip what we cannot read (RFC 9846 section 4.3.10).
@@ -209,15 +218,18 @@ class RecordLayer(Guarded):
 
     # --- writing
 
-    def install_write(self, secret: TrafficSecret) -> None:
+    def install_write(self, key: TrafficSecret | RecordKey) -> None:
         """Seal what is written from now on with this key."""
         with self._lock:
-            self._sealer = Sealer(secret, self._send_limit, self.padding)
+            if isinstance(key, TrafficSecret):
+                self._sealer = Sealer(key, self._send_limit, self.padding)
+            else:
+                self._sealer = Sealer12(key, self._send_limit)
 
-    def limit_sending(self, limit: int) -> None:
-        """Keep protected records to ``limit`` bytes of content, type and padding, as the peer asked (RFC 8449)."""
+    def limit_sending(self, content: int) -> None:
+        """Keep protected records to so many bytes of content, as the peer asked (RFC 8449)."""
         with self._lock:
-            self._send_limit = min(limit - 1, PLAINTEXT_LIMIT)
+            self._send_limit = min(content, PLAINTEXT_LIMIT)
             if self._sealer is not None:
                 self._sealer.limit = self._send_limit
 
@@ -239,7 +251,7 @@ class RecordLayer(Guarded):
         with self._lock:
             sealer = self._sealer
             assert sealer is not None, "application data is encrypted"
-            if self._update_owed or not sealer.lasts(len(content)):
+            if sealer.can_update and (self._update_owed or not sealer.lasts(len(content))):
                 sealer = self._update_write(KeyUpdate(update_requested=False))
             self._queue(sealer.seal(C.APPLICATION_DATA, content))
 
@@ -253,7 +265,7 @@ class RecordLayer(Guarded):
 
     def _update_write(self, message: KeyUpdate) -> Sealer:
         """Under the lock: nothing may come between the KeyUpdate, which has the old key, and the change."""
-        assert self._sealer is not None, "a KeyUpdate is encrypted"
+        assert isinstance(self._sealer, Sealer), "a KeyUpdate is encrypted"
         message.raw = message.encode()
         self._queue(self._sealer.seal(C.HANDSHAKE, memoryview(message.raw)))
         self._sealer = Sealer(self._sealer.secret.next(), self._send_limit, self.padding)
@@ -282,7 +294,8 @@ class RecordLayer(Guarded):
             start = 0
             while start < len(records):
                 length = records[start + 3] << 8 | records[start + 4]
-                self._hook(True, records[start], length, records[start] == C.APPLICATION_DATA)
+                encrypted = self._sealer is not None and records[start] != C.CHANGE_CIPHER_SPEC
+                self._hook(True, records[start], length, encrypted)
                 start += HEADER_LENGTH + length
 
     @property

@@ -6,7 +6,7 @@ number, and with AES each record carries the second half of its nonce.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from handfast.crypto.aead import NONCE_LENGTH, InvalidTag
 from handfast.crypto.guard import Guarded
@@ -27,6 +27,8 @@ class Sealer12(Guarded):
     """
 
     __slots__ = ("_cipher", "_explicit", "_forks", "_iv", "_left", "_tag", "limit", "sequence")
+
+    can_update: ClassVar[bool] = False
 
     def __init__(self, key: RecordKey, limit: int = PLAINTEXT_LIMIT) -> None:
         self.limit = limit
@@ -79,6 +81,8 @@ class Opener12(Guarded):
     """
 
     __slots__ = ("_cipher", "_explicit", "_iv", "_overhead", "limit", "sequence")
+
+    hides_type: ClassVar[bool] = False
 
     def __init__(self, key: RecordKey, limit: int = PLAINTEXT_LIMIT) -> None:
         self.limit = limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from handfast.crypto.aead import NONCE_LENGTH, InvalidTag
 from handfast.crypto.guard import Guarded
@@ -27,6 +27,8 @@ class Sealer(Guarded):
     """
 
     __slots__ = ("_cipher", "_forks", "_iv", "_left", "_tag", "limit", "padding", "secret", "sequence")
+
+    can_update: ClassVar[bool] = True  # by a KeyUpdate
 
     def __init__(self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT, padding: int = 0) -> None:
         self.secret = secret
@@ -90,6 +92,8 @@ class Opener(Guarded):
     """
 
     __slots__ = ("_cipher", "_iv", "limit", "secret", "sequence")
+
+    hides_type: ClassVar[bool] = True  # every record says that it is application data
 
     def __init__(self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT + 1) -> None:
         self.secret = secret

@@ -41,6 +41,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class ChangeCipherSpec:
-    """A record that means nothing in TLS 1.3; it is there for middleboxes (RFC 9846 appendix E.4)."""
+    """A record that changes keys in TLS 1.2 (RFC 5246 section 7.1), and means nothing in TLS 1.3 (RFC 9846 appendix E.4).
 
+    It is no handshake message, but a script of TLS 1.2 waits for it like for one: ``TYPE`` is none that a message has.
+    """
+
+    TYPE: ClassVar[int] = -1
     NAME: ClassVar[str] = "ChangeCipherSpec"

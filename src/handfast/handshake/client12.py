@@ -1,0 +1,200 @@
+"""A client of TLS 1.2, after its ClientHello.
+
+The full handshake, as in Figure 1 of RFC 5246 section 7.3; ``*`` is not always there. Everything up to ChangeCipherSpec is
+in the clear, certificates too::
+
+    Client                                               Server
+
+    ClientHello              -------->
+                                                    ServerHello
+                                                    Certificate
+                                              ServerKeyExchange
+                                            CertificateRequest*
+                             <--------          ServerHelloDone
+    Certificate*
+    ClientKeyExchange
+    CertificateVerify*
+    [ChangeCipherSpec]
+    Finished                 -------->
+                                             [ChangeCipherSpec]
+                             <--------                 Finished
+    Application Data         <------->         Application Data
+"""
+
+from __future__ import annotations
+
+from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.crypto.schedule12 import MainSecret
+from handfast.crypto.suites import SUITES_12, Suite
+from handfast.errors import PeerIncompatible, PeerMisbehaved
+from handfast.handshake import authenticate12, negotiate12
+from handfast.handshake.authenticate import check_finished, check_solicited
+from handfast.handshake.established import Established, Outcome
+from handfast.handshake.flow import CheckPeer, ChooseClientIdentity, Flow, VerifyPeer, expect, expect_either
+from handfast.handshake.hello import Offer
+from handfast.handshake.link import Link
+from handfast.handshake.negotiate12 import UNCOMPRESSED, signed_by
+from handfast.reasons import (
+    ALPN_NOT_OFFERED,
+    BAD_COMPRESSION,
+    BAD_POINT_FORMATS,
+    BAD_RENEGOTIATION_INFO,
+    GROUP_NOT_OFFERED,
+    NO_CERTIFICATE,
+    NO_EXTENDED_MAIN_SECRET,
+    NO_SECURE_RENEGOTIATION,
+    RESUMED_NOTHING,
+    SUITE_NOT_OFFERED,
+    WRONG_SIGNATURE_TYPE,
+)
+from handfast.wire.alert import ChangeCipherSpec
+from handfast.wire.codepoints import CipherSuite, NamedGroup, ProtocolVersion
+from handfast.wire.hello import ServerHello
+from handfast.wire.messages12 import (
+    Certificate12,
+    CertificateRequest12,
+    ClientKeyExchange,
+    Finished,
+    ServerHelloDone,
+    ServerKeyExchange,
+)
+
+
+def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]:
+    """The client's side of Figure 1 in RFC 5246 section 7.3, from ServerHello to the server's Finished."""
+    transcript = link.transcript
+    config = offer.config
+    link.layer.change_cipher_spec_allowed = False
+
+    # ServerHello: what is agreed.
+    suite = agreed_suite(offer, answer)
+    check_extensions(offer, answer)
+    agree_on_record_sizes(link, offer, answer)
+    transcript.use_and_keep(suite.hash)
+    transcript.add(answer)
+
+    # Certificate and ServerKeyExchange: who the server is, and its share, signed with the key of that certificate
+    # together with both randoms: so the share is fresh, and nobody else's.
+    certificate = yield from expect(Certificate12)
+    transcript.add(certificate)
+    if not certificate.certificate_list:
+        raise PeerMisbehaved(NO_CERTIFICATE)
+    chain = tuple(certificate.certificate_list)
+    peer: PeerIdentity = yield VerifyPeer(chain, link.clock.wall(), "server", offer.server_name)
+    exchange = yield from expect(ServerKeyExchange)
+    transcript.add(exchange)
+    randoms = (offer.message.random, answer.random)
+    check_exchange(offer, suite, peer, exchange, randoms)
+    if config.check_peer is not None:
+        yield CheckPeer(peer)
+
+    # CertificateRequest: we may be asked who we are, too. ServerHelloDone: it is our turn.
+    message = yield from expect_either(CertificateRequest12, ServerHelloDone)
+    request = None
+    if isinstance(message, CertificateRequest12):
+        request = message
+        transcript.add(request)
+        message = yield from expect(ServerHelloDone)
+    transcript.add(message)
+
+    # Our certificate where we are asked, and our share. Both sides have the main secret then.
+    identity: Identity | None = None
+    our_scheme = 0
+    if request is not None:
+        identity, our_scheme = yield from choose_identity(offer, request)
+        authenticate12.send_certificate(link, identity)
+    public, shared_secret = link.key_exchange(config.entropy.encapsulate, exchange.group, exchange.public)
+    ours = ClientKeyExchange(public)
+    link.send(ours)
+    transcript.add(ours)
+    main = MainSecret(suite, shared_secret, transcript.digest(), randoms)
+    link.log_secret("CLIENT_RANDOM", offer.message.random, main.secret)
+
+    # CertificateVerify: that we hold the key of our certificate. Then Finished, under the new keys.
+    if identity is not None:
+        yield from authenticate12.prove_identity(link, identity, our_scheme)
+    transcript.drop_kept()
+    client_key, server_key = main.record_keys()
+    finished = Finished(main.client_finished(transcript.digest()))
+    link.send_change_cipher_spec()
+    link.install_keys(write=client_key)
+    link.send(finished)
+    link.flush()
+    transcript.add(finished)
+
+    # The server's ChangeCipherSpec and Finished: that it saw the same handshake.
+    link.layer.change_cipher_spec_allowed = True
+    yield from expect(ChangeCipherSpec)
+    link.install_keys(read=server_key)
+    theirs = yield from expect(Finished)
+    verified = check_finished(theirs, main.server_finished(transcript.digest()))
+
+    outcome = Outcome(
+        ProtocolVersion.TLS_1_2, suite, exchange.group, exchange.algorithm, our_scheme,
+        answer.application_layer_protocol_negotiation, offer.server_name, peer, identity, retried=False,
+    )  # fmt: skip
+    return Established(outcome, verified, main.exporter(), finished.verify_data)
+
+
+def agreed_suite(offer: Offer, answer: ServerHello) -> Suite:
+    """What ServerHello has to be, and the suite it selects (RFC 5246 section 7.4.1.3)."""
+    if answer.legacy_session_id_echo and answer.legacy_session_id_echo == offer.message.legacy_session_id:
+        raise PeerMisbehaved(RESUMED_NOTHING)
+    if answer.legacy_compression_method:
+        raise PeerMisbehaved(BAD_COMPRESSION, method=answer.legacy_compression_method)
+    if answer.cipher_suite not in offer.config.suite_12_ids:
+        raise PeerMisbehaved(
+            SUITE_NOT_OFFERED,
+            selected=CipherSuite.name(answer.cipher_suite),
+            we_offered=[CipherSuite.name(suite) for suite in offer.config.suite_12_ids],
+        )
+    return SUITES_12[answer.cipher_suite]
+
+
+def check_extensions(offer: Offer, answer: ServerHello) -> None:
+    """The server's extensions: only what was offered, and those without which TLS 1.2 is not safe."""
+    check_solicited(offer.message.extension_types, answer.extension_types)
+    if answer.renegotiation_info is None:
+        raise PeerIncompatible(NO_SECURE_RENEGOTIATION)
+    if answer.renegotiation_info:
+        raise PeerMisbehaved(BAD_RENEGOTIATION_INFO)
+    if not answer.extended_main_secret:
+        raise PeerIncompatible(NO_EXTENDED_MAIN_SECRET)
+    if answer.ec_point_formats is not None and UNCOMPRESSED not in answer.ec_point_formats:
+        raise PeerMisbehaved(BAD_POINT_FORMATS, selected=list(answer.ec_point_formats))
+    protocol = answer.application_layer_protocol_negotiation
+    if protocol is not None and protocol not in offer.config.protocols:
+        raise PeerMisbehaved(ALPN_NOT_OFFERED, selected=protocol, we_offered=list(offer.config.protocols))
+
+
+def agree_on_record_sizes(link: Link, offer: Offer, answer: ServerHello) -> None:
+    """Shorter records in one or both directions, if both sides have the extension (RFC 8449 section 4)."""
+    if answer.record_size_limit is not None and offer.config.record_size_limit is not None:
+        link.layer.limit_sending(answer.record_size_limit)
+        link.layer.limit_receiving(offer.config.record_size_limit)
+
+
+def check_exchange(
+    offer: Offer, suite: Suite, peer: PeerIdentity, exchange: ServerKeyExchange, randoms: tuple[bytes, bytes]
+) -> None:
+    """The server's share: of a group that we offered, and signed as the suite says (RFC 8422 section 5.4)."""
+    if exchange.group not in offer.config.group_12_ids:
+        raise PeerMisbehaved(
+            GROUP_NOT_OFFERED,
+            selected=NamedGroup.name(exchange.group),
+            we_offered=[NamedGroup.name(group) for group in offer.config.group_12_ids],
+        )
+    if negotiate12.signed_by_kind(peer.kind) != suite.signed_by:
+        raise PeerMisbehaved(WRONG_SIGNATURE_TYPE, suite=suite.name, key=peer.kind)
+    content = b"".join(randoms) + ServerKeyExchange.params(exchange.group, exchange.public)
+    authenticate12.check_signature(peer, offer.config.scheme_12_ids, exchange, content)
+
+
+def choose_identity(offer: Offer, request: CertificateRequest12) -> Flow[tuple[Identity | None, int]]:
+    """Who we are for this server, and the scheme to sign with; (None, 0) for no certificate."""
+    config = offer.config
+    identities = config.identities
+    if config.choose_identity is not None:
+        chosen: Identity | None = yield ChooseClientIdentity(request)
+        identities = () if chosen is None else (chosen,)
+    return negotiate12.client_identity(identities, request, chosen=config.choose_identity is not None)
