@@ -9,7 +9,9 @@ from handfast import (
     AlertReceived,
     ApplicationData,
     ClientConnection,
+    ConfigurationError,
     HandshakeCompleted,
+    MisuseError,
     PeerClosed,
     ServerConnection,
     TLSError,
@@ -17,7 +19,7 @@ from handfast import (
 )
 from handfast.handshake.flow import ChooseIdentity, Question, ReviewClientHello
 from handfast.observe.tap import Trace
-from handfast.reasons import NO_COMMON_VERSION, VERSION_REFUSED
+from handfast.reasons import INTERNAL_ERROR, NO_COMMON_VERSION, VERSION_REFUSED
 from tests.bogo.checks import CheckFailed, check_handshake, check_tickets, check_trace
 from tests.bogo.flags import Options, Unimplemented
 from tests.bogo.setting import Setting
@@ -35,7 +37,11 @@ def run(options: Options) -> int:
     wire = Wire(options.port, options.shim_id, ipv6=options.ipv6, one_byte=options.async_)
     try:
         Exchange(setting, wire).run()
+    except (ConfigurationError, MisuseError):
+        raise  # no peer can be the cause
     except TLSError as error:
+        if error.reason is INTERNAL_ERROR:
+            raise
         if options.allows_tls12 and error.reason in (NO_COMMON_VERSION, VERSION_REFUSED):
             raise Unimplemented("TLS 1.2") from None  # which the runner wants to speak here
         print(told(error), file=sys.stderr)

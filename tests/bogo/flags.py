@@ -52,6 +52,7 @@ _UNDERSTOOD = {
     "implicit-handshake": SWITCH,
     "curves": NUMBERS,
     "key-shares": NUMBERS,
+    "no-key-shares": SWITCH,
     "expect-curve-id": NUMBER,
     "expect-hrr": SWITCH,
     "expect-no-hrr": SWITCH,
@@ -68,6 +69,7 @@ _UNDERSTOOD = {
     "reject-alpn": SWITCH,
     "expect-advertised-alpn": TEXT,
     "expect-no-session": SWITCH,
+    "expect-early-data-reason": TEXT,
     # data
     "shim-writes-first": SWITCH,
     "shim-initial-write": TEXT,
@@ -198,12 +200,14 @@ def _plain(argument):
 
 
 def _check(options):
-    """What no single flag tells: tests of older versions, of resumption, and of keys without certificates."""
+    """What no single flag tells: tests of older versions, resumption, 0-RTT, and keys without certificates."""
     at_most = options.max_version or TLS_1_3
     if at_most < TLS_1_3 or options.no_tls13 or (options.expect_version or TLS_1_3) != TLS_1_3:
         raise Unimplemented("TLS 1.2 and older")
     if options.resume_count:
         raise Unimplemented("resumption")
+    if options.expect_early_data_reason not in (None, "disabled"):
+        raise Unimplemented("0-RTT")
     for credential in (options.default, *options.credentials):
         if credential.key_file and not credential.cert_file:
             raise Unimplemented("raw public keys")

@@ -17,9 +17,12 @@ _OUTSIDE = ("DTLS:", "QUIC:", "TLS 1.1 and older:")
 # A test answered with 89 names the first flag that the shim does not know. What the flags are about, by how they begin.
 _FEATURES = (
     ("TLS 1.2", ("TLS 1.2", "fallback-scsv", "renegotiate", "false-start", "tls-unique", "psk", "expect-total-reneg")),
-    ("Resumption and tickets", ("resum", "expect-ticket", "expect-session", "expect-no-session-id", "ticket-")),
+    (
+        "Resumption and tickets",
+        ("resum", "reverify-on-resume", "expect-ticket", "expect-session", "expect-no-session-id", "ticket-"),
+    ),
     ("Resumption and tickets", ("use-ticket", "renew-ticket", "skip-ticket", "expect-resumable", "expect-not-resum")),
-    ("0-RTT", ("enable-early-data", "expect-early", "expect-accept-early", "expect-reject-early", "early-")),
+    ("0-RTT", ("0-RTT", "enable-early-data", "expect-early", "expect-accept-early", "expect-reject-early", "early-")),
     ("Raw public keys (RFC 7250)", ("raw public keys", "new-rpk", "accepted-peer-cert", "available-client-cert")),
     ("Raw public keys (RFC 7250)", ("expect-peer-certificate-type", "expect-peer-rpk")),
     ("OCSP and SCT", ("use-ocsp", "enable-ocsp", "ocsp-", "expect-ocsp", "set-ocsp", "decline-ocsp", "fail-ocsp")),

@@ -169,7 +169,7 @@ class Setting:
             # The runner's order counts alone: handfast would leave out what leads to no authority that is named.
             choose_identity=self._choose_for_server,
             alpn=_protocols(options.advertise_alpn),
-            key_shares=_known(options.key_shares, GROUPS, "group") or None,
+            key_shares=() if options.no_key_shares else _known(options.key_shares, GROUPS, "group") or None,
             **self._common(),
         )
 

@@ -64,6 +64,7 @@ def test_flags_of_certificates_belong_to_the_last_one_that_was_begun() -> None:
         ["-no-tls13"],
         ["-expect-version", "771"],
         ["-key-file", "raw-public.key"],
+        ["-expect-early-data-reason", "accept"],
     ],
     ids=" ".join,
 )
@@ -97,6 +98,12 @@ def launch(*arguments: str, environment: dict[str, str] | None = None) -> subpro
 def test_no_handshake_is_divided_among_processes() -> None:
     ended = launch("-is-handshaker-supported")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "No\n", "")
+
+
+def test_a_bug_is_no_failure_that_a_test_may_want() -> None:
+    ended = launch("-server", "-port", "1", "-cert-file", "/nowhere", "-key-file", "/nowhere")
+    assert ended.returncode == 90
+    assert "FILE_UNREADABLE" in ended.stderr or "cannot be read" in ended.stderr
 
 
 def test_what_is_not_implemented_is_answered_with_89_and_noted(tmp_path: Path) -> None:

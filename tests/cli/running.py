@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +45,48 @@ def document(run: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
     schema = json.loads((SCHEMAS / "connect.json").read_text())
     jsonschema.validate(found, schema, format_checker=jsonschema.FormatChecker())
     return found
+
+
+class Serving:
+    """A running `handfast serve`.
+
+    ``lines``  what it said before the first connection
+    """
+
+    def __init__(self, process: subprocess.Popen[str], as_json: bool) -> None:
+        self.process = process
+        announced = process.stderr if as_json else process.stdout
+        assert announced is not None
+        self.lines: list[str] = []
+        while line := announced.readline().rstrip("\n"):
+            self.lines.append(line)
+        found = re.search(r"port (\d+)", self.lines[0])
+        assert found is not None, self.lines
+        self.port = int(found[1])
+        authority = re.search(r"authority is in (\S+)", "\n".join(self.lines))
+        self.ca = Path(authority[1]) if authority else None
+
+    def line(self) -> str:
+        """The next line about a connection."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+
+@contextmanager
+def serving(*arguments: object) -> Iterator[Serving]:
+    """Run `handfast serve` on a free port; it has to end well."""
+    command = [sys.executable, "-m", "handfast", "serve", "--port", "0", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            yield Serving(process, "--json" in arguments)
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
 
 
 @contextmanager

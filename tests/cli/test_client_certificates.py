@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from handfast.testing import Authority
 from handfast.testing.authority import key_pem
-from tests.cli.running import document, handfast, lines_of, s_server
+from tests.cli.running import SCHEMAS, Serving, document, handfast, lines_of, s_server, serving
+from tests.peers import require_peer
 
 STRICT = ("-Verify", "1", "-verify_return_error", "-CAfile", "clients.pem")
 
@@ -178,3 +182,103 @@ def test_nothing_secret_is_shown_unasked(folder: Path) -> None:
     with s_server(folder) as port:
         found = document(handfast("connect", f"localhost:{port}", "--ca", folder / "ca.pem", "--json"))
     assert found["exports"] == []
+
+
+# --- serve ------------------------------------------------------------------------------------------------------------
+
+
+def s_client(server: Serving, folder: Path, *options: str) -> str:
+    """What OpenSSL says about a connection; it waits for what comes after the handshake."""
+    command = [require_peer("openssl"), "s_client", "-connect", f"localhost:{server.port}", "-CAfile", str(server.ca)]
+    request = b"GET / HTTP/1.0\r\n\r\n"
+    run = subprocess.run([*command, *options, "-ign_eof"], cwd=folder, input=request, capture_output=True, timeout=30)
+    return (run.stdout + run.stderr).decode()
+
+
+def test_serve_says_who_its_clients_are(folder: Path) -> None:
+    schema = json.loads((SCHEMAS / "connect.json").read_text())
+    with serving("--json", "--client-ca", folder / "clients.pem", "--require-client-cert") as server:
+        told = "\n".join(server.lines)
+        page = s_client(server, folder, "-cert", "alice.pem", "-key", "alice.key")
+        line = json.loads(server.line())
+    assert "clients have to show a certificate from CN=the clients' authority,O=handfast testing" in told
+    assert "openssl s_client" in told
+    assert "-cert CLIENT.pem -key CLIENT.key" in told
+    jsonschema.validate(line, json.loads((SCHEMAS / "serve.json").read_text()))
+    jsonschema.validate(line["client"], {**schema["$defs"]["peer"], "$defs": schema["$defs"]})
+    assert line["client"]["subject"] == "CN=alice,O=handfast testing"
+    names = ["URI:spiffe://example.org/alice", "EMAIL:alice@example.org"]
+    assert line["client"]["subject_alternative_names"] == names
+    assert line["chosen"]["client_signature_scheme"] == "ecdsa_secp256r1_sha256"
+    assert (line["requests"], line["ended"]) == (["GET / 200"], "closed")
+    assert "Acceptable client certificate CA names\nO = handfast testing, CN = the clients' authority" in page
+    shown = " ".join(page.split())
+    assert "Who your client is subject CN=alice,O=handfast testing" in shown
+    assert ", ".join(names) in shown
+
+
+def test_a_client_may_do_without_where_it_is_not_required(folder: Path) -> None:
+    with serving("--client-ca", folder / "clients.pem", "--client-ca", folder / "ca.pem") as server:
+        page = s_client(server, folder)
+        line = server.line()
+        named = s_client(server, folder, "-cert", "alice.pem", "-key", "alice.key")
+        second = server.line()
+    first = (
+        "clients may show a certificate from CN=the clients' authority,O=handfast testing, or CN=the servers' authority"
+    )
+    assert any(text.startswith(first) for text in server.lines)
+    assert "asked for, and none came" in page
+    assert "the client is anybody: it showed no certificate; GET / 200; closed" in line
+    assert "certificate             asked for" not in named
+    who = "CN=alice,O=handfast testing (URI:spiffe://example.org/alice, EMAIL:alice@example.org)"
+    assert f"the client is {who}; GET / 200; closed" in second
+
+
+def test_the_list_of_a_folder_says_who_one_is(folder: Path, tmp_path: Path) -> None:
+    hostile = Authority.create("the other clients' authority")
+    hostile.write(tmp_path, "more")
+    hostile.issue(common_name="<b>\x1b[31m", usage=["client"]).write(tmp_path, "hostile")
+    (tmp_path / "www").mkdir()
+    with serving("--www", tmp_path / "www", "--client-ca", tmp_path / "more.pem") as server:
+        page = s_client(server, tmp_path, "-cert", "hostile.pem", "-key", "hostile.key")
+        assert "the client is CN=\\<b\\>\\x1b[31m,O=handfast testing" in server.line()
+    assert "<p>You are CN=\\&lt;b\\&gt;\\x1b[31m,O=handfast testing.</p>" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "alert", "reason", "tried"),
+    [
+        (None, "certificate_required", "certificate_required", "The client needs a certificate"),
+        ("forged", "unknown_ca", "unknown_issuer", "--client-ca FILE"),
+        ("expired", "certificate_expired", "certificate_expired", "Its owner has to renew it"),
+        ("server-only", "unsupported_certificate", "certificate_wrong_usage", "what it is for"),
+    ],
+)
+def test_a_client_that_is_refused_is_told_why_and_so_are_we(
+    folder: Path, name: str | None, alert: str, reason: str, tried: str
+) -> None:
+    ours = ["-cert", f"{name}.pem", "-key", f"{name}.key"] if name else []
+    asking = ["--client-ca", folder / "clients.pem", "--require-client-cert"]
+    with serving("--json", *asking) as server:
+        said = s_client(server, folder, *ours)
+        line = json.loads(server.line())
+    with serving(*asking) as server:
+        s_client(server, folder, *ours)
+        text = server.line()
+    assert alert.replace("_", " ") in said  # as OpenSSL writes it
+    assert (line["error"]["reason"], line["error"]["alert"], line["error"]["sent_by"]) == (reason, alert, "us")
+    assert tried in line["error"]["hints"][0]
+    assert line["client"] is line["chosen"] is None
+    assert f"; it was sent the alert {alert}; try: " in text
+    assert tried in text
+
+
+def test_both_of_ours_prove_who_they_are_to_each_other(folder: Path) -> None:
+    with serving("--echo", "--client-ca", folder / "clients.pem", "--require-client-cert") as server:
+        target = ["connect", f"localhost:{server.port}", "--ca", server.ca]
+        good = handfast(*target, *shown_as("alice", folder), "--pipe", "-q", stdin=b"hello")
+        bad = document(handfast(*target, *shown_as("stranger", folder), "--json"))
+        proof = document(handfast(*target, *shown_as("edward", folder), "--json"))["client_certificate"]
+    assert good.stdout == b"hello"
+    assert bad["error"]["alert"] == "certificate_required"
+    assert (proof["signature_scheme"], proof["accepted"]) == ("ed25519", True)

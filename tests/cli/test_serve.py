@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,46 +14,8 @@ import pytest
 
 from handfast.testing import Authority
 from handfast.testing.authority import key_pem
-from tests.cli.running import SCHEMAS, handfast
+from tests.cli.running import SCHEMAS, handfast, serving
 from tests.peers import require_peer
-
-
-class Serving:
-    """A running `handfast serve`."""
-
-    def __init__(self, process: subprocess.Popen[str], as_json: bool) -> None:
-        self.process = process
-        announced = process.stderr if as_json else process.stdout
-        assert announced is not None
-        self.lines: list[str] = []
-        while line := announced.readline().rstrip("\n"):
-            self.lines.append(line)
-        found = re.search(r"port (\d+)", self.lines[0])
-        assert found is not None, self.lines
-        self.port = int(found[1])
-        authority = re.search(r"authority is in (\S+)", "\n".join(self.lines))
-        self.ca = Path(authority[1]) if authority else None
-
-    def line(self) -> str:
-        """The next line about a connection."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-
-@contextmanager
-def serving(*arguments: object) -> Iterator[Serving]:
-    command = [sys.executable, "-m", "handfast", "serve", "--port", "0", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        try:
-            yield Serving(process, "--json" in arguments)
-        finally:
-            process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
-    assert process.returncode == 0
-    assert "Traceback" not in errors
 
 
 def curl(*arguments: object) -> subprocess.CompletedProcess[bytes]:
@@ -210,7 +167,10 @@ def test_a_client_that_takes_another_protocol_is_warned_of() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--cert", "cert.pem"], "--cert and --key"),
+        (["--key", "key.pem"], "--key: needs --cert"),
+        (["--cert", "/nonexistent"], "/nonexistent"),
+        (["--require-client-cert"], "--require-client-cert: needs --client-ca FILE"),
+        (["--client-ca", "/nonexistent"], "/nonexistent"),
         (["--cert", "/nonexistent", "--key", "/nonexistent"], "/nonexistent"),
         (["--www", "/nonexistent"], "is no folder"),
         (["--echo", "--www", "/"], "two different servers"),

@@ -80,14 +80,16 @@ class _Direction:
         header = b"\x17\x03\x03" + (len(inner) + self.secret.suite.tag_length).to_bytes(2)
         return header + bytes(self.cipher.encrypt(self._nonce(), inner, header))
 
-    def open(self, header: bytes, body: bytes) -> tuple[int, bytes]:
-        inner = self.cipher.decrypt(self._nonce(), body, header)
-        content = inner.rstrip(b"\0")
-        return content[-1], content[:-1]
+    def open(self, header: bytes, body: bytes) -> bytes:
+        return bytes(self.cipher.decrypt(self._nonce(), body, header))
 
 
 class RawPeer:
-    """What both sides have in common. ``heard`` is what came: (content type, content, whether it was encrypted)."""
+    """What both sides have in common.
+
+    ``heard``   what came: (content type, content, whether it was encrypted)
+    ``inners``  the encrypted records among it, opened: content, type and padding
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -96,6 +98,7 @@ class RawPeer:
         self.writing: _Direction | None = None
         self.reading: _Direction | None = None
         self.heard: list[tuple[int, bytes, bool]] = []
+        self.inners: list[bytes] = []
         self.events: list[Any] = []
 
     # --- sending
@@ -177,7 +180,9 @@ class RawPeer:
             body, data = data[5 : 5 + length], data[5 + length :]
             if header[0] == ContentType.APPLICATION_DATA:
                 assert self.reading is not None
-                kind, content = self.reading.open(header, body)
+                self.inners.append(self.reading.open(header, body))
+                inner = self.inners[-1].rstrip(b"\0")
+                kind, content = inner[-1], inner[:-1]
                 new.append((kind, content, True))
             else:
                 kind, content = header[0], body

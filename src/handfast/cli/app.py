@@ -158,11 +158,20 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
 
 
 @app.command(epilog="Exit code: 0 after Ctrl-C or SIGTERM; 2 if something in the call is wrong, or the port is taken.")
-def serve(  # noqa: PLR0917 - likewise
+def serve(  # noqa: PLR0913, PLR0917 - likewise
     port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="The port; 0 takes a free one.")] = 8443,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
     cert: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate chain, PEM.")] = None,
-    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key, PEM.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its private key, PEM, if it is not in the same file.")
+    ] = None,
+    client_ca: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Ask clients who they are: a certificate from these roots. Repeatable."),
+    ] = None,
+    require_client_cert: Annotated[
+        bool, typer.Option("--require-client-cert", metavar=" ", help="Refuse clients that show none.")
+    ] = False,
     alpn: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Application protocols.")] = None,
     echo: Annotated[bool, typer.Option("--echo", metavar=" ", help="Send back what comes.")] = False,
     www: Annotated[
@@ -174,7 +183,19 @@ def serve(  # noqa: PLR0917 - likewise
     """Serve TLS for tests, with a throwaway certificate if none is given; a line a connection."""
     from handfast.cli.serve import Options, run
 
-    raise typer.Exit(run(Options(port, host, cert, key, _listed(alpn), echo, www, json)))
+    options = Options(
+        port=port,
+        host=host,
+        cert=cert,
+        key=key,
+        client_ca=tuple(client_ca or ()),
+        require_client_cert=require_client_cert,
+        alpn=_listed(alpn),
+        echo=echo,
+        www=www,
+        json=json,
+    )
+    raise typer.Exit(run(options))
 
 
 def _listed(values: list[str] | None) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ _OF_KEYS: Final[Mapping[Reason, str]] = {
 }
 
 
-def hints(problem: TLSError) -> list[str]:
-    """What to try, the likeliest first."""
+def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
+    """What to try, the likeliest first. ``serving``: it is `handfast serve` that is run, with other options."""
     found: list[str] = []
     if isinstance(problem, AlertReceived) and problem.reason is ALERT_RECEIVED:
         ours = _OF_CLIENTS.get(problem.description) if "client_certificate" in problem.evidence else None
@@ -54,7 +54,7 @@ def hints(problem: TLSError) -> list[str]:
     found = [hint for hint in found if hint]
     if not found and problem.reason.hint:
         found.append(problem.reason.hint)
-    return found
+    return [hint.replace("--ca FILE", "--client-ca FILE") for hint in found] if serving else found
 
 
 def _of_system(words_of_system: str) -> str:

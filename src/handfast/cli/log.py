@@ -7,28 +7,30 @@ import os
 import signal
 import sys
 import textwrap
-import threading
 from datetime import UTC, datetime
 from typing import Any
 
+from handfast.certificates.parsed import parsed
 from handfast.cli import report
+from handfast.cli.facts import subject
+from handfast.cli.hints import hints
 from handfast.cli.streams import abandon
 from handfast.errors import AlertReceived, TLSError, shown
 from handfast.events import Handshake
 from handfast.observe import explain, words
 from handfast.observe.tap import Trace
-from handfast.wire.codepoints import CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
+from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.hello import ClientHello
+from handfast.wire.messages13 import CertificateRequest
 
 _WIDTH = 96
 
 
 class Log:
-    """The lines, from any thread: one a connection, for people or as JSON."""
+    """The lines: one a connection, for people or as JSON."""
 
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
-        self._lock = threading.Lock()
         self._broken = False
 
     def ended(
@@ -44,10 +46,6 @@ class Log:
             line = json.dumps(_document(address, trace, facts, problem, requests))
         else:
             line = _line(address, trace, facts, problem, requests)
-        with self._lock:
-            self._write(line)
-
-    def _write(self, line: str) -> None:
         if self._broken:
             return
         try:
@@ -55,7 +53,7 @@ class Log:
         except OSError as error:
             self._broken = True
             abandon(sys.stdout)
-            if isinstance(error, BrokenPipeError):  # nobody is there to read; and the main thread waits for connections
+            if isinstance(error, BrokenPipeError):  # nobody is there to read, so it ends as after Ctrl-C
                 os.kill(os.getpid(), signal.SIGINT)
             else:
                 print(f"handfast: no more lines: {error.strerror}", file=sys.stderr)
@@ -75,12 +73,13 @@ def _document(
         "peer": _peer(address),
         "offered": offered(trace) or None,
         "chosen": chosen(facts) if facts else None,
+        "client": report.peer(facts.peer) if facts and facts.peer else None,
         "requests": requests,
         "received": trace.received.bytes if trace else 0,
         "sent": trace.sent.bytes if trace else 0,
         "duration_ms": round(trace.age * 1000, 3) if trace else 0,
         "ended": ended,
-        "error": report.error(known) if known else None,
+        "error": report.error(known, serving=True) if known else None,
     }
 
 
@@ -89,13 +88,40 @@ def _line(
 ) -> str:
     parts = [_offer_in_brief(offered(trace))]
     if facts:
-        parts.append("chosen " + ", ".join(str(value) for value in chosen(facts).values() if value))
+        agreed = (facts.version, facts.cipher_suite, facts.group, facts.signature_scheme, facts.alpn)
+        again = ", after a HelloRetryRequest" if facts.hello_retry_request else ""
+        parts.append("chosen " + ", ".join(value for value in agreed if value) + again)
+        parts += [f"the client is {visitor(facts)}"] if asked(trace) else []
     parts += requests
-    end = "closed" if problem is None else _sentence(problem)
-    parts.append(end if facts else f"failed: {end}")
+    if facts or not isinstance(problem, TLSError):
+        parts.append("closed" if problem is None else _sentence(problem))
+    else:
+        parts += _failure(problem)
     if trace and facts:
         parts.append(f"{trace.received.bytes:,} bytes in, {trace.sent.bytes:,} out, {trace.age * 1000:.0f} ms")
     return f"{datetime.now().astimezone():%H:%M:%S} {_peer(address)}: {'; '.join(map(shown, parts))}"
+
+
+def _failure(problem: TLSError) -> list[str]:
+    """Why hands could not be shaken: the sentence, what the client was told, and what to try."""
+    parts = [f"failed: {_sentence(problem).removesuffix('.')}"]
+    if problem.sent_by == "us" and problem.alert is not None:
+        parts.append(f"it was sent the alert {AlertDescription.name(problem.alert)}")
+    return parts + [f"try: {hint.removesuffix('.')}" for hint in hints(problem, serving=True)[:1]]
+
+
+def asked(trace: Trace | None) -> bool:
+    """Whether the client was asked for a certificate."""
+    return any(isinstance(seen.message, CertificateRequest) for seen in (trace.messages if trace else ()))
+
+
+def visitor(facts: Handshake) -> str:
+    """Who the client has proved to be, on one line: its subject, and its names of all kinds."""
+    peer = facts.peer
+    if peer is None:
+        return "anybody: it showed no certificate"
+    names = shown(peer.subject_alternative_names) if peer.subject_alternative_names else ""
+    return f"{shown(peer.subject)} ({names})" if peer.subject and names else shown(peer.subject) or names or "nameless"
 
 
 def _sentence(problem: Exception | str | None) -> str:
@@ -148,6 +174,8 @@ def chosen(facts: Handshake) -> dict[str, Any]:
         "group": facts.group,
         "signature_scheme": facts.signature_scheme,
         "alpn": None if facts.alpn is None else shown(facts.alpn),
+        "client_signature_scheme": facts.client_signature_scheme,
+        "hello_retry_request": facts.hello_retry_request,
     }
 
 
@@ -159,12 +187,36 @@ def page(trace: Trace, facts: Handshake) -> str:
         protection = "encrypted" if seen.encrypted else "in the clear"
         lines.append(f"{arrow} {seen.name:<22}{seen.length:>6,} bytes  {protection:<12}  {seen.at * 1000:8.1f} ms")
         lines += _indented(explain.summary(seen.message))
-    for title, values in (("Your client offered", offered(trace)), ("This server chose", chosen(facts))):
+    sections = {
+        "Your client offered": offered(trace),
+        "This server chose": chosen(facts),
+        "Who your client is": _client(trace, facts),
+    }
+    for title, values in sections.items():
         lines += ["", title, ""]
         for name, value in values.items():
-            text = ", ".join(value) if isinstance(value, list) else value
-            lines += _indented(f"{name:<20}{text or 'none'}", 24)
+            lines += _indented(f"{name:<23} {_words(value)}", 28)
     return "\n".join([*lines, ""])
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, list) else str(value or "none")
+
+
+def _client(trace: Trace, facts: Handshake) -> dict[str, Any]:
+    """Who the client has proved to be, for itself to see."""
+    peer = facts.peer
+    if peer is None:
+        return {"certificate": "asked for, and none came" if asked(trace) else "not asked for"}
+    return {
+        "subject": shown(peer.subject),
+        "names": [shown(name) for name in peer.subject_alternative_names],
+        "valid": f"{peer.not_before:%Y-%m-%d} to {peer.not_after:%Y-%m-%d}",
+        "proven by": " signed by ".join(subject(parsed(der)) for der in peer.path),
+        "fingerprint (SHA-256)": peer.fingerprint_sha256,
+    }
 
 
 def _indented(text: str, following: int = 4) -> list[str]:

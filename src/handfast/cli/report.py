@@ -113,8 +113,8 @@ def timings(facts: Handshake | None, tcp_seconds: float | None, total: float) ->
     }
 
 
-def error(problem: TLSError) -> dict[str, Any]:
-    """Why it failed."""
+def error(problem: TLSError, *, serving: bool = False) -> dict[str, Any]:
+    """Why it failed. ``serving``: it is `handfast serve` that is run."""
     return {
         "type": type(problem).__name__,
         "reason": problem.reason.name,
@@ -123,7 +123,7 @@ def error(problem: TLSError) -> dict[str, Any]:
         "step": problem.step,
         "sentence": problem.reason.sentence,
         "evidence": {name: _plain(value) for name, value in problem.evidence.items()},
-        "hints": hints(problem),
+        "hints": hints(problem, serving=serving),
     }
 
 

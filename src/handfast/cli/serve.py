@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import socket
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import parsed
+from handfast.certificates.store import TrustStore
 from handfast.cli import show
-from handfast.cli.log import Log, page
-from handfast.cli.www import Page, folder, respond
+from handfast.cli.answer import Idle, Peer, respond
+from handfast.cli.facts import authority_name
+from handfast.cli.identity import identity
+from handfast.cli.log import Log, asked, page, visitor
+from handfast.cli.www import Page, folder
 from handfast.config import ServerConfig
-from handfast.errors import ConfigurationError, TLSError, shown
+from handfast.errors import ConfigurationError, shown
 from handfast.observe.tap import Trace
-from handfast.transport.blocking import TLSSocket
-from handfast.transport.server import Server
+from handfast.transport import aio
 
 if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
+    from collections.abc import Callable
     from types import FrameType
 
-_READ_SECONDS = 30.0
+_IDLE_SECONDS: Final = 30.0
+_BACKLOG: Final = 256
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - the names of "every address", which is no name for a certificate
 _LOCAL = ("127.0.0.1", "::1", "localhost", *_ANY)
 
@@ -38,6 +46,8 @@ class Options:
     host: str = "127.0.0.1"
     cert: Path | None = None
     key: Path | None = None
+    client_ca: tuple[Path, ...] = ()
+    require_client_cert: bool = False
     alpn: tuple[str, ...] = ()
     echo: bool = False
     www: Path | None = None
@@ -47,8 +57,11 @@ class Options:
 def run(options: Options) -> int:
     """The whole command; its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
-    with tempfile.TemporaryDirectory(prefix="handfast-") as scratch:
-        return _run(options, Path(scratch))
+    try:
+        with tempfile.TemporaryDirectory(prefix="handfast-") as scratch:
+            return _run(options, Path(scratch))
+    except KeyboardInterrupt:
+        return 0
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
@@ -59,42 +72,48 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 def _run(options: Options, scratch: Path) -> int:
     try:
         _check(options)
-        identity, ca = _identity(options, scratch)
-        log = Log(options.json)
-        server = Server(
-            _handler(options, log),
-            options.host,
-            options.port,
-            config=ServerConfig(identities=[identity], alpn=options.alpn),
-            on_failure=lambda address, error, trace: log.ended(address, _trace(trace), None, error, []),
-            tap=lambda _: Trace(),
+        ours, ca = _identity(options, scratch)
+        trust = TrustStore.from_files(*options.client_ca) if options.client_ca else None
+        config = ServerConfig(
+            identities=[ours],
+            alpn=options.alpn,
+            client_trust=trust,
+            client_authentication="required" if options.require_client_cert else "optional" if trust else "none",
         )
+        listener = _listen(options.host, options.port)
     except ConfigurationError as error:
         show.error(show.console(sys.stderr), error)
         return 2
-    try:
-        _announce(options, server, identity, ca)
-        server.serve_forever()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        server.close()
+    announce = partial(_announce, options, listener.getsockname()[1], ours, ca, trust)
+    with listener:
+        asyncio.run(Service(options).run(listener, config, announce))
     return 0
 
 
 def _check(options: Options) -> None:
-    if (options.cert is None) != (options.key is None):
-        raise ConfigurationError(setting="--cert and --key", problem="one needs the other")
+    if options.require_client_cert and not options.client_ca:
+        problem = "needs --client-ca FILE: the authorities that clients' certificates have to come from"
+        raise ConfigurationError(setting="--require-client-cert", problem=problem)
     if options.echo and options.www is not None:
         raise ConfigurationError(setting="--echo and --www", problem="are two different servers")
     if options.www is not None and not options.www.is_dir():
         raise ConfigurationError(setting="--www", problem="is no folder", folder=str(options.www))
 
 
+def _listen(host: str, port: int) -> socket.socket:
+    """One socket: asyncio would open one for each address of a name, and with port 0 each would have its own port."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, UnicodeError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(setting="address", address=f"{host} port {port}", problem=problem) from None
+
+
 def _identity(options: Options, scratch: Path) -> tuple[Identity, Path | None]:
     """The identity to serve with; and the file of its authority, where that was made for this run."""
-    if options.cert is not None and options.key is not None:
-        return Identity.load(options.cert, options.key), None
+    given = identity(options.cert, options.key)
+    if given is not None:
+        return given, None
     from handfast.testing import Authority
 
     authority = Authority.create("handfast serve throwaway authority")
@@ -102,63 +121,125 @@ def _identity(options: Options, scratch: Path) -> tuple[Identity, Path | None]:
     return authority.issue(*(name for name in names if name not in _ANY)), authority.write(scratch)
 
 
-def _announce(options: Options, server: Server, identity: Identity, ca: Path | None) -> None:
+def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trust: TrustStore | None) -> None:
     out = show.console(sys.stderr if options.json else sys.stdout)
-    host, port = server.address
+    host = options.host
     place = "localhost" if host in _LOCAL else f"[{host}]" if ":" in host else host
     out.print(f"serving on {host} port {port}; Ctrl-C ends it")
-    leaf = parsed(identity.chain[0])
+    leaf = parsed(ours.chain[0])
     if ca is not None:
         out.print(f"the certificate is made for this run; its authority is in {ca}")
     else:
         out.print(f"the certificate is for {shown(leaf.names.texts) or shown(leaf.subject)}")
         if not leaf.not_before <= datetime.now(UTC) <= leaf.not_after:
             show.warning(show.console(sys.stderr), f"it is valid from {leaf.not_before} to {leaf.not_after}: not now")
+    if trust is not None:
+        verb = "have to" if options.require_client_cert else "may"
+        names = ", or ".join(dict.fromkeys(map(authority_name, trust.subjects())))
+        out.print(f"clients {verb} show a certificate from {names}")
     other = [name for name in options.alpn if name not in ("http/1.1", "http/1.0")]
     if other and not options.echo:
         out.print(f"only HTTP/1.1 is spoken inside, so a client that takes {shown(other)} will not understand it")
     out.print("try it:")
     name = "" if ca or place in leaf.names.texts else f" --servername {_name(leaf)}"
-    out.print(f"  handfast connect {place}:{port}{name}" + (f" --ca {ca}" if ca else ""))
+    out.print(f"  handfast connect {place}:{port}{name}" + _options(" --ca", ca, " --cert", " --key", trust))
     if ca is not None:
-        out.print(f"  openssl s_client -connect {place}:{port} -CAfile {ca}")
+        out.print(f"  openssl s_client -connect {place}:{port}" + _options(" -CAfile", ca, " -cert", " -key", trust))
         if not options.echo:
-            out.print(f"  curl --cacert {ca} https://{place}:{port}/")
+            out.print("  curl" + _options(" --cacert", ca, " --cert", " --key", trust) + f" https://{place}:{port}/")
     out.print()
+
+
+def _options(trusting: str, ca: Path | None, cert: str, key: str, clients: TrustStore | None) -> str:
+    """What a client has to be called with, by its own names for it."""
+    return (f"{trusting} {ca}" if ca else "") + (f"{cert} CLIENT.pem{key} CLIENT.key" if clients else "")
 
 
 def _name(leaf: Any) -> str:
     return shown(next(iter(leaf.names.texts), "NAME")).replace("*", "www")
 
 
+class Service:
+    """The connections, all on one event loop."""
+
+    def __init__(self, options: Options) -> None:
+        self._echo = options.echo
+        self._find = folder(options.www) if options.www else None
+        self._log = Log(options.json)
+        self._clients: set[asyncio.Task[Any]] = set()
+        self._complaint = ""
+
+    async def run(self, listener: socket.socket, config: ServerConfig, announce: Callable[[], None]) -> None:
+        """Serve until Ctrl-C or SIGTERM. ``announce`` is called once clients are served, and signals are caught."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._complain)
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        server = await aio.start_server(
+            self._serve,
+            config=config,
+            on_failure=lambda address, error, tap: self._log.ended(address, _trace(tap), None, error, []),
+            tap=lambda _: Trace(),
+            sock=listener,
+            backlog=_BACKLOG,
+        )
+        announce()
+        await stop.wait()
+        server.close()
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """One client, from the end of its handshake to its line in the log."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+        facts, connection = writer.get_extra_info("handshake"), writer.get_extra_info("tls_connection")
+        trace = connection.tap
+        requests: list[str] = []
+        problem: Exception | str | None = None
+        try:
+            peer = Peer(reader, writer, _IDLE_SECONDS)
+            if self._echo:
+                await _echo(peer)
+            else:
+                await respond(peer, partial(self._content, trace, facts), requests)
+            writer.close()
+            await writer.wait_closed()
+        except Idle as idle:
+            problem = str(idle)
+            writer.close()
+        except Exception as error:  # the client's doing, as a rule; and if it is a bug of ours, its line says so too
+            problem = error
+            writer.close()
+        except asyncio.CancelledError:
+            problem = "the server was stopped"
+            writer.transport.abort()
+            raise
+        finally:
+            self._log.ended(writer.get_extra_info("peername"), trace, facts, problem, requests)
+
+    def _content(self, trace: Trace, facts: Any, path: str) -> Any:
+        """What a path names: a file, or what the server saw of the handshake. Runs in a thread."""
+        if self._find is None:
+            return Page(page(trace, facts))
+        return self._find(f"You are {visitor(facts)}." if asked(trace) else "", path)
+
+    def _complain(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What the event loop cannot tell anybody else, such as that there are no more descriptors: a line, once."""
+        text = f"{context.get('message', '')}: {context.get('exception', '')}".strip(": ")
+        if text != self._complaint:
+            self._complaint = text
+            show.warning(show.console(sys.stderr), shown(text))
+
+
 def _trace(tap: object) -> Trace | None:
     return tap if isinstance(tap, Trace) else None
 
 
-def _handler(options: Options, log: Log) -> Callable[[TLSSocket], None]:
-    files = folder(options.www) if options.www else None
-
-    def handle(tls: TLSSocket) -> None:
-        tls.settimeout(_READ_SECONDS)
-        address, facts = tls.getpeername(), tls.handshake
-        trace = tls.connection.tap
-        assert isinstance(trace, Trace), "the server makes one for each connection"
-        requests: list[str] = []
-        problem: TLSError | str | None = None
-        try:
-            if options.echo:
-                _echo(tls)
-            else:
-                respond(tls, files or (lambda _: Page(page(trace, facts))), requests)
-        except TimeoutError:
-            problem = f"nothing came for {_READ_SECONDS:g} seconds"
-        except TLSError as error:
-            problem = error
-        log.ended(address, trace, facts, problem, requests)
-
-    return handle
-
-
-def _echo(tls: TLSSocket) -> None:
-    while data := tls.recv():
-        tls.sendall(data)
+async def _echo(peer: Peer) -> None:
+    while data := await peer.read():
+        await peer.send(data)
