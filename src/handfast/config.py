@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from handfast import limits
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.entropy import SYSTEM_ENTROPY, Entropy
-from handfast.crypto.groups import CLASSICAL_HALF, GROUPS
-from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES
-from handfast.crypto.suites import SUITES
+from handfast.crypto.groups import CLASSICAL_HALF
+from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES, SCHEMES_12
+from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.errors import ConfigurationError
-from handfast.wire.codepoints import CipherSuite, NamedGroup, Registry, SignatureScheme
+from handfast.profiles import (
+    INTERMEDIATE,
+    KNOWN_GROUPS,
+    KNOWN_SCHEMES,
+    KNOWN_SUITES,
+    PROFILES,
+    Profile,
+    version_of,
+    why_not,
+)
+from handfast.wire.codepoints import CipherSuite, NamedGroup, ProtocolVersion, Registry, SignatureScheme
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -22,21 +32,10 @@ if TYPE_CHECKING:
     from handfast.certificates.identity import Identity, PeerIdentity
     from handfast.certificates.store import TrustStore
     from handfast.wire.hello import ClientHello
+    from handfast.wire.messages12 import CertificateRequest12
     from handfast.wire.messages13 import CertificateRequest
 
 _COOKIE_KEY = 32
-
-DEFAULT_SUITES = (
-    CipherSuite.TLS_AES_128_GCM_SHA256,
-    CipherSuite.TLS_AES_256_GCM_SHA384,
-    CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
-)
-DEFAULT_GROUPS = (
-    NamedGroup.X25519MLKEM768,
-    NamedGroup.X25519,
-    NamedGroup.SECP256R1,
-    NamedGroup.SECP384R1,
-)
 
 
 class ServerVerifier(Protocol):
@@ -83,9 +82,9 @@ def _code_points(setting: str, values: Names, registry: type[Registry], known: S
     for value in [values] if isinstance(values, str) else values:
         number = registry.value(value) if isinstance(value, str) else value
         if number is None or number not in known:
-            raise ConfigurationError(
-                setting=setting, problem=f"{value!r} is not known", known=[registry.name(item) for item in known]
-            )
+            why = why_not(registry.name(number)) if number is not None else ""
+            problem = f"{value!r} cannot be used: {why}" if why else f"{value!r} is not known"
+            raise ConfigurationError(setting=setting, problem=problem, known=[registry.name(item) for item in known])
         if number not in found:
             found.append(number)
     if not found:
@@ -108,7 +107,27 @@ def _protocols(values: Sequence[str | bytes]) -> tuple[bytes, ...]:
     return names
 
 
-ClientChooser = Callable[["CertificateRequest"], "Identity | Awaitable[Identity | None] | None"]
+def _profile(value: Profile | str) -> Profile:
+    if isinstance(value, Profile):
+        return value
+    if value not in PROFILES:
+        known = list(PROFILES)
+        problem = "legacy is not there yet" if value == "legacy" else f"{value!r} is not known"
+        raise ConfigurationError(setting="profile", problem=problem, known=known)
+    return PROFILES[value]
+
+
+def _version(setting: str, name: str | None) -> int | None:
+    if name is None:
+        return None
+    version = version_of(name)
+    if version is None:
+        problem = f"{name!r} cannot be used: {why_not(name) or 'there is no such version'}"
+        raise ConfigurationError(setting=setting, problem=problem, known=["1.2", "1.3"])
+    return version
+
+
+ClientChooser = Callable[["CertificateRequest | CertificateRequest12"], "Identity | Awaitable[Identity | None] | None"]
 CheckPeer = Callable[["PeerIdentity"], "Awaitable[None] | None"]
 
 
@@ -120,8 +139,12 @@ class _Config:
                       servers ask who it is, and the first that the server can accept is used
     ``check_peer``    called with the peer's identity, once it is proven; refuses it by raising a TLSError:
                       CertificateRefused lets it choose the alert. May be asynchronous
-    ``cipher_suites, groups``  names or numbers, the preferred one first
-    ``signature_schemes``  what the peer may sign with (RFC 9846 section 4.3.3)
+    ``profile``                what is offered and accepted, by name or as a value: "intermediate" is TLS 1.3, and TLS 1.2
+                               with ephemeral keys and AEADs; "modern" is TLS 1.3 alone. See handfast.profiles
+    ``min_version, max_version``  "1.2" or "1.3", within the profile
+    ``cipher_suites, groups``  names or numbers in place of the profile's, the preferred one first. A version without a
+                               suite is not offered
+    ``signature_schemes``      likewise: what the peer may sign with (RFC 9846 section 4.3.3)
     ``certificate_signature_schemes``  what its certificates may be signed with; besides the above RSA PKCS#1
     ``alpn``                   application protocols, the preferred one first; none means that ALPN is not used
     ``record_size_limit``      the longest record that the peer may send, 64 to 16385 bytes of content, type and padding
@@ -135,9 +158,12 @@ class _Config:
 
     identities: Sequence[Identity] = ()
     check_peer: CheckPeer | _Later | None = None
-    cipher_suites: Names = DEFAULT_SUITES
-    groups: Names = DEFAULT_GROUPS
-    signature_schemes: Names = tuple(SCHEMES)
+    profile: Profile | str = INTERMEDIATE.name
+    min_version: str | None = None
+    max_version: str | None = None
+    cipher_suites: Names | None = None
+    groups: Names | None = None
+    signature_schemes: Names | None = None
     certificate_signature_schemes: Names = CERTIFICATE_SCHEMES
     record_size_limit: int | None = None
     record_padding: int = 0
@@ -148,18 +174,19 @@ class _Config:
     entropy_for_tests: Entropy | None = field(default=None, repr=False)
 
     # What the settings above come to, as numbers and bytes.
+    versions: tuple[int, ...] = field(init=False, repr=False)
     suite_ids: tuple[int, ...] = field(init=False, repr=False)
+    suite_12_ids: tuple[int, ...] = field(init=False, repr=False)
     group_ids: tuple[int, ...] = field(init=False, repr=False)
+    group_12_ids: tuple[int, ...] = field(init=False, repr=False)
     scheme_ids: tuple[int, ...] = field(init=False, repr=False)
+    scheme_12_ids: tuple[int, ...] = field(init=False, repr=False)
     certificate_scheme_ids: tuple[int, ...] = field(init=False, repr=False)
     protocols: tuple[bytes, ...] = field(init=False, repr=False)
     entropy: Entropy = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._set("suite_ids", _code_points("cipher_suites", self.cipher_suites, CipherSuite, tuple(SUITES)))
-        self._set("group_ids", _code_points("groups", self.groups, NamedGroup, tuple(GROUPS)))
-        schemes = _code_points("signature_schemes", self.signature_schemes, SignatureScheme, tuple(SCHEMES))
-        self._set("scheme_ids", schemes)
+        self._choose(_profile(self.profile))
         schemes = _code_points(
             "certificate_signature_schemes", self.certificate_signature_schemes, SignatureScheme, CERTIFICATE_SCHEMES
         )
@@ -177,6 +204,40 @@ class _Config:
             raise ConfigurationError(setting="record_size_limit", problem=problem)
         if not 0 <= self.record_padding <= _INNER_LIMIT:
             raise ConfigurationError(setting="record_padding", problem=f"has to be 0 to {_INNER_LIMIT} bytes")
+
+    def _choose(self, profile: Profile) -> None:
+        """The versions, and the algorithms of each."""
+        suites, groups, schemes = profile.cipher_suites, profile.groups, profile.signature_schemes
+        if self.cipher_suites is not None:
+            suites = _code_points("cipher_suites", self.cipher_suites, CipherSuite, KNOWN_SUITES)
+        if self.groups is not None:
+            groups = _code_points("groups", self.groups, NamedGroup, KNOWN_GROUPS)
+        if self.signature_schemes is not None:
+            schemes = _code_points("signature_schemes", self.signature_schemes, SignatureScheme, KNOWN_SCHEMES)
+        of_13 = tuple(suite for suite in suites if suite in SUITES)
+        of_12 = tuple(suite for suite in suites if suite in SUITES_12)
+        curves = tuple(group for group in groups if group not in CLASSICAL_HALF)  # hybrids need TLS 1.3
+        usable = {ProtocolVersion.TLS_1_3: bool(of_13), ProtocolVersion.TLS_1_2: bool(of_12 and curves)}
+        lowest, highest = _version("min_version", self.min_version), _version("max_version", self.max_version)
+        versions = tuple(
+            version
+            for version in profile.versions
+            if usable[version] and (lowest is None or lowest <= version) and (highest is None or version <= highest)
+        )
+        if not versions:
+            raise ConfigurationError(
+                setting="min_version, max_version, cipher_suites",
+                problem="no version of TLS is left",
+                profile=profile.name,
+            )
+        with_12 = ProtocolVersion.TLS_1_2 in versions
+        self._set("versions", versions)
+        self._set("suite_ids", of_13 if ProtocolVersion.TLS_1_3 in versions else ())
+        self._set("suite_12_ids", of_12 if with_12 else ())
+        self._set("group_ids", groups if ProtocolVersion.TLS_1_3 in versions else curves)
+        self._set("group_12_ids", curves)
+        self._set("scheme_ids", tuple(scheme for scheme in schemes if scheme in SCHEMES))
+        self._set("scheme_12_ids", tuple(scheme for scheme in schemes if scheme in SCHEMES_12) if with_12 else ())
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # the dataclass is frozen; this is its own constructor
@@ -210,7 +271,7 @@ class ClientConfig(_Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set("share_ids", self._shares())
+        self._set("share_ids", self._shares() if ProtocolVersion.TLS_1_3 in self.versions else ())
         self._set("server_verifier", self.verifier or self._default_verifier())
 
     def _shares(self) -> tuple[int, ...]:

@@ -27,9 +27,9 @@ from typing import Any, Protocol
 
 from handfast import limits
 from handfast.certificates.names import normalized
+from handfast.certificates.parsed import end_point
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.guard import Guarded
-from handfast.crypto.schedule13 import Exporter
 from handfast.errors import (
     AlertReceived,
     BadRecord,
@@ -44,7 +44,7 @@ from handfast.errors import (
 from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed
 from handfast.handshake import established
 from handfast.handshake.client import client, refusal
-from handfast.handshake.established import Established
+from handfast.handshake.established import Established, Outcome
 from handfast.handshake.flow import Flow, Question
 from handfast.handshake.link import Link
 from handfast.handshake.runner import Runner
@@ -62,7 +62,7 @@ from handfast.reasons import (
 )
 from handfast.record.layer import RecordLayer
 from handfast.wire.alert import FATAL, WARNING, Alert, ChangeCipherSpec
-from handfast.wire.codepoints import AlertDescription, ContentType, HandshakeType
+from handfast.wire.codepoints import AlertDescription, ContentType, HandshakeType, ProtocolVersion
 from handfast.wire.hello import ServerHello
 from handfast.wire.messages13 import KeyUpdate
 
@@ -95,7 +95,8 @@ class Connection(Guarded):
         self._events: deque[Event] = deque()
         self._failure: TLSError | None = None
         self._handshake: Handshake | None = None
-        self._exporter: Exporter | None = None
+        self._established: Established | None = None
+        self._version = 0
         self._started_at: float | None = None
         self._busy = False
         self._eof = False
@@ -109,7 +110,7 @@ class Connection(Guarded):
     @abstractmethod
     def _script(self) -> Flow[Established]: ...
 
-    _post_handshake: Mapping[int, established.Handler]
+    _post_handshake: Mapping[int, Mapping[int, established.Handler]]
 
     # --- facts
 
@@ -150,27 +151,45 @@ class Connection(Guarded):
         """``length`` secret bytes that both sides of this connection, and nobody else, can work out.
 
         ``label``    what they are for, from IANA's registry of exporter labels, or "EXPERIMENTAL ..."
-        ``context``  mixed in; no context is the same as an empty one (RFC 9846 section 7.5)
+        ``context``  mixed in. In TLS 1.3 no context is the same as an empty one (RFC 9846 section 7.5), in TLS 1.2 it is
+                     not (RFC 5705 section 4)
 
         Raises MisuseError before the end of the handshake, and for a label or length that cannot be.
         """
         self._check_usable()
-        if self._exporter is None:
+        if self._established is None:
             raise MisuseError(problem="the handshake is not complete")
+        exporter = self._established.exporter
         if not label.isascii() or not 1 <= len(label) <= _EXPORTER_LABEL:
             raise MisuseError(problem=f"an exporter's label has 1 to {_EXPORTER_LABEL} ASCII characters")
-        if not 1 <= length <= self._exporter.limit:
-            raise MisuseError(problem=f"1 to {self._exporter.limit} bytes can be exported")
-        return self._exporter.export(label.encode("ascii"), context or b"", length)
+        if label in exporter.RESERVED:
+            raise MisuseError(problem=f"the protocol itself uses the label {label!r}")
+        if not 1 <= length <= exporter.limit:
+            raise MisuseError(problem=f"1 to {exporter.limit} bytes can be exported")
+        return exporter.export(label.encode("ascii"), context, length)
 
     def channel_binding(self, kind: str = "tls-exporter") -> bytes:
-        """What ties an authentication inside this connection to it, 32 bytes (RFC 9266).
+        """What ties an authentication inside this connection to it.
 
-        Raises MisuseError for another kind: TLS 1.3 has no tls-unique.
+        "tls-exporter" (RFC 9266), 32 bytes; "tls-server-end-point" (RFC 5929 section 4), a hash of the server's
+        certificate; in TLS 1.2 also "tls-unique" (RFC 5929 section 3), 12 bytes. Raises MisuseError for another one.
         """
-        if kind != "tls-exporter":
-            raise MisuseError(problem=f"there is no channel binding {shown(kind)!r} in TLS 1.3")
-        return self.export_keying_material("EXPORTER-Channel-Binding", 32)
+        if kind == "tls-exporter":
+            return self.export_keying_material("EXPORTER-Channel-Binding", 32)
+        self._check_usable()
+        end = self._established
+        if end is None:
+            raise MisuseError(problem="the handshake is not complete")
+        if kind == "tls-server-end-point":
+            return end_point(self._server_certificate(end.outcome))
+        if kind == "tls-unique" and end.unique is not None:
+            return end.unique
+        raise MisuseError(
+            problem=f"there is no channel binding {shown(kind)!r} in {ProtocolVersion.name(self._version)}"
+        )
+
+    @abstractmethod
+    def _server_certificate(self, outcome: Outcome) -> bytes: ...
 
     # --- bytes in
 
@@ -276,11 +295,18 @@ class Connection(Guarded):
         elif content_type == ContentType.ALERT:
             self._handle_alert(Alert.parse(content), encrypted)
         elif content_type == ContentType.CHANGE_CIPHER_SPEC and not encrypted:
-            self._check_not_interleaved(content_type)
-            self._report(ChangeCipherSpec(), encrypted=False)
+            self._handle_change_cipher_spec()
         else:
             raise BadRecord(UNEXPECTED_RECORD, content_type=ContentType.name(content_type))
         return True
+
+    def _handle_change_cipher_spec(self) -> None:
+        """In TLS 1.2 the script waits for it; in TLS 1.3 it means nothing (RFC 9846 section 5)."""
+        self._check_not_interleaved(ContentType.CHANGE_CIPHER_SPEC)
+        message = ChangeCipherSpec()
+        self._report(message, encrypted=False)
+        if ChangeCipherSpec.TYPE in self._runner.expected:
+            self._advance(self._runner.advance(message))
 
     def _handle_application_data(self, content: bytes | memoryview) -> None:
         if self._handshake is None:
@@ -323,7 +349,7 @@ class Connection(Guarded):
         if message_type is None:
             return False
         if self._handshake is not None:
-            handler = established.handler(self._post_handshake, message_type)
+            handler = established.handler(self._post_handshake[self._version], message_type)
             raw = messages.next()
             if raw is not None:
                 self._handle_post_handshake(handler, raw)
@@ -370,7 +396,8 @@ class Connection(Guarded):
         assert self._started_at is not None
         self._link.timings.handshake = self.clock.monotonic() - self._started_at
         self._handshake = end.outcome.facts(self._link.timings)
-        self._exporter = end.exporter
+        self._version = end.outcome.version
+        self._established = end
         if self._tap is not None:
             self._layer.on_key_update = self._report_key_update
         self._events.append(HandshakeCompleted(self._handshake))
@@ -399,6 +426,8 @@ class Connection(Guarded):
         this: a key changes by itself before it has protected more than is safe.
         """
         self._check_can_send()
+        if self._version != ProtocolVersion.TLS_1_3:
+            raise MisuseError(problem=f"{ProtocolVersion.name(self._version)} has no KeyUpdate")
         self._layer.update_write(request_peer)
 
     def _check_can_send(self) -> None:
@@ -484,6 +513,10 @@ class ClientConnection(Connection):
     def _script(self) -> Flow[Established]:
         return client(self._link, self._client_config, self._server_name)
 
+    def _server_certificate(self, outcome: Outcome) -> bytes:
+        assert outcome.peer is not None, "a server always has a certificate"
+        return outcome.peer.chain[0]
+
     def _refusal(self, alert: Alert) -> AlertReceived:
         if self._runner.step == ServerHello.NAME:
             return refusal(alert, self._client_config)
@@ -501,3 +534,7 @@ class ServerConnection(Connection):
 
     def _script(self) -> Flow[Established]:
         return server(self._link, self._server_config)
+
+    def _server_certificate(self, outcome: Outcome) -> bytes:
+        assert outcome.identity is not None, "a server always has a certificate"
+        return outcome.identity.chain[0]

@@ -69,7 +69,7 @@ class Identity(Guarded):
     Can be shared by any number of configurations and connections. Cannot be copied or pickled.
     """
 
-    __slots__ = ("_issuers", "_leaf", "chain", "names", "kind", "schemes", "schemes_12", "signer")
+    __slots__ = ("_issuers", "_leaf", "chain", "kind", "names", "schemes", "schemes_12", "signer")
 
     def __init__(self, chain: Sequence[bytes], key: Signer | signatures.PrivateKey) -> None:
         """``chain``: DER, leaf first. ``key``: a private key of `cryptography`, or a Signer.
@@ -87,7 +87,9 @@ class Identity(Guarded):
         self.kind = "" if leaf.key is None else signatures.kind_of(leaf.key, pss=leaf.pss)
         # A signer may list more than goes with the certificate's key in one version or the other.
         self.schemes, self.schemes_12 = (
-            tuple(scheme for scheme in can if leaf.key and scheme in signatures.schemes_of(leaf.key, table, pss=leaf.pss))
+            tuple(
+                scheme for scheme in can if leaf.key and scheme in signatures.schemes_of(leaf.key, table, pss=leaf.pss)
+            )
             for table in (signatures.SCHEMES, signatures.SCHEMES_12)
         )
         self.names = self._leaf.names.texts
@@ -250,6 +252,11 @@ class PeerIdentity(Guarded):
     def public_key(self) -> signatures.PublicKey:
         """The key that its CertificateVerify has to be signed with."""
         return self._leaf.key
+
+    @property
+    def kind(self) -> str:
+        """The kind of that key: "rsa", "secp256r1", "ed25519", ..."""
+        return signatures.kind_of(self._leaf.key, pss=self._leaf.pss)
 
     @property
     def pss(self) -> signatures.PssKey | None:

@@ -6,6 +6,7 @@ Roots and intermediates come back in handshake after handshake, and so does the 
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -235,3 +236,13 @@ def parsed_root(root: x509.Certificate) -> Parsed:
         return Parsed(der, root)
     except Exception as error:
         raise _unreadable(der, error) from None
+
+
+def end_point(der: bytes) -> bytes:
+    """The hash of a server's certificate by which tls-server-end-point names it (RFC 5929 section 4.1).
+
+    By the hash that its signature has; by SHA-256 where that is MD5 or SHA-1, or where it has none of its own.
+    """
+    algorithm = parsed(der).certificate.signature_hash_algorithm
+    name = "sha256" if algorithm is None or algorithm.name in ("md5", "sha1") else algorithm.name
+    return hashlib.new(name, der).digest()

@@ -20,7 +20,7 @@ from handfast.cli.identity import identity
 from handfast.cli.pipe import pipe
 from handfast.cli.request import Response, get
 from handfast.cli.streams import Body, Paper, abandon, say, unwritable
-from handfast.config import DEFAULT_GROUPS, DEFAULT_SUITES, ClientConfig, ServerVerifier
+from handfast.config import ClientConfig, ServerVerifier
 from handfast.errors import (
     AlertReceived,
     ConfigurationError,
@@ -258,8 +258,8 @@ class Session:
             verifier=verifier,
             identities=[self._identity] if self._identity else [],
             alpn=options.alpn,
-            groups=[names.group(name) for name in options.groups] or DEFAULT_GROUPS,
-            cipher_suites=options.suites or DEFAULT_SUITES,
+            groups=[names.group(name) for name in options.groups] or None,
+            cipher_suites=options.suites or None,
             keylog=self._keylog,
             handshake_timeout=options.timeout,
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from functools import cache
+from typing import Final
 
 from handfast.crypto.aead import NONCE_LENGTH, Cipher
 from handfast.crypto.guard import Guarded
@@ -169,9 +170,12 @@ class Exporter(Guarded):
         """How many bytes one export may have: HKDF-Expand has no more than 255 blocks (RFC 5869 section 2.3)."""
         return 255 * self.suite.hash_length
 
-    def export(self, label: bytes, context: bytes, length: int) -> bytes:
-        """TLS-Exporter: 1 to :attr:`limit` bytes. The label has at most 249 bytes."""
+    RESERVED: Final = frozenset[str]()  # labels that the protocol uses itself cannot meet those of an exporter
+
+    def export(self, label: bytes, context: bytes | None, length: int) -> bytes:
+        """TLS-Exporter: 1 to :attr:`limit` bytes. The label has at most 249 bytes. No context is an empty one."""
         suite = self.suite
+        context = context or b""
         secret = _digest(self.secret, _info(label, _empty_hash(suite.hash), suite.hash_length) + b"\x01", suite.hash)
         info = _info(b"exporter", hashlib.new(suite.hash, context).digest(), length)
         output = block = b""

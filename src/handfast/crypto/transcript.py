@@ -60,6 +60,10 @@ class Transcript:
         kept, self._kept = bytes(self._kept), None
         return kept
 
+    def drop_kept(self) -> None:
+        """Keep the bytes no longer: nothing will be signed over them."""
+        self._kept = None
+
     def fold(self) -> None:
         """Replace the first ClientHello by its hash: a HelloRetryRequest is next (RFC 9846 section 4.1).
 

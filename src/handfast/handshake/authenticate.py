@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto import signatures
-from handfast.crypto.schedule13 import TrafficSecret
 from handfast.errors import PeerMisbehaved
 from handfast.handshake.flow import CheckPeer, Flow, Sign, VerifyPeer, expect
 from handfast.reasons import (
@@ -99,8 +98,8 @@ class VerifiedFinished:
             raise TypeError("a VerifiedFinished is made by check_finished alone")
 
 
-def check_finished(finished: Finished, secret: TrafficSecret, transcript_hash: bytes) -> VerifiedFinished:
-    """That both sides saw the same handshake (RFC 9846 section 4.5.3). ``secret``: the peer's, of the handshake."""
-    if not hmac.compare_digest(finished.verify_data, secret.verify_data(transcript_hash)):
+def check_finished(finished: Finished, verify_data: bytes) -> VerifiedFinished:
+    """That both sides saw the same handshake, and have the same secrets (RFC 9846 section 4.5.3)."""
+    if not hmac.compare_digest(finished.verify_data, verify_data):
         raise PeerMisbehaved(BAD_FINISHED)
     return VerifiedFinished(_PROOF)

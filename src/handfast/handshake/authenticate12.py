@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import hmac
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto import signatures
 from handfast.crypto.signatures import SCHEMES_12
 from handfast.errors import PeerMisbehaved
-from handfast.handshake.authenticate import VerifiedFinished, verified_finished
 from handfast.handshake.flow import CheckPeer, Flow, Sign, VerifyPeer, expect
 from handfast.handshake.link import Link
-from handfast.reasons import BAD_FINISHED, SCHEME_NOT_OFFERED
+from handfast.handshake.negotiate12 import ECDSA_SIGN, RSA_SIGN
+from handfast.reasons import SCHEME_NOT_OFFERED
 from handfast.wire.codepoints import SignatureScheme
 from handfast.wire.messages12 import (
     Certificate12,
     CertificateRequest12,
     CertificateVerify,
-    ClientKeyExchange,
-    Finished,
     ServerKeyExchange,
 )
 
 if TYPE_CHECKING:
-    from handfast.config import ClientConfig, ServerConfig
-
-# ClientCertificateType (RFC 8422 section 5.5): Ed25519 and Ed448 count as ECDSA.
-RSA_SIGN: Final = 1
-ECDSA_SIGN: Final = 64
+    from handfast.config import ServerConfig
 
 
 def check_signature(
@@ -65,21 +58,11 @@ def verify_client(link: Link, config: ServerConfig, question: VerifyPeer) -> Flo
 
 def send_certificate(link: Link, identity: Identity | None) -> None:
     """A client's Certificate: the chain, or nothing (RFC 5246 section 7.4.6)."""
-    certificate = Certificate12(list(identity.chain) if identity else [])
-    link.send(certificate)
-    link.transcript.add(certificate)
+    link.say(Certificate12(list(identity.chain) if identity else []))
 
 
 def prove_identity(link: Link, identity: Identity, scheme: int) -> Flow[None]:
     """A client's CertificateVerify: it signs every message so far, as they are (RFC 5246 section 7.4.8)."""
     signature: bytes = yield Sign(identity, scheme, link.transcript.take_kept())
     proof = CertificateVerify(scheme, signature)
-    link.send(proof)
-    link.transcript.add(proof)
-
-
-def check_finished(finished: Finished, verify_data: bytes) -> VerifiedFinished:
-    """That both sides saw the same handshake, and have the same secret (RFC 5246 section 7.4.9)."""
-    if not hmac.compare_digest(finished.verify_data, verify_data):
-        raise PeerMisbehaved(BAD_FINISHED)
-    return verified_finished()
+    link.say(proof)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from handfast.config import ClientConfig
 from handfast.errors import AlertReceived, PeerIncompatible, PeerMisbehaved
+from handfast.handshake.client12 import client12
 from handfast.handshake.client13 import client13
 from handfast.handshake.established import Established
 from handfast.handshake.flow import Flow, expect
 from handfast.handshake.hello import offer
 from handfast.handshake.link import Link
-from handfast.handshake.negotiate import VERSIONS
 from handfast.handshake.retry import retry
-from handfast.reasons import NO_COMMON_VERSION, VERSION_NOT_OFFERED, VERSION_REFUSED
+from handfast.reasons import DOWNGRADE, NO_COMMON_VERSION, VERSION_NOT_OFFERED, VERSION_REFUSED
 from handfast.wire.alert import Alert
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion
-from handfast.wire.hello import ServerHello
+from handfast.wire.hello import DOWNGRADED_FURTHER, DOWNGRADED_TO_12, ServerHello
 
 
 def client(link: Link, config: ClientConfig, server_name: str | None) -> Flow[Established]:
@@ -28,32 +28,35 @@ def client(link: Link, config: ClientConfig, server_name: str | None) -> Flow[Es
     link.transcript.add(sent.message)
 
     answer = yield from expect(ServerHello)
-    check_version(answer)
+    if agreed_version(config, answer) == ProtocolVersion.TLS_1_2:
+        return (yield from client12(link, sent, answer))
     retried = answer.is_retry_request
     if retried:
         sent, answer = yield from retry(link, sent, answer)
     return (yield from client13(link, sent, answer, retried))
 
 
-def check_version(answer: ServerHello) -> None:
+def agreed_version(config: ClientConfig, answer: ServerHello) -> int:
     """The server's choice of version (RFC 9846 sections 4.2.3 and 4.3.1)."""
-    if answer.selected_version is None:
+    we_offered = [ProtocolVersion.name(version) for version in config.versions]
+    if answer.selected_version is not None:
+        # What is selected by the extension is TLS 1.3 or newer: older servers do not know it.
+        if answer.selected_version not in config.versions or answer.selected_version < ProtocolVersion.TLS_1_3:
+            selected = ProtocolVersion.name(answer.selected_version)
+            raise PeerMisbehaved(VERSION_NOT_OFFERED, selected=selected, we_offered=we_offered)
+        return answer.selected_version
+    if ProtocolVersion.TLS_1_3 in config.versions and answer.random.endswith((DOWNGRADED_TO_12, DOWNGRADED_FURTHER)):
+        raise PeerMisbehaved(DOWNGRADE, peer_speaks=ProtocolVersion.name(answer.legacy_version), we_offered=we_offered)
+    if answer.legacy_version not in config.versions or answer.legacy_version > ProtocolVersion.TLS_1_2:
         raise PeerIncompatible(
-            NO_COMMON_VERSION,
-            peer_speaks=ProtocolVersion.name(answer.legacy_version),
-            we_offered=[ProtocolVersion.name(version) for version in VERSIONS],
+            NO_COMMON_VERSION, peer_speaks=ProtocolVersion.name(answer.legacy_version), we_offered=we_offered
         )
-    if answer.selected_version not in VERSIONS:
-        raise PeerMisbehaved(
-            VERSION_NOT_OFFERED,
-            selected=ProtocolVersion.name(answer.selected_version),
-            we_offered=[ProtocolVersion.name(version) for version in VERSIONS],
-        )
+    return answer.legacy_version
 
 
 def refusal(alert: Alert, config: ClientConfig) -> AlertReceived:
     """The error for an alert that answers our ClientHello: where it is about what we offered, the error names that."""
-    versions = [ProtocolVersion.name(version) for version in VERSIONS]
+    versions = [ProtocolVersion.name(version) for version in config.versions]
     if alert.description == AlertDescription.PROTOCOL_VERSION:
         return AlertReceived(alert.description, alert.name, VERSION_REFUSED, we_offered=versions)
     if alert.description == AlertDescription.HANDSHAKE_FAILURE:
@@ -61,7 +64,7 @@ def refusal(alert: Alert, config: ClientConfig) -> AlertReceived:
             alert.description,
             alert.name,
             versions_we_offered=versions,
-            suites_we_offered=[CipherSuite.name(suite) for suite in config.suite_ids],
+            suites_we_offered=[CipherSuite.name(suite) for suite in (*config.suite_ids, *config.suite_12_ids)],
             groups_we_offered=[NamedGroup.name(group) for group in config.group_ids],
             we_sent_shares_of=[NamedGroup.name(group) for group in config.share_ids],
         )

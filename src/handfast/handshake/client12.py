@@ -77,16 +77,8 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     # together with both randoms: so the share is fresh, and nobody else's.
     certificate = yield from expect(Certificate12)
     transcript.add(certificate)
-    if not certificate.certificate_list:
-        raise PeerMisbehaved(NO_CERTIFICATE)
-    chain = tuple(certificate.certificate_list)
-    peer: PeerIdentity = yield VerifyPeer(chain, link.clock.wall(), "server", offer.server_name)
-    exchange = yield from expect(ServerKeyExchange)
-    transcript.add(exchange)
     randoms = (offer.message.random, answer.random)
-    check_exchange(offer, suite, peer, exchange, randoms)
-    if config.check_peer is not None:
-        yield CheckPeer(peer)
+    peer, exchange = yield from verify_server(link, offer, suite, certificate, randoms)
 
     # CertificateRequest: we may be asked who we are, too. ServerHelloDone: it is our turn.
     message = yield from expect_either(CertificateRequest12, ServerHelloDone)
@@ -104,9 +96,7 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
         identity, our_scheme = yield from choose_identity(offer, request)
         authenticate12.send_certificate(link, identity)
     public, shared_secret = link.key_exchange(config.entropy.encapsulate, exchange.group, exchange.public)
-    ours = ClientKeyExchange(public)
-    link.send(ours)
-    transcript.add(ours)
+    link.say(ClientKeyExchange(public))
     main = MainSecret(suite, shared_secret, transcript.digest(), randoms)
     link.log_secret("CLIENT_RANDOM", offer.message.random, main.secret)
 
@@ -134,6 +124,22 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
         answer.application_layer_protocol_negotiation, offer.server_name, peer, identity, retried=False,
     )  # fmt: skip
     return Established(outcome, verified, main.exporter(), finished.verify_data)
+
+
+def verify_server(
+    link: Link, offer: Offer, suite: Suite, certificate: Certificate12, randoms: tuple[bytes, bytes]
+) -> Flow[tuple[PeerIdentity, ServerKeyExchange]]:
+    """Whose the Certificate is, and the ServerKeyExchange that its key has signed."""
+    if not certificate.certificate_list:
+        raise PeerMisbehaved(NO_CERTIFICATE)
+    chain = tuple(certificate.certificate_list)
+    peer: PeerIdentity = yield VerifyPeer(chain, link.clock.wall(), "server", offer.server_name)
+    exchange = yield from expect(ServerKeyExchange)
+    link.transcript.add(exchange)
+    check_exchange(offer, suite, peer, exchange, randoms)
+    if offer.config.check_peer is not None:
+        yield CheckPeer(peer)
+    return peer, exchange
 
 
 def agreed_suite(offer: Offer, answer: ServerHello) -> Suite:
@@ -184,7 +190,7 @@ def check_exchange(
             selected=NamedGroup.name(exchange.group),
             we_offered=[NamedGroup.name(group) for group in offer.config.group_12_ids],
         )
-    if negotiate12.signed_by_kind(peer.kind) != suite.signed_by:
+    if signed_by(peer.kind) != suite.signed_by:
         raise PeerMisbehaved(WRONG_SIGNATURE_TYPE, suite=suite.name, key=peer.kind)
     content = b"".join(randoms) + ServerKeyExchange.params(exchange.group, exchange.public)
     authenticate12.check_signature(peer, offer.config.scheme_12_ids, exchange, content)

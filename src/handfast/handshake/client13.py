@@ -91,7 +91,7 @@ def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Fl
 
     # Finished: that both sides saw the same handshake.
     finished = yield from expect(Finished)
-    verified = check_finished(finished, server_handshake, transcript.digest())
+    verified = check_finished(finished, server_handshake.verify_data(transcript.digest()))
     transcript.add(finished)
     client_application, server_application, exporter = application_secrets(link, secret, client_random)
 
@@ -102,7 +102,18 @@ def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Fl
     link.send(Finished(client_handshake.verify_data(transcript.digest())))
     link.install_keys(read=server_application, write=client_application)
 
-    outcome = Outcome(ProtocolVersion.TLS_1_3, suite, share.group, scheme, our_scheme, protocol, offer.server_name, peer, identity, retried)
+    outcome = Outcome(
+        ProtocolVersion.TLS_1_3,
+        suite,
+        share.group,
+        scheme,
+        our_scheme,
+        protocol,
+        offer.server_name,
+        peer,
+        identity,
+        retried,
+    )
     return Established(outcome, verified, exporter)
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto.guard import Guarded
-from handfast.crypto.schedule13 import Exporter
 from handfast.crypto.schedule12 import Exporter12
+from handfast.crypto.schedule13 import Exporter
 from handfast.crypto.suites import Suite
 from handfast.errors import PeerMisbehaved
 from handfast.events import Handshake, Timings
@@ -85,12 +85,12 @@ Handler = Callable[[Link, bytes], Message]
 
 # What each side does with a handshake message that comes after the handshake. Post-handshake authentication, which a
 # client never offers, is refused like everything else that is not here.
-OF_CLIENT: Final[Mapping[int, Handler]] = {
+_OF_CLIENT_13: Final[Mapping[int, Handler]] = {
     HandshakeType.NEW_SESSION_TICKET: _ticket,
     HandshakeType.KEY_UPDATE: _key_update,
     HandshakeType.HELLO_REQUEST: _refuse_hello,
 }
-OF_SERVER: Final[Mapping[int, Handler]] = {
+_OF_SERVER_13: Final[Mapping[int, Handler]] = {
     HandshakeType.KEY_UPDATE: _key_update,
     HandshakeType.CLIENT_HELLO: _refuse_hello,
 }
@@ -100,8 +100,12 @@ def _refuse_renegotiation(link: Link, raw: bytes) -> Message:
     raise PeerMisbehaved(RENEGOTIATION_REFUSED)
 
 
-OF_CLIENT_12: Final[Mapping[int, Handler]] = {HandshakeType.HELLO_REQUEST: _refuse_renegotiation}
-OF_SERVER_12: Final[Mapping[int, Handler]] = {HandshakeType.CLIENT_HELLO: _refuse_renegotiation}
+_OF_CLIENT_12: Final[Mapping[int, Handler]] = {HandshakeType.HELLO_REQUEST: _refuse_renegotiation}
+_OF_SERVER_12: Final[Mapping[int, Handler]] = {HandshakeType.CLIENT_HELLO: _refuse_renegotiation}
+
+# By version.
+OF_CLIENT: Final = {ProtocolVersion.TLS_1_3: _OF_CLIENT_13, ProtocolVersion.TLS_1_2: _OF_CLIENT_12}
+OF_SERVER: Final = {ProtocolVersion.TLS_1_3: _OF_SERVER_13, ProtocolVersion.TLS_1_2: _OF_SERVER_12}
 
 
 def handler(table: Mapping[int, Handler], message_type: int) -> Handler:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from handfast.certificates.identity import Identity, PeerIdentity
     from handfast.wire.hello import ClientHello
+    from handfast.wire.messages12 import CertificateRequest12
     from handfast.wire.messages13 import CertificateRequest
 
 
@@ -146,7 +147,7 @@ class ChooseClientIdentity(Question):
     """The server asks who we are. Answer: an Identity, or None for no certificate."""
 
     NAME: ClassVar[str] = "ChooseClientIdentity"
-    request: CertificateRequest
+    request: CertificateRequest | CertificateRequest12
 
 
 Request = Expect | Question

@@ -12,7 +12,7 @@ from handfast.crypto.suites import SUITES, Suite
 from handfast.errors import PeerMisbehaved
 from handfast.handshake.authenticate import check_solicited
 from handfast.handshake.link import Link
-from handfast.handshake.negotiate import VERSIONS
+from handfast.handshake.negotiate12 import UNCOMPRESSED
 from handfast.reasons import BAD_COMPRESSION, BAD_LEGACY_VERSION, SESSION_ID_NOT_ECHOED, SUITE_NOT_OFFERED
 from handfast.wire.codepoints import CipherSuite, ExtensionType, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
@@ -36,20 +36,28 @@ class Offer(Guarded):
 def offer(link: Link, config: ClientConfig, server_name: str | None) -> Offer:
     """A fresh ClientHello. The name is sent unless it is an IP address (RFC 6066 section 3)."""
     shares = link.key_exchange(config.entropy.new_shares, config.share_ids)
+    in_13 = ProtocolVersion.TLS_1_3 in config.versions
+    schemes = list(dict.fromkeys((*(config.scheme_ids if in_13 else ()), *config.scheme_12_ids)))
     hello = ClientHello(
         random=config.entropy.random(32),
         legacy_session_id=config.entropy.random(32) if config.middlebox_compatibility else b"",
-        cipher_suites=list(config.suite_ids),
+        cipher_suites=[*config.suite_ids, *config.suite_12_ids],
         server_name=server_name_indication(server_name),
         supported_groups=list(config.group_ids),
         application_layer_protocol_negotiation=list(config.protocols) or None,
-        signature_algorithms=list(config.scheme_ids),
+        signature_algorithms=schemes,
         signature_algorithms_cert=list(config.certificate_scheme_ids),
         certificate_authorities=config.authorities(),
         record_size_limit=config.record_size_limit,
-        supported_versions=list(VERSIONS),
+        supported_versions=list(config.versions),
         key_share=[KeyShareEntry(share.group, share.public) for share in shares],
     )
+    if ProtocolVersion.TLS_1_2 in config.versions:
+        hello.extended_main_secret = True
+        hello.renegotiation_info = b""
+        hello.ec_point_formats = UNCOMPRESSED
+    if ProtocolVersion.TLS_1_3 not in config.versions:
+        hello.supported_versions = hello.key_share = None
     _encode_padded(hello)
     return Offer(hello, server_name, shares, config)
 

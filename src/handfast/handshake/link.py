@@ -74,6 +74,11 @@ class Link(Guarded):
         if self._hook is not None:
             self._hook(True, message, self.layer.encrypted)
 
+    def say(self, message: Outgoing) -> None:
+        """Send a message, and add it to the transcript."""
+        self.send(message)
+        self.transcript.add(message)
+
     def send_change_cipher_spec(self) -> None:
         """Send the record that makes middleboxes see TLS 1.2, once in a handshake (RFC 9846 appendix E.4)."""
         if self._compatible:

@@ -15,6 +15,7 @@ from handfast.reasons import (
     BAD_COMPRESSION,
     BAD_KEY_SHARE_LIST,
     BAD_LEGACY_VERSION,
+    INAPPROPRIATE_FALLBACK,
     MISSING_EXTENSION,
     NO_COMMON_ALPN,
     NO_COMMON_GROUP,
@@ -26,15 +27,14 @@ from handfast.reasons import (
 from handfast.wire.codepoints import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme, is_grease
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello
+from handfast.wire.messages13 import CertificateRequest
 
 if TYPE_CHECKING:
     from handfast.certificates.identity import Identity
     from handfast.config import ServerConfig
-    from handfast.wire.messages13 import CertificateRequest
+    from handfast.wire.messages12 import CertificateRequest12
 
 T = TypeVar("T")
-
-VERSIONS = (ProtocolVersion.TLS_1_3,)
 
 
 @dataclass(slots=True)
@@ -46,21 +46,30 @@ class Terms:
     protocol: bytes | None
 
 
-def version(hello: ClientHello) -> int:
-    """The version to speak with this client (RFC 9846 section 4.3.1), which counts supported_versions alone."""
+def version(hello: ClientHello, ours: Sequence[int]) -> int:
+    """The version to speak with this client, of ``ours``, the best first (RFC 9846 section 4.3.1).
+
+    A client that has supported_versions is taken at that alone.
+    """
     offered = hello.supported_versions
     if offered is None:
         # Before TLS 1.3 a client named only the highest version it speaks, and a newer one has to be read as TLS 1.2.
         offered = [min(hello.legacy_version, ProtocolVersion.TLS_1_2)]
-    for candidate in VERSIONS:
+    for candidate in ours:
         if candidate in offered:
+            if candidate != ours[0] and CipherSuite.TLS_FALLBACK_SCSV in hello.cipher_suites:
+                raise PeerIncompatible(
+                    INAPPROPRIATE_FALLBACK,
+                    peer_offered=[ProtocolVersion.name(value) for value in offered],
+                    we_accept=[ProtocolVersion.name(value) for value in ours],
+                )
             return candidate
     highest = max((value for value in offered if not is_grease(value)), default=0)
     raise PeerIncompatible(
         NO_COMMON_VERSION,
         peer_speaks=ProtocolVersion.name(highest),
         peer_offered=[ProtocolVersion.name(value) for value in offered],
-        we_accept=[ProtocolVersion.name(value) for value in VERSIONS],
+        we_accept=[ProtocolVersion.name(value) for value in ours],
     )
 
 
@@ -102,17 +111,27 @@ def cipher_suite(ours: Sequence[int], theirs: Sequence[int], client_decides: boo
 
     A client that puts ChaCha20 first has no fast AES, and gets ChaCha20 in either case if we have it.
     """
-    first = next((suite for suite in theirs if not is_grease(suite)), None)
-    chacha_first = first == CipherSuite.TLS_CHACHA20_POLY1305_SHA256
-    preferred, others = (theirs, ours) if client_decides or chacha_first else (ours, theirs)
-    for suite in preferred:
-        if suite in others:
-            return SUITES[suite]
+    for suite in suites_in_order(ours, theirs, client_decides):
+        return SUITES[suite]
     raise PeerIncompatible(
         NO_COMMON_SUITE,
         peer_offered=[CipherSuite.name(suite) for suite in theirs],
         we_accept=[CipherSuite.name(suite) for suite in ours],
     )
+
+
+def suites_in_order(ours: Sequence[int], theirs: Sequence[int], client_decides: bool) -> list[int]:
+    """The common suites in the order of whoever decides: the client too, if it puts ChaCha20 first."""
+    first = next((suite for suite in theirs if not is_grease(suite)), None)
+    preferred, others = (theirs, ours) if client_decides or first in _CHACHA20 else (ours, theirs)
+    return [suite for suite in preferred if suite in others]
+
+
+_CHACHA20 = (
+    CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
+    CipherSuite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    CipherSuite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+)
 
 
 def key_share(ours: Sequence[int], hello: ClientHello) -> KeyShareEntry | int:
@@ -138,27 +157,13 @@ def key_share(ours: Sequence[int], hello: ClientHello) -> KeyShareEntry | int:
 def identity(identities: Sequence[Identity], hello: ClientHello, refuse_unknown: bool) -> tuple[Identity, int]:
     """Who we are for this client, and the scheme to sign with.
 
-    Of the identities that fit the name it asks for (of all, if none does) the first that can sign in a way the client
-    accepts (RFC 9846 sections 4.3.3 and 4.5.1.2), and of those rather one that leads to an authority the client names.
+    Of the identities that fit the first that can sign in a way the client accepts (RFC 9846 sections 4.3.3 and 4.5.1.2).
     """
     accepted = required(hello.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
-    fitting = [candidate for candidate in identities if candidate.fits(hello.server_name)]
-    if not fitting and refuse_unknown and hello.server_name is not None:
-        raise PeerIncompatible(
-            UNRECOGNIZED_NAME,
-            peer_asked_for=hello.server_name,
-            we_are=[name for candidate in identities for name in candidate.names],
-        )
-    able = [
-        (candidate, scheme)
-        for candidate in fitting or identities
-        if (scheme := _scheme(candidate, accepted)) is not None
-    ]
-    for candidate, scheme in able:
-        if hello.certificate_authorities and candidate.issued_by(hello.certificate_authorities):
+    for candidate in fitting_identities(identities, hello, refuse_unknown):
+        scheme = usable_scheme(candidate.schemes, accepted)
+        if scheme is not None:
             return candidate, scheme
-    if able:
-        return able[0]
     raise PeerIncompatible(
         NO_COMMON_SIGNATURE_SCHEME,
         peer_offered=[SignatureScheme.name(scheme) for scheme in accepted],
@@ -166,8 +171,27 @@ def identity(identities: Sequence[Identity], hello: ClientHello, refuse_unknown:
     )
 
 
+def fitting_identities(identities: Sequence[Identity], hello: ClientHello, refuse_unknown: bool) -> Sequence[Identity]:
+    """Those for the name that the client asks for; all of them if there is none, unless that is refused.
+
+    Those that lead to an authority which the client names come first.
+    """
+    fitting = [candidate for candidate in identities if candidate.fits(hello.server_name)]
+    if not fitting and refuse_unknown and hello.server_name is not None:
+        raise PeerIncompatible(
+            UNRECOGNIZED_NAME,
+            peer_asked_for=hello.server_name,
+            we_are=[name for candidate in identities for name in candidate.names],
+        )
+    found = fitting or list(identities)
+    authorities = hello.certificate_authorities
+    if authorities:
+        found.sort(key=lambda candidate: not candidate.issued_by(authorities))
+    return found
+
+
 def client_identity(
-    identities: Sequence[Identity], request: CertificateRequest, chosen: bool
+    identities: Sequence[Identity], request: CertificateRequest | CertificateRequest12, chosen: bool
 ) -> tuple[Identity | None, int]:
     """Who we are for this server, and the scheme to sign with; (None, 0) if none of ours is what it asks for.
 
@@ -179,15 +203,16 @@ def client_identity(
     for candidate in identities:
         if request.certificate_authorities and not chosen and not candidate.issued_by(request.certificate_authorities):
             continue
-        scheme = _scheme(candidate, accepted)
+        in_13 = isinstance(request, CertificateRequest)
+        scheme = usable_scheme(candidate.schemes if in_13 else candidate.schemes_12, accepted)
         if scheme is not None:
             return candidate, scheme
     return None, 0
 
 
-def _scheme(candidate: Identity, accepted: Sequence[int]) -> int | None:
-    """How the identity can sign; None if in no way that is accepted."""
-    return next((scheme for scheme in candidate.schemes if scheme in accepted), None)
+def usable_scheme(ours: Sequence[int], accepted: Sequence[int]) -> int | None:
+    """How to sign: the first of ours that the peer accepts; None if it accepts none."""
+    return next((scheme for scheme in ours if scheme in accepted), None)
 
 
 def application_protocol(ours: Sequence[bytes], theirs: Sequence[bytes] | None) -> bytes | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from handfast.crypto.suites import SUITES_12, Suite
 from handfast.errors import PeerIncompatible, PeerMisbehaved
+from handfast.handshake import negotiate
 from handfast.handshake.negotiate import application_protocol, fitting_identities, suites_in_order
 from handfast.reasons import (
     BAD_COMPRESSION,
@@ -27,6 +28,7 @@ from handfast.wire.hello import ClientHello
 if TYPE_CHECKING:
     from handfast.certificates.identity import Identity
     from handfast.config import ServerConfig
+    from handfast.wire.messages12 import CertificateRequest12
 
 UNCOMPRESSED: Final = b"\0"  # the only point format there is (RFC 8422 section 5.1.2)
 
@@ -77,11 +79,11 @@ def suite_and_identity(
     for code in common:
         suite = SUITES_12[code]
         for candidate in identities:
-            if signed_by(candidate) == suite.signed_by:
-                scheme = next((scheme for scheme in candidate.schemes_12 if scheme in accepted), None)
+            if signed_by(candidate.kind) == suite.signed_by:
+                scheme = negotiate.usable_scheme(candidate.schemes_12, accepted)
                 if scheme is not None:
                     return suite, candidate, scheme
-    if any(signed_by(candidate) == SUITES_12[code].signed_by for code in common for candidate in identities):
+    if any(signed_by(candidate.kind) == SUITES_12[code].signed_by for code in common for candidate in identities):
         raise PeerIncompatible(
             NO_COMMON_SIGNATURE_SCHEME,
             peer_offered=[SignatureScheme.name(scheme) for scheme in accepted],
@@ -95,9 +97,24 @@ def suite_and_identity(
     )
 
 
-def signed_by(identity: Identity) -> str:
-    """Which suites an identity is for (RFC 8422 section 5.1.1): Ed25519 and Ed448 go with those of ECDSA."""
-    return "RSA" if identity.kind.startswith("rsa") else "ECDSA"
+def signed_by(key: str) -> str:
+    """Which suites a kind of key is for (RFC 8422 section 5.1.1): Ed25519 and Ed448 go with those of ECDSA."""
+    return "RSA" if key.startswith("rsa") else "ECDSA"
+
+
+def client_identity(
+    identities: Sequence[Identity], request: CertificateRequest12, chosen: bool
+) -> tuple[Identity | None, int]:
+    """Who we are for this server, as in TLS 1.3; the server also says which kinds of certificate it takes."""
+    wanted = {_TYPES[kind] for kind in request.certificate_types if kind in _TYPES}
+    fitting = [candidate for candidate in identities if signed_by(candidate.kind) in wanted]
+    return negotiate.client_identity(fitting, request, chosen)
+
+
+# ClientCertificateType (RFC 8422 section 5.5).
+RSA_SIGN: Final = 1
+ECDSA_SIGN: Final = 64
+_TYPES: Final = {RSA_SIGN: "RSA", ECDSA_SIGN: "ECDSA"}
 
 
 def group(ours: Sequence[int], theirs: Sequence[int] | None) -> int:

@@ -7,8 +7,9 @@ from handfast.handshake import negotiate
 from handfast.handshake.established import Established
 from handfast.handshake.flow import Flow, ReviewClientHello, expect
 from handfast.handshake.link import Link
+from handfast.handshake.server12 import server12
 from handfast.handshake.server13 import server13
-from handfast.wire.codepoints import ExtensionType
+from handfast.wire.codepoints import ExtensionType, ProtocolVersion
 from handfast.wire.hello import ClientHello
 
 
@@ -22,6 +23,7 @@ def server(link: Link, config: ServerConfig) -> Flow[Established]:
         link.layer.padding = config.record_padding
     if ExtensionType.EARLY_DATA in hello.extension_types:
         link.layer.skip_early_data()
-    negotiate.version(hello)  # TLS 1.3 is the one there is so far; TLS 1.2 will fork off here
     link.transcript.add(hello)
+    if negotiate.version(hello, config.versions) == ProtocolVersion.TLS_1_2:
+        return (yield from server12(link, config, hello))
     return (yield from server13(link, config, hello))

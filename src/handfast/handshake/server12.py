@@ -28,17 +28,18 @@ from handfast.config import ServerConfig
 from handfast.crypto.schedule12 import MainSecret
 from handfast.errors import PeerIncompatible
 from handfast.handshake import authenticate12, negotiate12
+from handfast.handshake.authenticate import check_finished
 from handfast.handshake.established import Established, Outcome
 from handfast.handshake.flow import ChooseIdentity, Flow, Sign, VerifyPeer, expect
 from handfast.handshake.link import Link
-from handfast.handshake.negotiate12 import Terms12
-from handfast.reasons import CERTIFICATE_REQUIRED
+from handfast.handshake.negotiate12 import UNCOMPRESSED, Terms12
+from handfast.reasons import CERTIFICATE_REQUIRED_12
+from handfast.record.framing import PLAINTEXT_LIMIT
 from handfast.wire.alert import ChangeCipherSpec
-from handfast.wire.codepoints import ProtocolVersion
-from handfast.wire.hello import ClientHello, ServerHello
+from handfast.wire.codepoints import CipherSuite, ProtocolVersion
+from handfast.wire.hello import DOWNGRADED_TO_12, ClientHello, ServerHello
 from handfast.wire.messages12 import (
     Certificate12,
-    CertificateRequest12,
     ClientKeyExchange,
     Finished,
     ServerHelloDone,
@@ -62,30 +63,23 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
 
     # ServerHello and Certificate: in the clear, for everybody to see.
     answer = server_hello(config, hello, terms)
-    link.send(answer)
-    transcript.add(answer)
-    transcript.use_and_keep(suite.hash) if asking else transcript.use(suite.hash)
-    certificate = Certificate12(list(terms.identity.chain))
-    link.send(certificate)
-    transcript.add(certificate)
+    link.say(answer)
+    if asking:
+        transcript.use_and_keep(suite.hash)
+    else:
+        transcript.use(suite.hash)
+    agree_on_record_sizes(link, hello, answer)
+    link.say(Certificate12(list(terms.identity.chain)))
 
     # ServerKeyExchange: our share, signed together with both randoms, so that it is fresh and ours.
     randoms = (hello.random, answer.random)
     [share] = link.key_exchange(config.entropy.new_shares, (terms.group,))
-    content = b"".join(randoms) + ServerKeyExchange.params(terms.group, share.public)
-    signature: bytes = yield Sign(terms.identity, terms.scheme, content)
-    exchange = ServerKeyExchange(terms.group, share.public, terms.scheme, signature)
-    link.send(exchange)
-    transcript.add(exchange)
+    yield from send_share(link, terms, share.public, randoms)
 
     # CertificateRequest where the client has to say who it is, and ServerHelloDone: it is the client's turn.
     if asking:
-        request = authenticate12.certificate_request(config)
-        link.send(request)
-        transcript.add(request)
-    done = ServerHelloDone()
-    link.send(done)
-    transcript.add(done)
+        link.say(authenticate12.certificate_request(config))
+    link.say(ServerHelloDone())
 
     # The client's certificate, where we asked for one, and its share. Both sides have the main secret then.
     chain: tuple[bytes, ...] = ()
@@ -112,7 +106,7 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     yield from expect(ChangeCipherSpec)
     link.install_keys(read=client_key)
     finished = yield from expect(Finished)
-    verified = authenticate12.check_finished(finished, main.client_finished(transcript.digest()))
+    verified = check_finished(finished, main.client_finished(transcript.digest()))
     transcript.add(finished)
 
     # Ours.
@@ -127,13 +121,20 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     return Established(outcome, verified, main.exporter(), finished.verify_data)
 
 
+def send_share(link: Link, terms: Terms12, public: bytes, randoms: tuple[bytes, bytes]) -> Flow[None]:
+    """ServerKeyExchange: that the share is ours, and of this connection (RFC 8422 section 5.4)."""
+    content = b"".join(randoms) + ServerKeyExchange.params(terms.group, public)
+    signature: bytes = yield Sign(terms.identity, terms.scheme, content)
+    link.say(ServerKeyExchange(terms.group, public, terms.scheme, signature))
+
+
 def server_hello(config: ServerConfig, hello: ClientHello, terms: Terms12) -> ServerHello:
     """Our answer, with what TLS 1.3 has in EncryptedExtensions."""
     random = config.entropy.random(32)
     if ProtocolVersion.TLS_1_3 in config.versions:
         # Both sides may speak TLS 1.3: a client that offered it learns here that its offer did not arrive
         # (RFC 9846 section 4.2.3).
-        random = random[: -len(DOWNGRADED)] + DOWNGRADED
+        random = random[: -len(DOWNGRADED_TO_12)] + DOWNGRADED_TO_12
     answer = ServerHello(
         random=random,
         legacy_session_id_echo=b"",  # there is nothing to resume by it

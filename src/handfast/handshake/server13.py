@@ -110,12 +110,21 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
 
     # The client's Finished: that it saw the same handshake.
     answered = yield from expect(Finished)
-    verified = check_finished(answered, client_handshake, transcript.digest())
+    verified = check_finished(answered, client_handshake.verify_data(transcript.digest()))
     transcript.add(answered)
     link.install_keys(read=client_application)
 
     outcome = Outcome(
-        ProtocolVersion.TLS_1_3, suite, share.group, terms.scheme, their_scheme, terms.protocol, hello.server_name, peer, terms.identity, retried
+        ProtocolVersion.TLS_1_3,
+        suite,
+        share.group,
+        terms.scheme,
+        their_scheme,
+        terms.protocol,
+        hello.server_name,
+        peer,
+        terms.identity,
+        retried,
     )
     return Established(outcome, verified, exporter)
 

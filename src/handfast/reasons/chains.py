@@ -18,6 +18,13 @@ CERTIFICATE_REQUIRED = reason(
     "The client sent no certificate, and this server requires one.",
     "The client needs a certificate from one of the authorities that the server names in its CertificateRequest.",
 )
+CERTIFICATE_REQUIRED_12 = reason(
+    "certificate_required_in_tls_1_2",
+    alerts.HANDSHAKE_FAILURE,
+    "RFC 5246 section 7.4.6",
+    "The client sent no certificate, and this server requires one.",
+    "The client needs a certificate from one of the authorities that the server names in its CertificateRequest.",
+)
 CERTIFICATE_UNREADABLE = reason(
     "certificate_unreadable",
     alerts.BAD_CERTIFICATE,

@@ -39,7 +39,7 @@ class Alert:
         return bytes((self.level, self.description))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChangeCipherSpec:
     """A record that changes keys in TLS 1.2 (RFC 5246 section 7.1), and means nothing in TLS 1.3 (RFC 9846 appendix E.4).
 
@@ -48,3 +48,10 @@ class ChangeCipherSpec:
 
     TYPE: ClassVar[int] = -1
     NAME: ClassVar[str] = "ChangeCipherSpec"
+
+    raw: bytes = b"\x01"
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Read the content of its record, which the record layer has checked."""
+        return cls(raw)

@@ -13,6 +13,10 @@ from handfast.wire.codepoints import ExtensionType, HandshakeType, ProtocolVersi
 from handfast.wire.cursor import Reader, Writer
 from handfast.wire.extensions import KeyShareEntry
 
+# How the random of a server ends that could have spoken TLS 1.3 and speaks TLS 1.2, or something older still.
+DOWNGRADED_TO_12 = b"DOWNGRD\x01"
+DOWNGRADED_FURTHER = b"DOWNGRD\0"
+
 # SHA-256("HelloRetryRequest"): a ServerHello with this random is a HelloRetryRequest (RFC 9846 section 4.2.3).
 HELLO_RETRY_RANDOM = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
 
