@@ -79,7 +79,9 @@ class Identity(Guarded):
         self._leaf = certificates[0]
         self._issuers = frozenset(certificate.raw.issuer for certificate in certificates)
         self.signer: Signer = key if _is_signer(key) else _local_signer(key, self.chain, self._leaf)
-        self.schemes = tuple(self.signer.schemes)
+        # A signer may list more than goes with the certificate's key in TLS 1.3: RSA PKCS#1, say, for older versions.
+        usable = () if self._leaf.key is None else signatures.schemes_of(self._leaf.key, pss=self._leaf.pss)
+        self.schemes = tuple(scheme for scheme in self.signer.schemes if scheme in usable)
         self.names = self._leaf.names.texts
         if not self.schemes:
             raise ConfigurationError(
