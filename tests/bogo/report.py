@@ -14,6 +14,9 @@ _BEGIN, _END = "<!-- bogo: written by tests.bogo.run --report -->\n", "<!-- bogo
 # Whatever is disabled for these is another protocol, and no part of what handfast is measured by.
 _OUTSIDE = ("DTLS:", "QUIC:", "TLS 1.1 and older:")
 
+# What the name of a test says of the version; it may say nothing, and then it is mostly TLS 1.2 or either.
+_VERSIONS = {"TLS 1.3": "TLS13", "TLS 1.2": "TLS12", "not named": ""}
+
 # A test answered with 89 names the first flag that the shim does not know. What the flags are about, by how they begin.
 _FEATURES = (
     ("TLS 1.2", ("TLS 1.2", "fallback-scsv", "renegotiate", "false-start", "tls-unique", "psk", "expect-total-reneg")),
@@ -43,52 +46,59 @@ _FEATURES = (
 )
 
 
+PASSED, FAILED, UNIMPLEMENTED, DISABLED = _OUTCOMES = (
+    "PASS",
+    "FAIL",
+    "SKIP",
+    "disabled",
+)  # the first three: the runner's
+
+
 @dataclass(frozen=True)
 class Summary:
     """Counts of tests.
 
-    ``all``           of the runner
-    ``outside``       disabled because they are about another protocol, by reason
-    ``disabled``      disabled for another reason, by reason
-    ``passed, failed, unimplemented``  of the others; the last were answered with 89
-    ``missing``       why those were, by feature
+    ``all``        of the runner
+    ``outside``    disabled because they are about another protocol, by reason
+    ``disabled``   disabled for another reason, by reason
+    ``outcomes``   of all that are not outside, by what their names say of the version
+    ``missing``    why tests were answered with 89, by feature
     """
 
     all: int
     outside: Counter[str]
     disabled: Counter[str]
-    passed: int
-    failed: int
-    unimplemented: int
+    outcomes: dict[str, Counter[str]]
     missing: Counter[str]
 
     @property
-    def counted(self) -> int:
-        """N: what handfast is measured by."""
-        return self.all - self.outside.total()
+    def total(self) -> Counter[str]:
+        """Outcomes of all versions. Its total is N: what handfast is measured by."""
+        return sum(self.outcomes.values(), Counter())
 
 
 def summarize(
     names: Sequence[str], outcomes: Mapping[str, str], notes: Sequence[str], disabled: Mapping[str, str]
 ) -> Summary:
-    """``disabled``: reasons by the globs of the configuration."""
-    outside: Counter[str] = Counter()
-    inside: Counter[str] = Counter()
-    for name in names:
-        if name in outcomes:
-            continue
-        reason = _reason(name, disabled)
-        (outside if reason.startswith(_OUTSIDE) else inside)[reason] += 1
-    came = Counter(outcomes.values())
-    return Summary(
+    """``outcomes``: of the tests that were run; ``disabled``: reasons by the globs of the configuration."""
+    summary = Summary(
         all=len(names),
-        outside=outside,
-        disabled=inside,
-        passed=came["PASS"],
-        failed=came["FAIL"],
-        unimplemented=came["SKIP"],
+        outside=Counter(),
+        disabled=Counter(),
+        outcomes={version: Counter() for version in _VERSIONS},
         missing=Counter(feature(note) for note in notes),
     )
+    for name in names:
+        outcome = outcomes.get(name, DISABLED)
+        if outcome == DISABLED:
+            reason = _reason(name, disabled)
+            if reason.startswith(_OUTSIDE):
+                summary.outside[reason] += 1
+                continue
+            summary.disabled[reason] += 1
+        version = next(version for version, part in _VERSIONS.items() if part in name)
+        summary.outcomes[version][outcome] += 1
+    return summary
 
 
 def _reason(name: str, disabled: Mapping[str, str]) -> str:
@@ -109,9 +119,10 @@ def feature(note: str) -> str:
 
 def as_text(summary: Summary) -> str:
     """For a terminal."""
-    share = 100 * summary.passed / (summary.counted or 1)
-    rest = f"{summary.unimplemented} not implemented, {summary.disabled.total()} disabled, of {summary.counted}"
-    lines = [f"{summary.passed} passed, {summary.failed} failed, {rest} ({share:.0f} % passed)"]
+    total = summary.total
+    share = 100 * total[PASSED] / (total.total() or 1)
+    rest = f"{total[UNIMPLEMENTED]} not implemented, {total[DISABLED]} disabled, of {total.total()}"
+    lines = [f"{total[PASSED]} passed, {total[FAILED]} failed, {rest} ({share:.0f} % passed)"]
     lines += [f"  not implemented: {count:5} {name}" for name, count in summary.missing.most_common()]
     lines += [f"  disabled:        {count:5} {reason}" for reason, count in summary.disabled.most_common()]
     lines += [f"  not counted:     {count:5} {reason}" for reason, count in summary.outside.most_common()]
@@ -120,35 +131,31 @@ def as_text(summary: Summary) -> str:
 
 def as_markdown(summary: Summary) -> str:
     """The tables of the document."""
-    totals = [
-        ("passed", summary.passed),
-        ("failed", summary.failed),
-        ("not implemented: the shim answers 89", summary.unimplemented),
-        ("disabled by name, for the reasons below", summary.disabled.total()),
-        ("**all**: TLS without 1.0 and 1.1", summary.counted),
-    ]
+    versions = {**summary.outcomes, "**all**": summary.total}
+    rows = [(name, *(came[outcome] for outcome in _OUTCOMES), came.total()) for name, came in versions.items()]
     return "\n".join(
         [
-            *_table("", "tests", totals),
+            *_table(("version", "passed", "failed", "not implemented", "disabled", "all"), rows),
             "",
-            "What the tests ask for that are not implemented:",
+            "What the tests ask for that are not implemented; many ask for several things, and count for the first:",
             "",
-            *_table("feature", "tests", summary.missing.most_common()),
+            *_table(("feature", "tests"), summary.missing.most_common()),
             "",
             "Why tests are disabled:",
             "",
-            *_table("reason", "tests", summary.disabled.most_common()),
+            *_table(("reason", "tests"), summary.disabled.most_common()),
             "",
             f"Not counted are, of the runner's {summary.all:,} tests:",
             "",
-            *_table("reason", "tests", summary.outside.most_common()),
+            *_table(("reason", "tests"), summary.outside.most_common()),
             "",
         ]
     )
 
 
-def _table(what: str, count: str, rows: Sequence[tuple[str, int]]) -> list[str]:
-    return [f"| {what} | {count} |", "|---|---:|", *(f"| {name} | {number:,} |" for name, number in rows)]
+def _table(head: Sequence[str], rows: Sequence[tuple[str | int, ...]]) -> list[str]:
+    lines = [head, ("---", *("---:" for _ in head[1:])), *rows]
+    return ["| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else cell for cell in line) + " |" for line in lines]
 
 
 def write(summary: Summary) -> None:

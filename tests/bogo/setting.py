@@ -134,7 +134,7 @@ class Identities:
 
     def for_request(self, request: CertificateRequest) -> Identity | None:
         """A client's choice; None for no certificate."""
-        accepted = request.signature_algorithms or ()
+        accepted = [scheme for scheme in request.signature_algorithms or () if scheme in SCHEMES]
         for identity in self.possible(request.certificate_authorities):
             if any(scheme in accepted for scheme in identity.schemes):
                 return identity

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import ssl
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -190,3 +191,20 @@ def test_to_be_out_of_descriptors_is_a_sentence_and_passes() -> None:
         with talking(server) as tls:
             tls.sendall(b"hello")
             assert tls.recv(5) == b"hello"
+
+
+def test_a_client_that_resets_is_one_line_whenever_it_does(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    with serving("--www", tmp_path) as server:
+        for number in range(20):
+            with talking(server) as tls:
+                tls.sendall(b"GET /a HTTP/1.0\r\n\r\n" if number % 2 else b"GET /a HTTP/1.1\r\n\r\n")
+                said = b""
+                while not said.endswith(b"\r\n\r\na"):
+                    said += tls.recv(1000)
+                tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        lines = [server.line() for _ in range(20)]
+    assert all("; GET /a 200; " in line for line in lines)
+    # With HTTP/1.0 the server is closing when the reset comes; with HTTP/1.1 it still waits for a request.
+    assert sum("The connection was reset" in line for line in lines) >= 10
+    assert all("; closed; " in line or "The connection was reset" in line for line in lines)

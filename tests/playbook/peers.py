@@ -87,6 +87,7 @@ class _Direction:
 class RawPeer:
     """What both sides have in common.
 
+    ``size``    the most content that a record of handshake messages gets
     ``heard``   what came: (content type, content, whether it was encrypted)
     ``inners``  the encrypted records among it, opened: content, type and padding
     """
@@ -97,6 +98,7 @@ class RawPeer:
         self.suite = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
         self.writing: _Direction | None = None
         self.reading: _Direction | None = None
+        self.size = 1 << 14
         self.heard: list[tuple[int, bytes, bool]] = []
         self.inners: list[bytes] = []
         self.events: list[Any] = []
@@ -118,8 +120,12 @@ class RawPeer:
         self.deliver(self.wire(content_type, content, padding))
 
     def handshake(self, *raw: bytes) -> None:
-        """Handshake messages in one record. They do not enter the transcript."""
-        self.send(ContentType.HANDSHAKE, b"".join(raw))
+        """Handshake messages in one record, if it has room. They do not enter the transcript."""
+        content = b"".join(raw)
+        records = [
+            self.wire(ContentType.HANDSHAKE, content[at : at + self.size]) for at in range(0, len(content), self.size)
+        ]
+        self.deliver(b"".join(records))
 
     def say(self, *messages: Any) -> None:
         """Handshake messages in one record, entered into the transcript."""
@@ -331,6 +337,7 @@ class RawClient(RawPeer):
         self.share: Share = GROUPS[group].new_share()
         self.request: ServerHello | None = None
         self.sent: ClientHello | None = None
+        self.partial = b""
 
     # --- the messages, each as it should be
 
@@ -370,9 +377,9 @@ class RawClient(RawPeer):
     # --- hearing
 
     def heard_handshake(self, content: bytes) -> None:
-        while content:
-            length = 4 + int.from_bytes(content[1:4])
-            raw, content = content[:length], content[length:]
+        self.partial += content
+        while len(self.partial) >= (length := 4 + int.from_bytes(self.partial[1:4])):
+            raw, self.partial = self.partial[:length], self.partial[length:]
             if raw[0] == HandshakeType.SERVER_HELLO:
                 self._heard_server_hello(ServerHello.parse(raw))
             self.transcript += raw

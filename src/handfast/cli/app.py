@@ -25,7 +25,7 @@ _EXIT = (
 )
 
 
-# The panels of `handfast connect --help`, and the names that can be given.
+# The panels of `handfast connect --help`.
 _SERVER, _OFFER, _THEN, _SHOWN = "Who the server has to be", "What is offered", "After the handshake", "Other"
 _US = "Who we are"
 
@@ -51,6 +51,23 @@ def _option(panel: str, metavar: str, text: str) -> Any:
 
 def _flag(panel: str, name: str, text: str) -> Any:
     return typer.Option(name, metavar=" ", rich_help_panel=panel, help=text)
+
+
+# Options whose help is long: _Listing fills in the names.
+_Groups = Annotated[
+    list[str] | None,
+    _option(_OFFER, "NAME", "Groups for the key exchange: ALL_GROUPS; several with commas, the best first."),
+]
+_Suites = Annotated[list[str] | None, _option(_OFFER, "NAME", "Cipher suites, likewise: ALL_SUITES.")]
+_Exports = Annotated[
+    list[str] | None,
+    _option(
+        _SHOWN,
+        "LABEL:LENGTH",
+        "Print so many bytes of keying material (RFC 5705), which are secret. Repeatable. "
+        "The channel binding tls-exporter is EXPORTER-Channel-Binding:32.",
+    ),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -96,25 +113,14 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         Path | None, _option(_US, "FILE", "The private key of --cert, PEM, if it is not in the same file.")
     ] = None,
     alpn: Annotated[list[str] | None, _option(_OFFER, "A,B", "Application protocols, such as h2,http/1.1.")] = None,
-    group: Annotated[
-        list[str] | None,
-        _option(_OFFER, "NAME", "Groups for the key exchange: ALL_GROUPS; several with commas, the best first."),
-    ] = None,
-    suite: Annotated[list[str] | None, _option(_OFFER, "NAME", "Cipher suites, likewise: ALL_SUITES.")] = None,
+    group: _Groups = None,
+    suite: _Suites = None,
     get: Annotated[
         str | None, _option(_THEN, "PATH", "Send an HTTP GET; the body goes to standard output, the rest to error.")
     ] = None,
     output: Annotated[Path | None, _option(_THEN, "FILE", "With --get: write the body here.")] = None,
     pipe: Annotated[bool, _flag(_THEN, "--pipe", "Connect standard input and output to the server, like nc.")] = False,
-    export: Annotated[
-        list[str] | None,
-        _option(
-            _SHOWN,
-            "LABEL:LENGTH",
-            "Print so many bytes of keying material (RFC 5705), which are secret. Repeatable. "
-            "The channel binding tls-exporter is EXPORTER-Channel-Binding:32.",
-        ),
-    ] = None,
+    export: _Exports = None,
     json: Annotated[
         bool, _flag(_SHOWN, "--json", "Print one JSON object on standard output and nothing else, also on failure.")
     ] = False,

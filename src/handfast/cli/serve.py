@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -207,14 +208,14 @@ class Service:
                 await _echo(peer)
             else:
                 await respond(peer, partial(self._content, trace, facts), requests)
-            writer.close()
+            _close(writer)
             await writer.wait_closed()
         except Idle as idle:
             problem = str(idle)
-            writer.close()
+            _close(writer)
         except Exception as error:  # the client's doing, as a rule; and if it is a bug of ours, its line says so too
             problem = error
-            writer.close()
+            _close(writer)
         except asyncio.CancelledError:
             problem = "the server was stopped"
             writer.transport.abort()
@@ -238,6 +239,12 @@ class Service:
 
 def _trace(tap: object) -> Trace | None:
     return tap if isinstance(tap, Trace) else None
+
+
+def _close(writer: StreamWriter) -> None:
+    """Close, whatever has become of the socket: a client that has had all it wanted may have reset it."""
+    with contextlib.suppress(OSError):
+        writer.close()
 
 
 async def _echo(peer: Peer) -> None:

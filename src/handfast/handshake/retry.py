@@ -130,7 +130,7 @@ def ask_again(
 
     again = yield from expect(ClientHello)
     check_again(hello, again)
-    if cookie is not None and not hmac.compare_digest(again.cookie or b"", cookie):
+    if not hmac.compare_digest(again.cookie or b"", cookie or b""):
         raise PeerMisbehaved(BAD_COOKIE)
     transcript.add(again)
     came = again.key_share or []
@@ -152,6 +152,8 @@ def check_again(first: ClientHello, second: ClientHello) -> None:
         {extension: data for extension, data in hello.other_extensions.items() if extension not in _MAY_CHANGE}
         for hello in (first, second)
     )
+    if E.EARLY_DATA in second.extension_types and E.EARLY_DATA not in first.extension_types:
+        differing.append(E.name(E.EARLY_DATA))
     differing += [E.name(kind) for kind in before.keys() | after.keys() if before.get(kind) != after.get(kind)]
     if differing:
         raise PeerMisbehaved(HELLO_CHANGED, differing=sorted(differing))

@@ -152,7 +152,7 @@ GROUP_NOT_OFFERED = reason(
     "group_not_offered",
     alerts.ILLEGAL_PARAMETER,
     "RFC 9846 section 4.3.8",
-    "The server answered with a key share of a group that we sent none for.",
+    "The server selected a group that we did not offer, or sent no key share of.",
 )
 SCHEME_NOT_OFFERED = reason(
     "scheme_not_offered",

@@ -1,0 +1,99 @@
+"""Early data that a server does not take: skipped where it may be, and nowhere else (RFC 9846 section 4.3.10)."""
+
+from __future__ import annotations
+
+import pytest
+
+from handfast import HandshakeCompleted, limits, reasons
+from handfast.errors import BadRecord
+from handfast.wire.codepoints import ContentType, ExtensionType, NamedGroup
+from tests.playbook.peers import RawClient, record
+from tests.playbook.playing import at_server, check_refused
+
+EARLY = {ExtensionType.EARLY_DATA: b""}
+GROUPS = [NamedGroup.X25519, NamedGroup.SECP384R1]
+
+
+def early(length: int) -> bytes:
+    """A record of early data, whose key a server without the session cannot know."""
+    return record(ContentType.APPLICATION_DATA, b"\x55" * length)
+
+
+def waiting(*, retried: bool) -> RawClient:
+    """A client that has said that it sends early data; the server has answered."""
+    client = at_server(groups=["secp384r1"] if retried else ["x25519"])
+    client.say_hello(other_extensions=EARLY, supported_groups=GROUPS)
+    assert (client.request is not None) == retried
+    return client
+
+
+def finish(client: RawClient) -> None:
+    if client.request is not None:
+        client.say(client.hello_again(other_extensions={}))
+        client.hear()
+    client.say_finished()
+    assert [type(event) for event in client.events] == [HandshakeCompleted]
+
+
+@pytest.mark.parametrize("retried", [False, True])
+@pytest.mark.parametrize("lengths", [(), (40,), (1, 16, 17, 1000), (limits.EARLY_DATA_SKIPPED,)])
+def test_it_is_skipped(retried: bool, lengths: tuple[int, ...]) -> None:
+    client = waiting(retried=retried)
+    for length in lengths:
+        client.deliver(early(length))
+    finish(client)
+
+
+def test_it_may_come_in_one_piece_with_the_hello() -> None:
+    client = at_server()
+    client.deliver(client.wire(ContentType.HANDSHAKE, client.noted(client.hello(other_extensions=EARLY))) + early(50))
+    client.hear()
+    finish(client)
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_too_much_is_refused(retried: bool) -> None:
+    client = waiting(retried=retried)
+    client.deliver(early(limits.EARLY_DATA_SKIPPED - 1))
+    client.deliver(early(1))
+    error = check_refused(client, BadRecord, reasons.TOO_MUCH_EARLY_DATA, lambda: client.deliver(early(1)))
+    assert error.evidence == {"limit": limits.EARLY_DATA_SKIPPED}
+
+
+def test_without_the_extension_nothing_is_skipped() -> None:
+    client = at_server("Finished")
+    check_refused(client, BadRecord, reasons.BAD_RECORD_MAC, lambda: client.deliver(early(40)))
+
+
+def test_without_the_extension_nothing_is_skipped_before_a_retry() -> None:
+    client = at_server(groups=["secp384r1"])
+    client.say_hello(supported_groups=GROUPS)
+    check_refused(client, BadRecord, reasons.UNEXPECTED_RECORD, lambda: client.deliver(early(40)))
+
+
+@pytest.mark.parametrize("again", [{}, EARLY], ids=["extension left out", "extension sent again"])
+def test_there_is_none_after_the_second_hello(again: dict[int, bytes]) -> None:
+    """RFC 9846 section 4.2.2: early data is not permitted after a HelloRetryRequest."""
+    client = waiting(retried=True)
+    client.deliver(early(40))
+    client.say(client.hello_again(other_extensions=again))
+    client.hear()
+    check_refused(client, BadRecord, reasons.BAD_RECORD_MAC, lambda: client.deliver(early(40)))
+
+
+def test_there_is_none_after_the_first_record_that_can_be_read() -> None:
+    client = waiting(retried=False)
+    client.deliver(early(40))
+    finished = client.finished().encode()
+    client.handshake(finished[:9])
+    check_refused(client, BadRecord, reasons.BAD_RECORD_MAC, lambda: client.deliver(early(40)))
+
+
+def test_a_record_that_is_too_long_is_not_skipped() -> None:
+    client = waiting(retried=False)
+    check_refused(
+        client,
+        BadRecord,
+        reasons.RECORD_OVERFLOW,
+        lambda: client.deliver(b"\x17\x03\x03" + ((1 << 14) + 257).to_bytes(2)),
+    )
