@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from handfast import (
@@ -22,7 +23,7 @@ from handfast.observe.tap import Trace
 from handfast.reasons import INTERNAL_ERROR, NO_COMMON_VERSION, VERSION_REFUSED
 from tests.bogo.checks import CheckFailed, check_handshake, check_tickets, check_trace
 from tests.bogo.flags import Options, Unimplemented
-from tests.bogo.setting import Setting
+from tests.bogo.setting import Later, Setting
 from tests.bogo.wire import Wire
 
 SUCCESS, FAILURE, CHECK_FAILED = 0, 1, 90  # the runner takes 90 for a failure in any case
@@ -107,20 +108,23 @@ class Exchange:
                 self._read()
 
     def _answer(self, question: Question) -> None:
-        """Questions are open with -async only; what comes meanwhile has to wait."""
+        """Questions are open with -async only. Another byte may come before the answer."""
+        find = self._finder(question)
         self._read_meanwhile()
         try:
-            if question.awaitable is not None:
-                value = question.awaitable.value
-            elif isinstance(question, ReviewClientHello):
-                value = self._setting.review(question.client_hello)
-            else:
-                assert isinstance(question, ChooseIdentity)
-                value = self._setting.choose_for_client(question.client_hello)
-        except TLSError as error:
+            answer = find()
+        except Exception as error:  # handfast has to take any exception that a callback of its users may raise
             question.refuse(error)
         else:
-            question.answer(value)
+            question.answer(answer)
+
+    def _finder(self, question: Question) -> Callable[[], Any]:
+        if isinstance(question, ReviewClientHello):
+            return lambda: self._setting.review(question.client_hello)
+        if isinstance(question, ChooseIdentity):
+            return lambda: self._setting.choose_for_client(question.client_hello)
+        assert isinstance(question.awaitable, Later)
+        return question.awaitable.find
 
     def _read_meanwhile(self) -> None:
         if self._wire.has_more:

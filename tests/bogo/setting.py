@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,14 +40,14 @@ _DEFAULT_SCHEMES = (
 
 
 class Later:
-    """An answer that is not there at once: what an asynchronous callback returns."""
+    """What an asynchronous callback returns: an answer, or an error, that is found when it is waited for."""
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self.find = find
 
     def __await__(self) -> Generator[None, None, Any]:
         yield
-        return self.value
+        return self.find()
 
 
 class Verifier:
@@ -64,12 +64,12 @@ class Verifier:
         self.calls = 0
 
     def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> Any:
-        return self._verify(chain, now, "server")
+        return _answered(self._options, lambda: self._verify(chain, now, "server"))
 
     def verify_client(self, chain: Sequence[bytes], now: datetime) -> Any:
-        return self._verify(chain, now, "client")
+        return _answered(self._options, lambda: self._verify(chain, now, "client"))
 
-    def _verify(self, chain: Sequence[bytes], now: datetime, purpose: Purpose) -> PeerIdentity | Later:
+    def _verify(self, chain: Sequence[bytes], now: datetime, purpose: Purpose) -> PeerIdentity:
         self.calls += 1
         if self._refuses:
             custom = self._options.use_custom_verify_callback
@@ -78,20 +78,19 @@ class Verifier:
         usage = findings(parsed(chain[0]), "leaf", purpose).usage
         if usage is not None:
             raise CertificateUsageError(problem=usage)
-        return Later(peer) if self._options.async_ else peer
+        return peer
 
 
 class _Signer:
     """A key that signs in the order of the flags, and with -async not at once."""
 
-    def __init__(self, key: Signer, schemes: tuple[int, ...], later: bool) -> None:
+    def __init__(self, key: Signer, schemes: tuple[int, ...], options: Options) -> None:
         self._key = key
-        self._later = later
+        self._options = options
         self.schemes = schemes
 
     def sign(self, scheme: int, content: bytes) -> Any:
-        signature = self._key.sign(scheme, content)
-        return Later(signature) if self._later else signature
+        return _answered(self._options, lambda: self._key.sign(scheme, content))
 
 
 class Identities:
@@ -111,7 +110,7 @@ class Identities:
         wanted = tuple(scheme for scheme in credential.signing_prefs if scheme in usable)
         if credential.signing_prefs and not wanted:
             raise Unimplemented("signature schemes that handfast does not have")
-        return Identity(identity.chain, _Signer(identity.signer, wanted or identity.schemes, self._options.async_))
+        return Identity(identity.chain, _Signer(identity.signer, wanted or identity.schemes, self._options))
 
     def index(self, identity: Identity | None) -> int:
         """As -expect-selected-credential counts: -1 is the default one, or none."""
@@ -174,29 +173,39 @@ class Setting:
         )
 
     def _choose_for_server(self, request: CertificateRequest) -> Any:
-        if self.options.fail_cert_callback:
-            raise RuntimeError("-fail-cert-callback")
+        return _answered(self.options, lambda: self._identity_for(request))
+
+    def _identity_for(self, request: CertificateRequest) -> Identity | None:
+        self._fail_if_wanted()
         identity = self.identities.for_request(request)
         if identity is None and self.identities.all:
             raise HandshakeRefused(alert="handshake_failure", problem="none of our certificates is what is asked for")
-        return Later(identity) if self.options.async_ else identity
+        return identity
 
     def server(self) -> ServerConfig:
         """The configuration of a server."""
         options = self.options
-        early = options.use_early_callback or options.install_ddos_callback or options.fail_early_callback
-        review = ASK if options.async_ else self.review
+        if options.use_early_callback:
+            return self._server((), reviewed=True)  # it is the callback that says which certificates there are
+        reviewed = options.install_ddos_callback or options.fail_early_callback or self.identities.several
+        return self._server(self.identities.all, reviewed=reviewed)
+
+    def _server(self, identities: Sequence[Identity], *, reviewed: bool) -> ServerConfig:
+        options = self.options
         return ServerConfig(
-            # With an early callback it is the callback that says which certificates there are.
-            identities=() if options.use_early_callback else self.identities.all,
-            on_client_hello=review if early or self.identities.several else None,
-            choose_identity=self.choose_for_client if options.fail_cert_callback else ASK if options.async_ else None,
+            identities=identities,
+            on_client_hello=self._hook(self.review) if reviewed else None,
+            choose_identity=self._hook(self.choose_for_client),
             client_authentication=self._client_authentication(),
             client_verifier=self.verifier,
             client_authorities=distinguished_names(options.use_client_ca_list),
             alpn=self._alpn(),
             **self._common(),
         )
+
+    def _hook(self, callback: Callable[[ClientHello], Any]) -> Any:
+        """A callback; with -async the question that takes its place, see Exchange."""
+        return ASK if self.options.async_ else callback
 
     def review(self, hello: ClientHello) -> ServerConfig | None:
         """Look at a ClientHello before anything is decided."""
@@ -208,21 +217,16 @@ class Setting:
         possible = self.identities.possible(hello.certificate_authorities)
         if not possible:
             raise HandshakeRefused(alert="handshake_failure", problem="no certificate has an issuer that is named")
-        return ServerConfig(
-            identities=possible,
-            choose_identity=self.choose_for_client if options.fail_cert_callback else None,
-            client_authentication=self._client_authentication(),
-            client_verifier=self.verifier,
-            client_authorities=distinguished_names(options.use_client_ca_list),
-            alpn=self._alpn(),
-            **self._common(),
-        )
+        return self._server(possible, reviewed=False)
 
     def choose_for_client(self, hello: ClientHello) -> Identity | None:
         """Leave the choice to handfast, or fail where the flags want that."""
+        self._fail_if_wanted()
+        return None
+
+    def _fail_if_wanted(self) -> None:
         if self.options.fail_cert_callback:
             raise RuntimeError("-fail-cert-callback")
-        return None
 
     def _client_authentication(self) -> Any:
         if self.options.verify_peer:
@@ -243,6 +247,11 @@ class Setting:
             schemes = [scheme for scheme in self.options.verify_prefs if scheme not in _OF_TLS12]
             settings["signature_schemes"] = _known(schemes, SCHEMES, "signature scheme") or _DEFAULT_SCHEMES
         return settings
+
+
+def _answered(options: Options, find: Callable[[], Any]) -> Any:
+    """What a callback returns: its answer, or with -async something to wait for."""
+    return Later(find) if options.async_ else find()
 
 
 def _known(wanted: Sequence[int], ours: Any, what: str) -> list[int]:

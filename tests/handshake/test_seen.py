@@ -25,6 +25,7 @@ LABELS = [
     "SERVER_HANDSHAKE_TRAFFIC_SECRET",
     "CLIENT_TRAFFIC_SECRET_0",
     "SERVER_TRAFFIC_SECRET_0",
+    "EXPORTER_SECRET",
 ]
 
 # --- key log -------------------------------------------------------------------------------------------------------
@@ -41,15 +42,15 @@ def test_both_sides_log_the_same_secrets(suite: str, length: int) -> None:
     assert [label for label, _, _ in here.lines] == LABELS
     assert {client_random for _, client_random, _ in here.lines} == {client_hello[11:43]}
     assert {len(secret) for _, _, secret in here.lines} == {length}
-    assert len({secret for _, _, secret in here.lines}) == 4
+    assert len({secret for _, _, secret in here.lines}) == len(LABELS)
 
 
 def test_nothing_is_logged_unless_asked_for() -> None:
     lines = Lines()
     pair(client_config(), server_config(keylog=lines))
-    assert len(lines.lines) == 4
+    assert len(lines.lines) == len(LABELS)
     pair(client_config(), server_config())
-    assert len(lines.lines) == 4
+    assert len(lines.lines) == len(LABELS)
 
 
 # --- timings -------------------------------------------------------------------------------------------------------

@@ -406,8 +406,8 @@ class RawClient(RawPeer):
         self.say(self.hello(**changes))
         self.hear()
 
-    def say_finished(self) -> None:
-        self.say(self.finished())
+    def say_finished(self, finished: Finished | bytes | None = None) -> None:
+        self.say(finished or self.finished())
         self.writing = _Direction(self.client_application)
 
     def go_to(self, awaited: str, **changes: Any) -> RawClient:

@@ -13,8 +13,10 @@ from handfast import errors, reasons
 from handfast.errors import (
     AlertReceived,
     CertificateError,
+    CertificateRefused,
     ConfigurationError,
     DecodeError,
+    HandshakeRefused,
     HandshakeTimeout,
     MisuseError,
     PeerIncompatible,
@@ -24,17 +26,26 @@ from handfast.errors import (
     TruncationError,
     shown,
 )
+from handfast.wire.codepoints import AlertDescription
 
 CLASSES = sorted(
     (item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, TLSError)),
     key=lambda kind: kind.__name__,
 )
 EVERY = pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+# Those that callbacks raise: they take an alert, and no Reason.
+CHOOSING: tuple[Any, ...] = (CertificateRefused, HandshakeRefused)
+WITH_A_REASON = pytest.mark.parametrize(
+    "kind", [kind for kind in CLASSES if kind not in CHOOSING], ids=lambda kind: kind.__name__
+)
+WITH_AN_ALERT = pytest.mark.parametrize("kind", CHOOSING, ids=lambda kind: kind.__name__)
 
 ARGUMENTS: dict[type[TLSError], tuple[Any, ...]] = {DecodeError: ("field", 7), AlertReceived: (40, "handshake_failure")}
 
 
 def make(kind: type[TLSError], reason: reasons.Reason | None = None, **evidence: object) -> TLSError:
+    if kind in CHOOSING:
+        return kind("access_denied", "not this one", **evidence)  # type: ignore[arg-type]
     return kind(*ARGUMENTS.get(kind, ()), reason, **evidence)
 
 
@@ -57,7 +68,7 @@ def test_each_class_has_a_reason_of_its_own_to_fall_back_on(kind: type[TLSError]
     assert kind.__doc__
 
 
-@EVERY
+@WITH_A_REASON
 def test_reason_and_evidence_can_be_given(kind: type[TLSError]) -> None:
     error = make(kind, reasons.KEY_MISMATCH, first_thing=1, second=[b"\xaa", "b"])
     assert error.reason is reasons.KEY_MISMATCH
@@ -66,11 +77,42 @@ def test_reason_and_evidence_can_be_given(kind: type[TLSError]) -> None:
     assert "first thing: 1; second: aa, b" in str(error)
 
 
-@EVERY
+@WITH_A_REASON
 def test_the_alert_is_that_of_the_reason(kind: type[TLSError]) -> None:
     if kind is not AlertReceived:
         assert make(kind, reasons.WEAK_KEY).alert == reasons.WEAK_KEY.alert
         assert make(kind, reasons.MISUSE).alert is None
+
+
+@WITH_AN_ALERT
+def test_a_callback_chooses_the_alert(kind: Any) -> None:
+    error = kind("certificate_revoked", "it is on the list", serial=7)
+    assert error.alert == AlertDescription.CERTIFICATE_REVOKED
+    assert error.reason is kind.default_reason
+    assert error.evidence == {"serial": 7, "problem": "it is on the list"}
+    assert "problem: it is on the list" in str(error)
+    assert error.sent_by == "us"
+
+
+def test_a_callback_may_leave_the_alert_to_us() -> None:
+    assert CertificateRefused().alert == AlertDescription.CERTIFICATE_UNKNOWN
+    assert CertificateRefused().certificate is None
+    assert HandshakeRefused().alert == AlertDescription.HANDSHAKE_FAILURE
+    for error in (CertificateRefused(), HandshakeRefused()):
+        assert error.evidence == {}
+
+
+@WITH_AN_ALERT
+@pytest.mark.parametrize("name", ["", "no such alert", "close_notify", "CERTIFICATE_REVOKED", "by_name"])
+def test_an_alert_has_to_be_one_for_errors(kind: Any, name: str) -> None:
+    with pytest.raises(ValueError, match="no error alert called"):
+        kind(name)
+
+
+@WITH_AN_ALERT
+@pytest.mark.parametrize("name", sorted(name.lower() for name in vars(reasons.alerts) if name.isupper()))
+def test_every_alert_of_the_table_can_be_chosen(kind: Any, name: str) -> None:
+    assert AlertDescription.name(kind(name).alert) == name
 
 
 def test_the_alert_of_an_alert_is_the_one_that_came() -> None:
@@ -154,7 +196,7 @@ def test_errors_can_be_pickled(kind: type[TLSError], protocol: int) -> None:
     error.step = "Certificate"
     back = pickle.loads(pickle.dumps(error, protocol))
     assert facts(back) == facts(error)
-    assert back.reason is reasons.WEAK_KEY  # the table's own entry, not a copy of it
+    assert back.reason is error.reason  # the table's own entry, not a copy of it
 
 
 @EVERY

@@ -69,7 +69,7 @@ _ALERTS: Final = {
     ),
     A.UNSUPPORTED_CERTIFICATE: (
         "the certificate is of a kind, or for a use, that is not accepted",
-        "Use a certificate of another kind (ECDSA P-256 is understood everywhere), for server authentication.",
+        "Use a certificate of another kind (ECDSA P-256 is understood everywhere), for the role of its owner (server or client authentication).",
     ),
     A.CERTIFICATE_REVOKED: ("the certificate has been revoked", "A new certificate is needed."),
     A.CERTIFICATE_EXPIRED: (
@@ -118,7 +118,7 @@ _ALERTS: Final = {
     A.UNKNOWN_PSK_IDENTITY: ("the session, or the shared key, is not known there", "Start with a full handshake."),
     A.CERTIFICATE_REQUIRED: (
         "a client certificate is needed, and none came",
-        "handfast has no client certificates yet; the server has to accept clients without one.",
+        "A certificate is needed from one of the authorities that the server names in its CertificateRequest.",
     ),
     A.GENERAL_ERROR: ("something went wrong there, and no other alert fits", "The peer's log says what."),
     A.NO_APPLICATION_PROTOCOL: (

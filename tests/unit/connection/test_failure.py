@@ -9,20 +9,22 @@ import pickle
 import traceback
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from handfast import AlertReceived, MisuseError, TLSError, reasons
+from handfast import AlertReceived, ApplicationData, MisuseError, PeerClosed, TLSError, reasons
 from handfast.connection import ClientConnection, Connection, ServerConnection
-from handfast.crypto.schedule13 import EarlySecret, HandshakeSecret, MainSecret, TrafficSecret
+from handfast.crypto.schedule13 import EarlySecret, Exporter, HandshakeSecret, MainSecret, TrafficSecret
+from handfast.crypto.suites import SUITES
 from handfast.errors import BadRecord, PeerMisbehaved
 from handfast.testing import pair, pump
-from handfast.wire.codepoints import AlertDescription
+from handfast.wire.codepoints import AlertDescription, CipherSuite
 from tests.handshake.parties import Lines, Recorder, carry, client_config, fails, identity, server_config, started
 from tests.playbook.peers import RawServer
 
-SECRETS = (EarlySecret, HandshakeSecret, MainSecret, TrafficSecret)
+SECRETS = (EarlySecret, HandshakeSecret, MainSecret, TrafficSecret, Exporter)
 
 
 def failed() -> ClientConnection:
@@ -113,9 +115,15 @@ def test_no_alert_after_our_close_notify() -> None:
 # --- secrets -------------------------------------------------------------------------------------------------------
 
 
-def secrets_alive() -> int:
+def secrets_alive(*connections: Connection) -> int:
+    """How many secrets there are that none of these connections still protects records or exports with."""
     gc.collect()
-    return sum(isinstance(thing, SECRETS) for thing in gc.get_objects())
+    kept: list[Any] = []
+    for connection in connections:
+        layer: Any = connection._layer
+        kept += [connection._exporter, *(half.secret for half in (layer._sealer, layer._opener) if half is not None)]
+    alive = [thing for thing in gc.get_objects() if isinstance(thing, SECRETS)]
+    return sum(not any(thing is one for one in kept) for thing in alive)
 
 
 def break_server_flight(client: Connection, server: Connection) -> None:
@@ -143,7 +151,7 @@ def test_a_script_that_failed_leaves_no_secrets() -> None:
     assert caught.value.reason is reasons.BAD_RECORD_MAC
     server.close()
     del server
-    assert secrets_alive() == before
+    assert secrets_alive(client) == before
     assert client.failed
 
 
@@ -155,9 +163,7 @@ def test_a_foreign_exception_out_of_the_script_keeps_no_secrets() -> None:
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.evidence["exception"] == "OSError: disk full"
     assert caught.value.sent_by == "us"
-    server.close()
-    del server
-    assert secrets_alive() == before
+    assert secrets_alive(client, server) == before
     with fails(TLSError, reasons.INTERNAL_ERROR):
         client.next_event()
 
@@ -165,9 +171,14 @@ def test_a_foreign_exception_out_of_the_script_keeps_no_secrets() -> None:
 def test_a_handshake_that_is_complete_leaves_no_secrets() -> None:
     before = secrets_alive()
     client, server = pair(client_config(), server_config())
-    assert secrets_alive() == before
-    assert client.handshake is not None
-    assert server.handshake is not None
+    assert secrets_alive(client, server) == before
+    assert secrets_alive() == before + 6  # each side has one to write with, one to read with, one to export from
+    client.update_keys(request_peer=True)
+    pump(client, server)
+    server.send(b"x")
+    pump(client, server)
+    assert secrets_alive(client, server) == before  # and none of the keys before
+    assert secrets_alive() == before + 6
 
 
 @pytest.mark.parametrize("end", ["close", "timeout", "refusal"])
@@ -180,7 +191,7 @@ def test_a_script_that_is_abandoned_leaves_no_secrets(end: str) -> None:
     (question,), _ = pump(client, server)
     server.close()
     del server
-    assert secrets_alive() > before
+    assert secrets_alive(client) > before
     if end == "close":
         client.close()
     elif end == "timeout":
@@ -190,7 +201,7 @@ def test_a_script_that_is_abandoned_leaves_no_secrets(end: str) -> None:
         question.refuse()
         with pytest.raises(TLSError):
             client.next_event()
-    assert secrets_alive() == before
+    assert secrets_alive(client) == before
 
 
 # --- taps and clocks that fail -------------------------------------------------------------------------------------
@@ -321,16 +332,44 @@ def test_a_failure_in_the_child_is_reported_and_sends_no_alert() -> None:
 # --- used keys -----------------------------------------------------------------------------------------------------
 
 
-def test_keys_that_are_used_up_still_send_the_close() -> None:
+def test_keys_that_are_used_up_are_changed() -> None:
+    """By a KeyUpdate before the record that they have no room for (RFC 9846 section 5.5)."""
     client, server = pair(client_config(), server_config())
-    sealer: Any = client._layer._sealer
-    sealer._left = 3
+    first: Any = client._layer._sealer
+    first._left = 4  # with the three that are kept back
     client.send(b"last")
-    with fails(TLSError, reasons.KEYS_EXHAUSTED):
-        client.send(b"one too many")
+    assert client._layer._sealer is first
+    client.send(b"one too many")
+    assert client._layer._sealer is not first
     client.close()
     _, events = pump(client, server)
-    assert [type(event).__name__ for event in events] == ["ApplicationData", "PeerClosed"]
+    assert events == [ApplicationData(b"last"), ApplicationData(b"one too many"), PeerClosed()]
+
+
+def test_keys_that_are_used_up_still_send_the_close() -> None:
+    """A close follows the last record without a change of keys: there is nothing more to protect."""
+    client, server = pair(client_config(), server_config())
+    sealer: Any = client._layer._sealer
+    sealer._left = 4
+    client.send(b"last")
+    client.close()
+    assert client._layer._sealer is sealer
+    _, events = pump(client, server)
+    assert events == [ApplicationData(b"last"), PeerClosed()]
+
+
+def test_more_data_than_a_fresh_key_may_protect_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, with nothing queued but the change of keys; a write that long is the application's to split."""
+    client, server = pair(client_config(), server_config())
+    suite = replace(SUITES[CipherSuite.TLS_AES_128_GCM_SHA256], records=5)
+    monkeypatch.setattr(client._layer._sealer.secret, "suite", suite)  # type: ignore[union-attr]
+    monkeypatch.setattr(client._layer._sealer, "_left", 5)
+    with fails(TLSError, reasons.KEYS_EXHAUSTED) as caught:
+        client.send(bytes(3 * 16_384))
+    assert caught.value.evidence == {"records": 0}
+    client.send(bytes(2 * 16_384))
+    _, events = pump(client, server)
+    assert [len(event.data) for event in events if isinstance(event, ApplicationData)] == [16_384, 16_384]
 
 
 def test_the_server_of_a_raw_peer_is_started_like_any() -> None:

@@ -14,7 +14,7 @@ import pytest
 import handfast
 from handfast.crypto.groups import GROUPS
 from handfast.crypto.guard import Guarded
-from handfast.crypto.schedule13 import EarlySecret, TrafficSecret
+from handfast.crypto.schedule13 import EarlySecret, Exporter, TrafficSecret
 from handfast.crypto.suites import SUITES
 from handfast.errors import MisuseError
 from handfast.reasons import MISUSE
@@ -48,6 +48,8 @@ def test_these_classes_hold_secrets() -> None:
         "ClientConnection",
         "Connection",
         "EarlySecret",
+        "Established",
+        "Exporter",
         "HandshakeSecret",
         "Identity",
         "Link",
@@ -111,6 +113,7 @@ FILLED: dict[str, Callable[[], object]] = {
     "EarlySecret": lambda: EarlySecret(SUITE),
     "HandshakeSecret": lambda: EarlySecret(SUITE).handshake_secret(SECRET),
     "MainSecret": lambda: EarlySecret(SUITE).handshake_secret(SECRET).main_secret(),
+    "Exporter": lambda: Exporter(SUITE, SECRET),
     "Sealer": lambda: Sealer(TrafficSecret(SUITE, SECRET)),
     "Opener": lambda: Opener(TrafficSecret(SUITE, SECRET)),
     "RecordLayer": keyed_layer,

@@ -93,7 +93,7 @@ def test_the_whole_schedule(suite: Suite) -> None:
     third = second.main_secret()
     assert third.client_traffic(finished).secret == label(suite, main, b"c ap traffic", finished, length)
     assert third.server_traffic(finished).secret == label(suite, main, b"s ap traffic", finished, length)
-    assert third.exporter(finished) == label(suite, main, b"exp master", finished, length)
+    assert third.exporter(finished).secret == label(suite, main, b"exp master", finished, length)
     assert third.resumption(client_finished) == label(suite, main, b"res master", client_finished, length)
     assert (second.suite, third.suite, third.client_traffic(finished).suite) == (suite, suite, suite)
 

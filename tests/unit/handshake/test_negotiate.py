@@ -83,18 +83,48 @@ def test_no_suite(theirs: tuple[int, ...]) -> None:
 def test_the_share_of_the_group_we_like_best() -> None:
     shares = [KeyShareEntry(G.X25519, b"x"), KeyShareEntry(G.SECP256R1, b"p")]
     for ours, chosen in (((G.SECP256R1, G.X25519), b"p"), ((G.X25519, G.SECP256R1), b"x"), ((G.X448, G.X25519), b"x")):
-        found = negotiate.key_share(ours, [G.X25519, G.SECP256R1], hello(key_share=shares))
+        found = negotiate.key_share(ours, hello(key_share=shares))
+        assert isinstance(found, KeyShareEntry)
         assert found.key_exchange == chosen
 
 
+NO_SHARE = pytest.mark.parametrize("shares", [None, [], [KeyShareEntry(G.X448, b"x")]])
+
+
+@NO_SHARE
 @pytest.mark.parametrize(
-    ("theirs", "reason"),
-    [([G.X448], reasons.NO_COMMON_GROUP), ([G.X448, G.SECP256R1], reasons.NO_USABLE_KEY_SHARE)],
+    ("theirs", "asked_for"),
+    [
+        ([G.X448, G.SECP256R1], G.SECP256R1),
+        ([G.SECP256R1, G.SECP384R1], G.SECP384R1),  # ours decides among those it supports
+        ([0x0A0A, G.SECP256R1], G.SECP256R1),
+    ],
 )
-@pytest.mark.parametrize("shares", [None, [], [KeyShareEntry(G.X448, b"x")]])
-def test_no_share(theirs: list[int], reason: reasons.Reason, shares: Any) -> None:
-    with fails(PeerIncompatible, reason):
-        negotiate.key_share([G.SECP256R1], theirs, hello(key_share=shares))
+def test_a_share_that_is_missing_is_asked_for(theirs: list[int], asked_for: int, shares: Any) -> None:
+    offered = hello(supported_groups=theirs, key_share=shares)
+    assert negotiate.key_share([G.X25519, G.SECP384R1, G.SECP256R1], offered) == asked_for
+
+
+def test_a_share_that_is_there_saves_a_round_trip() -> None:
+    """Even where another group would be liked better."""
+    offered = hello(supported_groups=[G.X25519, G.SECP256R1], key_share=[KeyShareEntry(G.X25519, b"x")])
+    assert negotiate.key_share([G.SECP256R1, G.X25519], offered) == KeyShareEntry(G.X25519, b"x")
+
+
+@NO_SHARE
+@pytest.mark.parametrize("theirs", [[], [G.X448], [0x0A0A, G.X448]])
+def test_no_common_group(theirs: list[int], shares: Any) -> None:
+    with fails(PeerIncompatible, reasons.NO_COMMON_GROUP) as caught:
+        negotiate.key_share([G.SECP256R1], hello(supported_groups=theirs, key_share=shares))
+    assert caught.value.evidence == {
+        "peer_offered": [G.name(group) for group in theirs],
+        "we_accept": ["secp256r1"],
+    }
+
+
+def test_groups_have_to_be_there_to_ask_for_one() -> None:
+    with fails(PeerMisbehaved, reasons.MISSING_EXTENSION):
+        negotiate.key_share([G.SECP256R1], hello(supported_groups=None, key_share=[]))
 
 
 @pytest.mark.parametrize(
@@ -187,8 +217,6 @@ def test_no_protocol() -> None:
 
 def test_all_terms_together() -> None:
     terms = negotiate.terms(server_config(alpn=["h2"]), hello(application_layer_protocol_negotiation=[b"h2"]), None)
-    assert terms.suite is SUITES[A128]
-    assert terms.share.group == G.X25519
     assert terms.identity is identity()
     assert terms.scheme == S.ECDSA_SECP256R1_SHA256
     assert terms.protocol == b"h2"

@@ -20,13 +20,13 @@ from handfast.handshake.runner import Runner
 from handfast.record.layer import RecordLayer
 from handfast.wire.codepoints import HandshakeType
 from handfast.wire.messages13 import Certificate, CertificateEntry, CertificateRequest, Finished
-from tests.handshake.parties import fails
+from tests.handshake.parties import fails, server_config
 
 SUITE = SUITES[0x1301]
 
 
-def link() -> Link:
-    return Link(RecordLayer(), Clock())
+def link(**settings: Any) -> Link:
+    return Link(RecordLayer(), server_config(**settings))
 
 
 # --- what a script waits for ---------------------------------------------------------------------------------------
@@ -68,11 +68,11 @@ def test_finished_is_verified() -> None:
             authenticate.check_finished(Finished(wrong), secret, bytes(32))
 
 
-def test_what_a_server_signs_is_nothing_else() -> None:
-    """RFC 9846 section 4.5.2 has the example: 64 spaces, the context, a zero, the hash."""
-    assert authenticate.server_signature_content(b"\1" * 32) == (
-        b"\x20" * 64 + b"TLS 1.3, server CertificateVerify" + b"\0" + b"\1" * 32
-    )
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_what_is_signed_is_nothing_else(side: str) -> None:
+    """RFC 9846 section 4.5.2: 64 spaces, the context, a zero; the transcript's hash follows."""
+    context = {"client": authenticate.CLIENT_CONTEXT, "server": authenticate.SERVER_CONTEXT}[side]
+    assert context == b"\x20" * 64 + f"TLS 1.3, {side} CertificateVerify".encode() + b"\0"
 
 
 def test_only_what_was_offered_may_be_answered() -> None:
@@ -132,7 +132,7 @@ def test_half_a_message_bars_new_keys() -> None:
 
 def test_the_time_of_a_step_counts_when_it_fails_too() -> None:
     seconds = iter([1.0, 4.0])
-    there = Link(RecordLayer(), Clock(monotonic=lambda: next(seconds)))
+    there = link(clock=Clock(monotonic=lambda: next(seconds)))
     with pytest.raises(ZeroDivisionError):
         there.key_exchange(lambda: 1 // 0)
     assert there.timings.key_exchange == 3.0
@@ -155,7 +155,7 @@ def question() -> ChooseIdentity:
 def test_a_runner_answers_what_it_can_and_leaves_the_rest_open() -> None:
     asked = [question(), question()]
     answers = iter([None, ASK])
-    runner = Runner(script(*asked, Expect(Finished)), link(), lambda _: next(answers))
+    runner = Runner(script(*asked, Expect(Finished)), link(choose_identity=lambda _: next(answers)))
     assert runner.advance(None) is asked[1]
     assert runner.question is asked[1]
     assert not runner.answered
@@ -169,7 +169,7 @@ def test_a_runner_answers_what_it_can_and_leaves_the_rest_open() -> None:
 
 
 def test_a_runner_that_is_closed_does_nothing() -> None:
-    runner = Runner(script(Expect(Finished)), link(), lambda _: None)
+    runner = Runner(script(Expect(Finished)), link())
     runner.close()
     runner.close()
     assert runner.advance(None) is None
@@ -181,17 +181,17 @@ def test_a_runner_may_be_closed_while_its_script_runs() -> None:
         return (yield Expect(Finished))  # type: ignore[return-value]
 
     mine: list[Runner] = []
-    runner = Runner(closing(mine), link(), lambda _: None)
+    runner = Runner(closing(mine), link())
     mine.append(runner)
     assert runner.advance(None) is None
     assert runner.advance(None) is None
 
 
 def test_a_callback_that_stops_an_iteration_does_not_end_the_script() -> None:
-    def ask(_: object) -> Any:
+    def choose(_: object) -> Any:
         raise StopIteration("done")
 
-    runner = Runner(script(question()), link(), ask)
+    runner = Runner(script(question()), link(choose_identity=choose))
     with fails(TLSError, reasons.CALLBACK_FAILED) as caught:
         runner.advance(None)
     assert isinstance(caught.value.__cause__, StopIteration)

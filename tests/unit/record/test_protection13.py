@@ -49,7 +49,7 @@ def open_all(opener: Opener, stream: bytes) -> list[tuple[int, bytes]]:
 def sealed_by_hand(secret: TrafficSecret, sequence: int, inner: bytes) -> tuple[bytes, bytes]:
     """A TLSCiphertext of any TLSInnerPlaintext, as RFC 9846 section 5.2 writes it down."""
     cipher, iv = secret.cipher()
-    body = bytearray(len(inner) + 16)
+    body = bytearray(len(inner) + secret.suite.tag_length)
     header = b"\x17\x03\x03" + len(body).to_bytes(2)
     cipher.encrypt_into((iv ^ sequence).to_bytes(12), inner, header, body)
     return header, bytes(body)
@@ -220,26 +220,120 @@ def short_lived(records: int) -> TrafficSecret:
     return TrafficSecret(replace(SUITE, records=records), bytes(32))
 
 
-def test_a_key_protects_as_many_records_as_is_safe_and_keeps_two_for_alerts() -> None:
-    sealer = Sealer(short_lived(5))
+def test_a_key_protects_as_many_records_as_is_safe_and_keeps_three_for_what_ends_it() -> None:
+    """A KeyUpdate and two alerts may always be sent: without them a key could not be changed, nor a connection ended."""
+    sealer = Sealer(short_lived(6))
     stream = seal(sealer, DATA, bytes(2 * FULL)) + seal(sealer, HANDSHAKE, b"third")
-    for kind, data in ((DATA, b"fourth"), (HANDSHAKE, b"fourth"), (DATA, b""), (DATA, bytes(2 * FULL))):
+    for data in (b"fourth", b"", bytes(2 * FULL)):
         with pytest.raises(TLSError) as caught:
-            seal(sealer, kind, data)
+            seal(sealer, DATA, data)
         assert caught.value.reason is KEYS_EXHAUSTED
         assert caught.value.evidence == {"records": 3}
         assert sealer.sequence == 3
-    stream += seal(sealer, ALERT, b"\1\x5a") + seal(sealer, ALERT, b"\1\0")
-    opened = open_all(Opener(short_lived(5)), stream)
-    assert [kind for kind, _ in opened] == [DATA, DATA, HANDSHAKE, ALERT, ALERT]
+    stream += seal(sealer, HANDSHAKE, b"update") + seal(sealer, ALERT, b"\1\x5a") + seal(sealer, ALERT, b"\1\0")
+    opened = open_all(Opener(short_lived(6)), stream)
+    assert [kind for kind, _ in opened] == [DATA, DATA, HANDSHAKE, HANDSHAKE, ALERT, ALERT]
 
 
 def test_a_write_that_the_key_has_no_room_for_is_refused_as_a_whole() -> None:
-    sealer = Sealer(short_lived(4))
+    sealer = Sealer(short_lived(5))
     with pytest.raises(TLSError) as caught:
         seal(sealer, DATA, bytes(3 * FULL))
     assert (caught.value.reason, sealer.sequence) == (KEYS_EXHAUSTED, 0)
-    assert len(open_all(Opener(short_lived(4)), seal(sealer, DATA, bytes(2 * FULL)))) == 2
+    assert len(open_all(Opener(short_lived(5)), seal(sealer, DATA, bytes(2 * FULL)))) == 2
+
+
+@pytest.mark.parametrize("limit", [63, FULL])
+def test_a_key_knows_whether_it_lasts(limit: int) -> None:
+    """It says so exactly when sealing would not be refused, and saying so costs nothing."""
+    sealer = Sealer(short_lived(5), limit)
+    assert sealer.lasts(0)
+    assert sealer.lasts(1)
+    assert sealer.lasts(2 * limit)
+    assert not sealer.lasts(2 * limit + 1)
+    seal(sealer, DATA, bytes(limit))
+    assert sealer.lasts(limit)
+    assert not sealer.lasts(limit + 1)
+    seal(sealer, DATA, bytes(limit))
+    assert not sealer.lasts(1)
+    with pytest.raises(TLSError):
+        seal(sealer, DATA, b"x")
+
+
+# --- shorter records, and padding that is sent
+
+
+def inner_of(secret: TrafficSecret, stream: bytes) -> list[bytes]:
+    """The TLSInnerPlaintexts of a run of records: content, content type and padding (RFC 9846 section 5.4)."""
+    cipher, iv = secret.cipher()
+    return [
+        cipher.decrypt((iv ^ number).to_bytes(12), body, header)
+        for number, (header, body) in enumerate(records_of(stream))
+    ]
+
+
+@ALL
+@pytest.mark.parametrize("limit", [63, 100, FULL - 1])
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_records_are_as_short_as_the_peer_wants_them(suite: Suite, limit: int, over: int) -> None:
+    data = os.urandom(3 * limit + over)
+    stream = seal(Sealer(secret_of(suite), limit), DATA, data)
+    sizes = [limit] * (len(data) // limit) + ([len(data) % limit] if len(data) % limit else [])
+    assert [len(inner) - 1 for inner in inner_of(secret_of(suite), stream)] == sizes
+    opened = open_all(Opener(secret_of(suite), limit + 1), stream)
+    assert b"".join(content for _, content in opened) == data
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("padding", "size", "length"),
+    [
+        (1, 10, 11),  # with the content type
+        (16, 0, 16),
+        (16, 14, 16),
+        (16, 15, 16),
+        (16, 16, 32),
+        (1000, 999, 1000),
+        (1000, 1000, 2000),
+        (FULL + 1, 1, FULL + 1),
+        (FULL, FULL - 1, FULL),
+        (FULL, FULL, FULL + 1),  # no record is longer than a record may be
+    ],
+)
+def test_padding_hides_the_length(suite: Suite, padding: int, size: int, length: int) -> None:
+    data = os.urandom(size)
+    stream = seal(Sealer(secret_of(suite), padding=padding), HANDSHAKE, data)
+    assert inner_of(secret_of(suite), stream) == [data + b"\x16" + bytes(length - size - 1)]
+    assert open_all(Opener(secret_of(suite)), stream) == [(HANDSHAKE, data)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "padding", "size", "lengths"),
+    [
+        (100, 64, 0, [64]),
+        (100, 64, 100, [101]),  # two times 64 is more than the peer takes
+        (100, 64, 250, [101, 101, 64]),
+        (100, 64, 300, [101, 101, 101]),
+        (100, 16_385, 1, [101]),
+        (63, 8, 64, [64, 8]),
+    ],
+)
+def test_padding_stays_within_what_the_peer_takes(limit: int, padding: int, size: int, lengths: list[int]) -> None:
+    data = os.urandom(size)
+    stream = seal(Sealer(secret_of(), limit, padding), DATA, data)
+    assert [len(inner) for inner in inner_of(secret_of(), stream)] == lengths
+    opened = open_all(Opener(secret_of(), limit + 1), stream)
+    assert b"".join(content for _, content in opened) == data
+
+
+def test_a_record_that_is_longer_than_we_asked_for_is_refused_padding_and_all() -> None:
+    opener = Opener(secret_of(), 64)
+    assert opener.open(*sealed_by_hand(secret_of(), 0, bytes(62) + b"\x17\0")) == (DATA, bytes(62))
+    for sequence, inner in ((1, bytes(64) + b"\x17"), (2, b"x\x17" + bytes(63))):
+        with pytest.raises(BadRecord) as caught:
+            opener.open(*sealed_by_hand(secret_of(), sequence, inner))
+        assert caught.value.reason is RECORD_OVERFLOW
+        assert caught.value.evidence == {"length": 65, "limit": 64}
 
 
 @ALL
