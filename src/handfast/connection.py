@@ -96,7 +96,6 @@ class Connection(Guarded):
         self._failure: TLSError | None = None
         self._handshake: Handshake | None = None
         self._established: Established | None = None
-        self._version = 0
         self._started_at: float | None = None
         self._busy = False
         self._eof = False
@@ -185,7 +184,7 @@ class Connection(Guarded):
         if kind == "tls-unique" and end.unique is not None:
             return end.unique
         raise MisuseError(
-            problem=f"there is no channel binding {shown(kind)!r} in {ProtocolVersion.name(self._version)}"
+            problem=f"there is no channel binding {shown(kind)!r} in {ProtocolVersion.name(self._link.version)}"
         )
 
     @abstractmethod
@@ -322,21 +321,29 @@ class Connection(Guarded):
             raise PeerMisbehaved(INTERLEAVED_RECORD, came=ContentType.name(content_type))
 
     def _handle_alert(self, alert: Alert, encrypted: bool) -> None:
-        """RFC 9846 section 6: all alerts but two are errors, whatever their level."""
+        """RFC 9846 section 6: all alerts but two are errors, whatever their level.
+
+        Before TLS 1.3 a warning is one: servers warn of an unrecognized_name, and go on (RFC 6066 section 3).
+        """
         self._report(alert, encrypted)
         if alert.description == AlertDescription.CLOSE_NOTIFY:
             if self._handshake is None:
                 raise AlertReceived(alert.description, alert.name, CLOSED_DURING_HANDSHAKE)
             self._peer_closed = True
             self._events.append(PeerClosed())
-        elif alert.description == AlertDescription.USER_CANCELED:
-            # To be ignored: close_notify follows (section 6.1).
+        elif alert.description == AlertDescription.USER_CANCELED or self._is_warning(alert):
+            # To be ignored; close_notify follows a user_canceled (section 6.1).
             self._check_not_interleaved(ContentType.ALERT)
             self._warnings += 1
             if self._warnings > limits.WARNING_ALERTS:
                 raise PeerMisbehaved(TOO_MANY_WARNINGS, limit=limits.WARNING_ALERTS)
         else:
             raise self._refusal(alert)
+
+    def _is_warning(self, alert: Alert) -> bool:
+        if alert.level != WARNING or ProtocolVersion.TLS_1_2 not in self._link.config.versions:
+            return False
+        return self._link.version in (0, ProtocolVersion.TLS_1_2)
 
     def _refusal(self, alert: Alert) -> AlertReceived:
         """The error for a fatal alert."""
@@ -349,7 +356,7 @@ class Connection(Guarded):
         if message_type is None:
             return False
         if self._handshake is not None:
-            handler = established.handler(self._post_handshake[self._version], message_type)
+            handler = established.handler(self._post_handshake[self._link.version], message_type)
             raw = messages.next()
             if raw is not None:
                 self._handle_post_handshake(handler, raw)
@@ -396,7 +403,6 @@ class Connection(Guarded):
         assert self._started_at is not None
         self._link.timings.handshake = self.clock.monotonic() - self._started_at
         self._handshake = end.outcome.facts(self._link.timings)
-        self._version = end.outcome.version
         self._established = end
         if self._tap is not None:
             self._layer.on_key_update = self._report_key_update
@@ -426,8 +432,8 @@ class Connection(Guarded):
         this: a key changes by itself before it has protected more than is safe.
         """
         self._check_can_send()
-        if self._version != ProtocolVersion.TLS_1_3:
-            raise MisuseError(problem=f"{ProtocolVersion.name(self._version)} has no KeyUpdate")
+        if self._link.version != ProtocolVersion.TLS_1_3:
+            raise MisuseError(problem=f"{ProtocolVersion.name(self._link.version)} has no KeyUpdate")
         self._layer.update_write(request_peer)
 
     def _check_can_send(self) -> None:

@@ -28,7 +28,8 @@ def client(link: Link, config: ClientConfig, server_name: str | None) -> Flow[Es
     link.transcript.add(sent.message)
 
     answer = yield from expect(ServerHello)
-    if agreed_version(config, answer) == ProtocolVersion.TLS_1_2:
+    link.version = agreed_version(config, answer)
+    if link.version == ProtocolVersion.TLS_1_2:
         return (yield from client12(link, sent, answer))
     retried = answer.is_retry_request
     if retried:

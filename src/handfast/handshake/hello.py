@@ -40,7 +40,7 @@ def offer(link: Link, config: ClientConfig, server_name: str | None) -> Offer:
     schemes = list(dict.fromkeys((*(config.scheme_ids if in_13 else ()), *config.scheme_12_ids)))
     hello = ClientHello(
         random=config.entropy.random(32),
-        legacy_session_id=config.entropy.random(32) if config.middlebox_compatibility else b"",
+        legacy_session_id=config.entropy.random(32) if config.middlebox_compatibility and in_13 else b"",
         cipher_suites=[*config.suite_ids, *config.suite_12_ids],
         server_name=server_name_indication(server_name),
         supported_groups=list(config.group_ids),

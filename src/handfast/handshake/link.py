@@ -37,7 +37,8 @@ MessageHook = Callable[[bool, Any, bool], None]
 class Link(Guarded):
     """A script's hold on its connection.
 
-    ``config``  what is in force: a server's may be replaced when it has seen the ClientHello
+    ``config``   what is in force: a server's may be replaced when it has seen the ClientHello
+    ``version``  what is spoken (ProtocolVersion), 0 until that is agreed
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Link(Guarded):
         "messages",
         "timings",
         "transcript",
+        "version",
     )
 
     def __init__(
@@ -58,6 +60,7 @@ class Link(Guarded):
     ) -> None:
         self.layer = layer
         self.config = config
+        self.version = 0
         self._compatible = False
         self.messages = Reassembly()
         self.transcript = Transcript()

@@ -79,7 +79,7 @@ def suite_and_identity(
     for code in common:
         suite = SUITES_12[code]
         for candidate in identities:
-            if signed_by(candidate.kind) == suite.signed_by:
+            if signed_by(candidate.kind) == suite.signed_by and is_known_curve(candidate.kind, hello.supported_groups):
                 scheme = negotiate.usable_scheme(candidate.schemes_12, accepted)
                 if scheme is not None:
                     return suite, candidate, scheme
@@ -95,6 +95,12 @@ def suite_and_identity(
         we_accept=[CipherSuite.name(suite) for suite in config.suite_12_ids],
         our_certificates_are=sorted({candidate.kind for candidate in identities}),
     )
+
+
+def is_known_curve(key: str, groups: Sequence[int] | None) -> bool:
+    """In TLS 1.2 the list of groups is also that of the curves that certificates may have (RFC 8422 section 5.1)."""
+    curve = NamedGroup.value(key)
+    return groups is None or curve is None or curve in groups
 
 
 def signed_by(key: str) -> str:

@@ -24,6 +24,7 @@ def server(link: Link, config: ServerConfig) -> Flow[Established]:
     if ExtensionType.EARLY_DATA in hello.extension_types:
         link.layer.skip_early_data()
     link.transcript.add(hello)
-    if negotiate.version(hello, config.versions) == ProtocolVersion.TLS_1_2:
+    link.version = negotiate.version(hello, config.versions)
+    if link.version == ProtocolVersion.TLS_1_2:
         return (yield from server12(link, config, hello))
     return (yield from server13(link, config, hello))
