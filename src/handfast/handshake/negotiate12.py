@@ -88,6 +88,8 @@ def suite_and_identity(
             NO_COMMON_SIGNATURE_SCHEME,
             peer_offered=[SignatureScheme.name(scheme) for scheme in accepted],
             we_can_sign_with=[SignatureScheme.name(scheme) for who in identities for scheme in who.schemes_12],
+            our_certificates_are=sorted({candidate.kind for candidate in identities}),
+            peer_knows_curves=[NamedGroup.name(group) for group in hello.supported_groups or ()],
         )
     raise PeerIncompatible(
         NO_COMMON_SUITE,
