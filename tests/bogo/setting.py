@@ -106,10 +106,10 @@ class Identities:
         if not credential.cert_file or not credential.key_file:
             return None
         identity = Identity.load(credential.cert_file, credential.key_file)
-        usable = (*identity.schemes, *_OF_TLS12)
-        wanted = tuple(scheme for scheme in credential.signing_prefs if scheme in usable)
-        if credential.signing_prefs and not wanted:
-            raise Unimplemented("signature schemes that handfast does not have")
+        # What only TLS 1.2 signs with stays in the list: handfast has to keep it out of TLS 1.3 by itself.
+        wanted = tuple(s for s in credential.signing_prefs if s in identity.schemes or s in _OF_TLS12)
+        if credential.signing_prefs and not set(wanted) & set(identity.schemes):
+            raise Unimplemented("TLS 1.2: a certificate to sign with as it alone does")
         return Identity(identity.chain, _Signer(identity.signer, wanted or identity.schemes, self._options))
 
     def index(self, identity: Identity | None) -> int:

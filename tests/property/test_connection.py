@@ -12,6 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.exceptions import InvalidTag
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -284,6 +285,22 @@ def _to_the_end(peer: RawPeer, play: Callable[[], None]) -> None:
     list(peer.connection.events())
 
 
+def _changed_in_nothing(peer: RawServer | RawClient) -> bool:
+    """Whether the certificate came with another encoding of the same content and the same signature.
+
+    The count of unused bits in the signature's BIT STRING is outside of what is signed, and `cryptography` lets it pass
+    where those bits are zero.
+    """
+    assert peer.connection.handshake is not None
+    assert peer.connection.handshake.peer is not None
+    came, ours = peer.connection.handshake.peer.chain[0], peer.who.chain[0]
+    here, there = x509.load_der_x509_certificate(came), x509.load_der_x509_certificate(ours)
+    return came != ours and (here.tbs_certificate_bytes, here.signature) == (
+        there.tbs_certificate_bytes,
+        there.signature,
+    )
+
+
 OF_SERVER = (
     "HelloRetryRequest",
     "ServerHello",
@@ -331,7 +348,7 @@ def test_a_server_that_garbles_a_message_and_is_honest_otherwise(which: str, at:
 
     error = refusal(lambda: _to_the_end(server, play))
     assert error is not None  # at the latest the end, which comes without close_notify
-    if server.connection.handshake is not None:
+    if server.connection.handshake is not None and not _changed_in_nothing(server):
         assert which in FREE_IN_PLACES, (which, at, bit)
 
 
@@ -394,7 +411,7 @@ def test_a_client_that_garbles_a_message_of_the_long_way(which: str, at: int, bi
 
     error = refusal(lambda: _to_the_end(client, play))
     assert error is not None
-    if client.connection.handshake is not None:
+    if client.connection.handshake is not None and not _changed_in_nothing(client):
         # Padding, and what is said of protocols that nobody speaks; and a KeyUpdate comes after the handshake.
         assert which in ("ClientHello", "the second ClientHello", "KeyUpdate"), (which, at, bit)
 

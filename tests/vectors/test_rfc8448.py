@@ -15,7 +15,7 @@ from handfast.config import ClientConfig, ServerConfig
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.crypto import signatures
 from handfast.crypto.groups import GROUPS, Share
-from handfast.crypto.schedule13 import EarlySecret, HandshakeSecret, MainSecret, expand_label
+from handfast.crypto.schedule13 import EarlySecret, Exporter, HandshakeSecret, MainSecret, expand_label
 from handfast.crypto.suites import SUITES
 from handfast.crypto.transcript import Transcript
 from handfast.errors import PeerMisbehaved
@@ -68,6 +68,7 @@ CLASSES: dict[str, Any] = {
     "new_session_ticket": NewSessionTicket,
 }
 SUITE = SUITES[0x1301]
+LARGEST_RECORD = (1 << 14) + 1  # both sides of the trace say that records may be as long as ever (RFC 8449 section 4)
 
 TO_HELLO = HASHES["client_hello..server_hello"]
 TO_SERVER_FINISHED = HASHES["client_hello..server_finished"]
@@ -119,12 +120,8 @@ def test_the_client_hello() -> None:
     assert (hello.server_name, hello.legacy_session_id, hello.supported_versions) == ("server", b"", [0x0304])
     assert hello.key_share == [KeyShareEntry(NamedGroup.X25519, share_of("client").public)]
     assert hello.cipher_suites == [0x1301, 0x1303, 0x1302]
-    assert set(hello.other_extensions) == {
-        E.RENEGOTIATION_INFO,
-        E.SESSION_TICKET,
-        E.PSK_KEY_EXCHANGE_MODES,
-        E.RECORD_SIZE_LIMIT,
-    }
+    assert hello.record_size_limit == LARGEST_RECORD
+    assert set(hello.other_extensions) == {E.RENEGOTIATION_INFO, E.SESSION_TICKET, E.PSK_KEY_EXCHANGE_MODES}
 
 
 def test_the_server_hello() -> None:
@@ -138,7 +135,8 @@ def test_the_messages_of_the_server_s_flight() -> None:
     extensions = EncryptedExtensions.parse(MESSAGES["encrypted_extensions"])
     assert extensions.server_name_acknowledged
     assert extensions.supported_groups is not None
-    assert set(extensions.other_extensions) == {E.RECORD_SIZE_LIMIT}
+    assert extensions.record_size_limit == LARGEST_RECORD
+    assert extensions.other_extensions == {}
     certificate = Certificate.parse(MESSAGES["certificate"])
     assert [entry.cert_data.hex() for entry in certificate.certificate_list] == [TRACE["server_certificate"]]
     proof = CertificateVerify.parse(MESSAGES["certificate_verify"])
@@ -188,7 +186,7 @@ def test_each_traffic_secret() -> None:
 
 
 def test_exporter_and_resumption() -> None:
-    assert main_secret().exporter(TO_SERVER_FINISHED) == SECRETS["exporter_main"]
+    assert main_secret().exporter(TO_SERVER_FINISHED).secret == SECRETS["exporter_main"]
     assert main_secret().resumption(TO_CLIENT_FINISHED) == SECRETS["resumption_main"]
 
 
@@ -240,7 +238,7 @@ def test_each_finished(side: str, until: bytes) -> None:
 
 
 def test_the_signature_of_the_server() -> None:
-    content = authenticate.server_signature_content(HASHES["client_hello..certificate"])
+    content = authenticate.SERVER_CONTEXT + HASHES["client_hello..certificate"]
     assert content.hex() == TRACE["certificate_verify_content"]
     peer = NoVerification().verify_server(
         [bytes.fromhex(TRACE["server_certificate"])], "server", ClientConfig().clock.wall()
@@ -309,6 +307,7 @@ LOGGED = {
     "SERVER_HANDSHAKE_TRAFFIC_SECRET": SECRETS["server_handshake_traffic"],
     "CLIENT_TRAFFIC_SECRET_0": SECRETS["client_application_traffic_0"],
     "SERVER_TRAFFIC_SECRET_0": SECRETS["server_application_traffic_0"],
+    "EXPORTER_SECRET": SECRETS["exporter_main"],
 }
 
 
@@ -325,11 +324,12 @@ class TracedClient(ClientConnection):
         link.layer.initial_version = 0x0303
         link.transcript.add(hello)
         answer = yield from expect(ServerHello)
-        return (yield from client13(link, offer, answer))
+        return (yield from client13(link, offer, answer, retried=False))
 
 
 def traced_client(keylog: Secrets | None = None) -> TracedClient:
-    client = TracedClient(ClientConfig(verifier=NoVerification(), keylog=keylog), server_name="server")
+    config = ClientConfig(verifier=NoVerification(), keylog=keylog, record_size_limit=LARGEST_RECORD)
+    client = TracedClient(config, server_name="server")
     client.start()
     return client
 
@@ -360,6 +360,9 @@ def test_our_client_sends_and_reads_every_byte_of_the_trace(size: int) -> None:
     assert facts.peer is not None
     assert [der.hex() for der in facts.peer.chain] == [TRACE["server_certificate"]]
 
+    exported = client.export_keying_material("EXPERIMENTAL trace", 16, b"context")
+    assert exported == Exporter(SUITE, SECRETS["exporter_main"]).export(b"EXPERIMENTAL trace", b"context", 16)
+
     assert receive("new_session_ticket") == []
     client.send(bytes.fromhex(RECORDS["client_application_data"]["payload"]))
     assert client.data_to_send() == wire("client_application_data")
@@ -385,7 +388,7 @@ def test_our_client_refuses_the_trace_with_one_bit_changed(bit: int) -> None:
 
 
 def test_an_answer_that_was_not_offered_is_refused() -> None:
-    """The server of the trace answers record_size_limit, which our own ClientHello does not have."""
+    """The server of the trace answers record_size_limit, which our own ClientHello has only where that is set."""
     extensions = EncryptedExtensions.parse(MESSAGES["encrypted_extensions"])
     offered = [
         kind for kind in ClientHello.parse(MESSAGES["client_hello"]).extension_types if kind != E.RECORD_SIZE_LIMIT
@@ -433,4 +436,5 @@ def test_our_server_answers_the_trace_s_client_like_the_trace_s_server() -> None
     flight = answered[5 + length :]
     content_type, content = opener.open(flight[:5], memoryview(flight)[5:])
     assert content_type == 22
-    assert EncryptedExtensions.parse(content[: 4 + int.from_bytes(content[1:4])]).server_name_acknowledged
+    extensions = EncryptedExtensions.parse(content[: 4 + int.from_bytes(content[1:4])])
+    assert (extensions.server_name_acknowledged, extensions.record_size_limit) == (True, LARGEST_RECORD)

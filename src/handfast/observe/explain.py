@@ -12,6 +12,7 @@ from typing import Any, Final
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.errors import CertificateError, shown
 from handfast.observe import words
+from handfast.observe.authorities import distinguished_name
 from handfast.wire.alert import Alert, ChangeCipherSpec
 from handfast.wire.codepoints import (
     CipherSuite,
@@ -27,6 +28,7 @@ from handfast.wire.messages13 import (
     CertificateVerify,
     EncryptedExtensions,
     Finished,
+    KeyUpdate,
     NewSessionTicket,
 )
 
@@ -60,6 +62,8 @@ def milestone(message: Any, *, from_client: bool) -> str:
         return "both sides now have the same secret; from here on messages are encrypted"
     if isinstance(message, Finished) and from_client:
         return "the handshake is complete; application data follows, under new keys"
+    if isinstance(message, KeyUpdate):
+        return f"what the {_sender(from_client)} sends from here on is sealed with its next key"
     return ""
 
 
@@ -76,15 +80,62 @@ def _names(name: Callable[[int], str], values: Iterable[int] | None, most: int =
 
 def _bytes(data: bytes) -> str:
     """The beginning of something random, enough to find it elsewhere, and its length."""
-    return f"{data[:8].hex()}... ({len(data)} bytes)" if len(data) > 8 else f"{data.hex()} ({len(data)} bytes)"
+    return f"{data[:8].hex()}{'...' if len(data) > 8 else ''} ({_count(len(data), 'byte')})"
 
 
 def _protocols(names: Iterable[bytes]) -> str:
     return shown([name.decode("utf-8", "backslashreplace") for name in names])
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _sender(from_client: bool) -> str:
+    return "client" if from_client else "server"
+
+
+def _others(message: Any) -> Iterable[Line]:
+    """Extensions that are known by their numbers alone, GREASE among them."""
+    others = [value for value in message.extension_types if value in message.other_extensions]
+    if others:
+        yield "other extensions", _names(ExtensionType.name, others), ""
+
+
+def _schemes(message: ClientHello | CertificateRequest, whose: str) -> Iterable[Line]:
+    """How the other side may prove who it is; both the ClientHello and the CertificateRequest say so."""
+    schemes = _names(SignatureScheme.name, message.signature_algorithms, 4)
+    yield "signature_algorithms", schemes or "none", f"how the {whose} may prove who it is"
+    if message.signature_algorithms_cert is not None:
+        schemes = _names(SignatureScheme.name, message.signature_algorithms_cert, 4)
+        yield (
+            "signature_algorithms_cert",
+            schemes,
+            f"how the {whose}'s certificates may be signed, by whoever issued them",
+        )
+    names = message.certificate_authorities
+    if names is not None:
+        meaning = f"whose certificates are accepted, so that the {whose} can choose one that leads there"
+        yield "certificate_authorities", _authorities(names), meaning
+
+
+def _authorities(names: list[bytes]) -> str:
+    """Distinguished names (DER), in words where they can be read."""
+    shown_names = [shown(distinguished_name(name)) for name in names[:2]]
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return "; ".join(shown_names) + more
+
+
+def _size_limit(limit: int) -> Line:
+    return (
+        "record_size_limit",
+        _count(limit, "byte"),
+        "the longest record that it will read, for those who have little memory",
+    )
+
+
+def _cookie(cookie: bytes, meaning: str) -> Line:
+    return "cookie", _bytes(cookie), meaning
+
+
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 # --- the hellos ------------------------------------------------------------------------------------------------------
@@ -92,7 +143,10 @@ def _count(number: int, noun: str) -> str:
 
 def _client_hello_purpose(hello: ClientHello, _: bool) -> str:
     if hello.cookie is not None:
-        return "The client says its hello again, now with the key share that the server asked for."
+        return (
+            "The client says its hello again, with what the server asked for. Nothing else may have changed: the server "
+            "compares, and both hellos count in the proofs."
+        )
     if _TLS13 not in (hello.supported_versions or ()):
         return "The client says what it can do; TLS 1.3 is not among it."
     return "The client says what it can do, and sends its half of a key exchange at once, to save a round trip."
@@ -107,19 +161,17 @@ def _client_hello(hello: ClientHello) -> Iterable[Line]:
     yield "supported_groups", _names(NamedGroup.name, hello.supported_groups) or "none", "how keys may be agreed on"
     shares = [f"{NamedGroup.name(share.group)} ({len(share.key_exchange)} bytes)" for share in hello.key_share or ()]
     yield "key_share", ", ".join(shares) or "none", "public keys made for this connection alone, one a group"
-    yield (
-        "signature_algorithms",
-        _names(SignatureScheme.name, hello.signature_algorithms, 4) or "none",
-        "how the server may prove who it is",
-    )
+    if hello.cookie is not None:
+        yield _cookie(hello.cookie, "what the server sent in its HelloRetryRequest, brought back as it came")
+    yield from _schemes(hello, "server")
     protocols = hello.application_layer_protocol_negotiation
     if protocols:
         yield "alpn", _protocols(protocols), "what may be spoken inside, the best first"
+    if hello.record_size_limit is not None:
+        yield _size_limit(hello.record_size_limit)
     if hello.padding is not None:
-        yield "padding", f"{hello.padding} bytes", "some old servers hang on a hello of 256 to 511 bytes"
-    others = [value for value in hello.extension_types if value in hello.other_extensions]
-    if others:
-        yield "other extensions", _names(ExtensionType.name, others), ""
+        yield "padding", _count(hello.padding, "byte"), "some old servers hang on a hello of 256 to 511 bytes"
+    yield from _others(hello)
     yield "random", _bytes(hello.random), "fresh each time, so that no handshake can be replayed"
     if hello.legacy_session_id:
         yield (
@@ -132,12 +184,21 @@ def _client_hello(hello: ClientHello) -> Iterable[Line]:
 def _client_hello_summary(hello: ClientHello) -> str:
     asked = f" for {shown(hello.server_name)}" if hello.server_name else ""
     shares = _names(NamedGroup.name, [share.group for share in hello.key_share or ()]) or "no group"
-    return f"asks{asked}: {_count(len(hello.cipher_suites), 'suite')}, shares of {shares}"
+    again = " again, with the server's cookie" if hello.cookie is not None else ""
+    return f"asks{asked}{again}: {_count(len(hello.cipher_suites), 'suite')}, shares of {shares}"
 
 
 def _server_hello_purpose(hello: ServerHello, _: bool) -> str:
+    if hello.is_retry_request and hello.selected_group is None:
+        return (
+            "The server has all it needs, and lets the client say its hello again to see that the answer reaches it. "
+            "That costs a round trip."
+        )
     if hello.is_retry_request:
-        return "The server has no use for any of the key shares, and asks for one of another group."
+        return (
+            "The server has no use for any of the key shares, and asks for one of another group. That costs a round trip: "
+            "the client guessed wrong."
+        )
     if hello.version != _TLS13:
         return f"The server answers in {ProtocolVersion.name(hello.version)}."
     return "The server chooses, and sends its half of the key exchange."
@@ -151,13 +212,31 @@ def _server_hello(hello: ServerHello) -> Iterable[Line]:
         yield "key_share", f"{NamedGroup.name(share.group)} ({len(share.key_exchange)} bytes)", words.group(share.group)
     if hello.selected_group is not None:
         yield "selected_group", NamedGroup.name(hello.selected_group), "the group that it wants a key share of"
-    if not hello.is_retry_request:
+    if hello.cookie is not None:
+        yield _cookie(
+            hello.cookie, "to be brought back: shows that the client can be reached, and keeps what was decided"
+        )
+    yield from _others(hello)
+    if hello.is_retry_request:
+        yield (
+            "random",
+            _bytes(hello.random),
+            "always this value: by it a client tells a HelloRetryRequest from a ServerHello",
+        )
+        yield (
+            "message_hash",
+            "not sent",
+            "in all proofs to come the first hello is replaced by its hash, so that the server need not keep it",
+        )
+    else:
         yield "random", _bytes(hello.random), "fresh on this side too"
 
 
 def _server_hello_summary(hello: ServerHello) -> str:
     if hello.is_retry_request:
-        return f"wants a key share of {NamedGroup.name(hello.selected_group or 0)}"
+        cookie = "its cookie back" if hello.cookie is not None else ""
+        share = f"a key share of {NamedGroup.name(hello.selected_group)}" if hello.selected_group is not None else ""
+        return f"wants {' and '.join(filter(None, (share, cookie))) or 'nothing new'}"
     group = NamedGroup.name(hello.key_share.group) if hello.key_share else "no key share"
     return f"chooses {ProtocolVersion.name(hello.version)}, {CipherSuite.name(hello.cipher_suite)}, {group}"
 
@@ -177,9 +256,9 @@ def _encrypted_extensions(message: EncryptedExtensions) -> Iterable[Line]:
         yield "server_name", "acknowledged", "the name was of use in choosing the certificate"
     if message.supported_groups:
         yield "supported_groups", _names(NamedGroup.name, message.supported_groups), "what the server likes best"
-    others = [value for value in message.extension_types if value in message.other_extensions]
-    if others:
-        yield "other extensions", _names(ExtensionType.name, others), ""
+    if message.record_size_limit is not None:
+        yield _size_limit(message.record_size_limit)
+    yield from _others(message)
     if not message.extension_types:
         yield "extensions", "none", ""
 
@@ -189,24 +268,28 @@ def _encrypted_extensions_summary(message: EncryptedExtensions) -> str:
 
 
 def _certificate_request_purpose(_: CertificateRequest, __: bool) -> str:
-    return "The server wants to know who the client is, too."
+    return "The server wants to know who the client is, too. The client answers at the end, once the server has proved itself."
 
 
 def _certificate_request(message: CertificateRequest) -> Iterable[Line]:
-    schemes = _names(SignatureScheme.name, message.signature_algorithms, 4)
-    yield "signature_algorithms", schemes or "none", "how the client may prove it"
-    if message.certificate_authorities:
-        yield "certificate_authorities", _count(len(message.certificate_authorities), "name"), "whom the server trusts"
+    context = message.certificate_request_context
+    if context:
+        yield "certificate_request_context", _bytes(context), "which request an answer is for; empty in a handshake"
+    yield from _schemes(message, "client")
+    yield from _others(message)
 
 
-def _certificate_request_summary(_: CertificateRequest) -> str:
-    return "asks for a client certificate"
+def _certificate_request_summary(message: CertificateRequest) -> str:
+    names = message.certificate_authorities
+    return "asks for a client certificate" + (f" of {_count(len(names), 'authority', 'authorities')}" if names else "")
 
 
 def _certificate_purpose(message: Certificate, from_client: bool) -> str:
+    who = _sender(from_client)
+    if not message.certificate_list and from_client:
+        return "The client has no certificate to show. Whether it gets in without one is up to the server."
     if not message.certificate_list:
-        return f"The {'client' if from_client else 'server'} has no certificate to show."
-    who = "client" if from_client else "server"
+        return "The server has no certificate to show, which it has to."
     return f"Who the {who} says it is, and who vouches for it. Anybody could send this: the proof comes next."
 
 
@@ -223,7 +306,7 @@ def _certificate(message: Certificate) -> Iterable[Line]:
         subject = shown(certificate.subject) or "(empty subject)"
         yield label, subject, f"{whose}; {_key(certificate)} key, {until}"
         if number == 1 and certificate.alternative_names:
-            yield "names", _listed(certificate.alternative_names), "whom it is for"
+            yield "names", _listed(certificate.alternative_names), "whose it is"
         yield "issuer", shown(certificate.issuer) or "(empty)", "who signed it" if number == 1 else ""
 
 
@@ -243,7 +326,7 @@ def _certificate_summary(message: Certificate) -> str:
 
 
 def _certificate_verify_purpose(_: CertificateVerify, from_client: bool) -> str:
-    who = "client" if from_client else "server"
+    who = _sender(from_client)
     return f"The proof: the {who} signs all messages so far, as only the owner of the certificate's key can."
 
 
@@ -290,6 +373,27 @@ def _ticket_summary(message: NewSessionTicket) -> str:
     return f"a ticket for {message.ticket_lifetime} seconds, which is ignored"
 
 
+def _key_update_purpose(message: KeyUpdate, from_client: bool) -> str:
+    who, other = _sender(from_client), _sender(not from_client)
+    text = f"The {who} changes the key of what it sends: whoever finds the new one cannot read what was sent before."
+    return f"{text} It asks the {other} to change its own key as well." if message.update_requested else text
+
+
+def _key_update(message: KeyUpdate) -> Iterable[Line]:
+    if message.update_requested:
+        yield (
+            "request_update",
+            "update_requested",
+            "the other side has to change its key too, before it sends data again",
+        )
+    else:
+        yield "request_update", "update_not_requested", "the key of the other side stays: each direction has its own"
+
+
+def _key_update_summary(message: KeyUpdate) -> str:
+    return "changes its key" + (", and asks the other side to do so too" if message.update_requested else "")
+
+
 def _change_cipher_spec_purpose(_: ChangeCipherSpec, __: bool) -> str:
     return "Means nothing in TLS 1.3; makes it look like TLS 1.2 to old middleboxes."
 
@@ -315,6 +419,7 @@ _FIELDS: Final[dict[type, Callable[[Any], Iterable[Line]]]] = {
     CertificateVerify: _certificate_verify,
     Finished: _finished,
     NewSessionTicket: _ticket,
+    KeyUpdate: _key_update,
 }
 _PURPOSES: Final[dict[type, Callable[[Any, bool], str]]] = {
     ClientHello: _client_hello_purpose,
@@ -325,6 +430,7 @@ _PURPOSES: Final[dict[type, Callable[[Any, bool], str]]] = {
     CertificateVerify: _certificate_verify_purpose,
     Finished: _finished_purpose,
     NewSessionTicket: _ticket_purpose,
+    KeyUpdate: _key_update_purpose,
     ChangeCipherSpec: _change_cipher_spec_purpose,
     Alert: _alert_purpose,
 }
@@ -337,6 +443,7 @@ _SUMMARIES: Final[dict[type, Callable[[Any], str]]] = {
     CertificateVerify: _certificate_verify_summary,
     Finished: _finished_summary,
     NewSessionTicket: _ticket_summary,
+    KeyUpdate: _key_update_summary,
     ChangeCipherSpec: _change_cipher_spec_summary,
     Alert: _alert_summary,
 }

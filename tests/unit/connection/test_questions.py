@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,11 +13,19 @@ from handfast import ASK, AlertReceived, HandshakeTimeout, MisuseError, TLSError
 from handfast.certificates.identity import Identity
 from handfast.connection import ClientConnection, Connection
 from handfast.errors import CertificateError
-from handfast.handshake.flow import ChooseIdentity, Question, Sign, VerifyPeer
+from handfast.handshake.flow import (
+    CheckPeer,
+    ChooseClientIdentity,
+    ChooseIdentity,
+    Question,
+    ReviewClientHello,
+    Sign,
+    VerifyPeer,
+)
 from handfast.insecure import NoVerification
 from handfast.reasons import CALLBACK_FAILED, REFUSED_BY_CALLBACK
 from handfast.testing import pump
-from tests.handshake.parties import Ticking, carry, fails, identity, started, trust
+from tests.handshake.parties import Ticking, carry, client_identity, fails, identity, started, trust
 
 
 class Awaitable:
@@ -48,35 +56,110 @@ class Verifier:
     def verify_server(self, chain: Any, server_name: Any, now: Any) -> Any:
         return self._verify(chain, server_name, now)
 
+    def verify_client(self, chain: Any, now: Any) -> Any:
+        return self._verify(chain, None, now)
+
+
+Settings = tuple[dict[str, Any], dict[str, Any]]
+
 
 @dataclass
 class Case:
-    """One kind of question: ``settings`` makes the side that asks use a callback, ``right`` knows the answer."""
+    """One kind of question.
+
+    ``settings``  of client and server, so that a callback is asked
+    ``right``     the answer, from what the callback is called with
+    ``subject``   what that is, from the question
+    ``asked``     whether the client asks (0) or the server (1)
+    ``is_last``   whether the other side has completed its handshake by then
+    """
 
     name: str
     kind: type[Question]
-    settings: Callable[[Callable[..., Any]], tuple[dict[str, Any], dict[str, Any]]]
-    right: Callable[[Any], Any]
-    asked: int  # 0: the client asks, 1: the server
+    settings: Callable[[Callable[..., Any]], Settings]
+    right: Callable[..., Any]
+    subject: Callable[[Any], tuple[Any, ...]]
+    asked: int
+    is_last: bool = False
+
+    def answer(self, question: Any) -> Any:
+        """The right answer to an open question."""
+        return self.right(*self.subject(question))
 
 
-def _signer_settings(callback: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def signer_settings(callback: Callable[..., Any]) -> Settings:
     return {}, {"identities": [Identity(identity("ed25519").chain, Signer(callback))]}
+
+
+def mutual(server: dict[str, Any], **client: Any) -> Settings:
+    """Settings for a client that shows a certificate."""
+    client.setdefault("identities", [client_identity()])
+    return client, {"client_authentication": "required", **server}
 
 
 VERIFY = Case(
     "VerifyPeer",
     VerifyPeer,
     lambda callback: ({"verifier": Verifier(callback)}, {}),
-    lambda q: NoVerification().verify_server(q.chain, q.server_name, q.now),
+    lambda chain, server_name, now: NoVerification().verify_server(chain, server_name, now),
+    lambda question: (question.chain, question.server_name, question.now),
     0,
 )
-SIGN = Case("Sign", Sign, _signer_settings, lambda q: identity("ed25519").signer.sign(q.scheme, q.content), 1)
-CHOOSE = Case(
-    "ChooseIdentity", ChooseIdentity, lambda callback: ({}, {"choose_identity": callback}), lambda q: identity(), 1
+SIGN = Case(
+    "Sign",
+    Sign,
+    signer_settings,
+    lambda scheme, content: identity("ed25519").signer.sign(scheme, content),
+    lambda question: (question.scheme, question.content),
+    1,
 )
-CASES = [VERIFY, SIGN, CHOOSE]
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+CHOOSE = Case(
+    "ChooseIdentity",
+    ChooseIdentity,
+    lambda callback: ({}, {"choose_identity": callback}),
+    lambda hello: identity(),
+    lambda question: (question.client_hello,),
+    1,
+)
+REVIEW = Case(
+    "ReviewClientHello",
+    ReviewClientHello,
+    lambda callback: ({}, {"on_client_hello": callback}),
+    lambda hello: None,
+    lambda question: (question.client_hello,),
+    1,
+)
+CHECK = Case(
+    "CheckPeer",
+    CheckPeer,
+    lambda callback: ({"check_peer": callback}, {}),
+    lambda peer: None,
+    lambda question: (question.peer,),
+    0,
+)
+CHOOSE_CLIENT = Case(
+    "ChooseClientIdentity",
+    ChooseClientIdentity,
+    lambda callback: mutual({}, choose_identity=callback),
+    lambda request: client_identity(),
+    lambda question: (question.request,),
+    0,
+)
+VERIFY_CLIENT = replace(
+    VERIFY, settings=lambda callback: mutual({"client_verifier": Verifier(callback)}), asked=1, is_last=True
+)
+CHECK_CLIENT = replace(CHECK, settings=lambda callback: mutual({"check_peer": callback}), asked=1, is_last=True)
+CASES = {
+    "verify server": VERIFY,
+    "sign": SIGN,
+    "choose": CHOOSE,
+    "review": REVIEW,
+    "check server": CHECK,
+    "choose client": CHOOSE_CLIENT,
+    "verify client": VERIFY_CLIENT,
+    "check client": CHECK_CLIENT,
+}
+each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
 def asking(case: Case, callback: Callable[..., Any]) -> tuple[Connection, Connection]:
@@ -104,7 +187,7 @@ def test_an_open_question_and_its_answer(case: Case, returned: Any) -> None:
     assert question.awaitable is (None if returned is ASK else returned)
     assert here.next_event() is None
     assert here.handshake is None
-    question.answer(case.right(question))
+    question.answer(case.answer(question))
     pump(here, there)
     assert here.handshake is not None
     assert there.handshake is not None
@@ -116,9 +199,7 @@ def test_an_answer_inline_is_no_event(case: Case) -> None:
 
     def callback(*values: Any) -> Any:
         asked.append(values)
-        if case is VERIFY:
-            return NoVerification().verify_server(*values)
-        return identity() if case is CHOOSE else identity("ed25519").signer.sign(*values)
+        return case.right(*values)
 
     here, there = asking(case, callback)
     at_here, _ = pump(here, there)
@@ -136,6 +217,16 @@ def test_what_each_question_knows() -> None:
     assert sign.content.startswith(b" " * 64 + b"TLS 1.3, server CertificateVerify\0")
     _, _, choose = opened(CHOOSE)
     assert choose.client_hello.server_name == "localhost"
+    _, _, review = opened(REVIEW)
+    assert review.client_hello.server_name == "localhost"
+    _, _, check = opened(CHECK)
+    assert (check.peer.chain, check.peer.verified_by) == (identity().chain, "chain")
+    _, _, choose = opened(CHOOSE_CLIENT)
+    assert choose.request.signature_algorithms
+    _, _, verify = opened(VERIFY_CLIENT)
+    assert (verify.role, verify.server_name, verify.chain) == ("client", None, client_identity().chain)
+    _, _, check = opened(CHECK_CLIENT)
+    assert check.peer.uris == ("spiffe://test/client",)
 
 
 def test_the_default_verifier_may_be_asked_as_well() -> None:
@@ -154,14 +245,14 @@ def test_asking_may_be_the_configuration_itself() -> None:
     _, (choose,) = pump(client, server)
     choose.answer(None)  # none of ours in particular
     (verify,), _ = pump(client, server)
-    verify.answer(VERIFY.right(verify))
+    verify.answer(VERIFY.answer(verify))
     pump(client, server)
     assert client.handshake is not None
 
 
 def test_an_answer_from_another_thread() -> None:
     here, there, question = opened(SIGN)
-    thread = threading.Thread(target=lambda: question.answer(SIGN.right(question)))
+    thread = threading.Thread(target=lambda: question.answer(SIGN.answer(question)))
     thread.start()
     thread.join()
     pump(here, there)
@@ -173,7 +264,7 @@ def test_the_waiting_is_counted() -> None:
     client, server = started({"verifier": ASK, "clock": clock.clock}, {})
     (question,), _ = pump(client, server)
     clock.now += 7.0
-    question.answer(VERIFY.right(question))
+    question.answer(VERIFY.answer(question))
     pump(client, server)
     assert client.handshake is not None
     assert client.handshake.timings.certificate_verification == 7.0
@@ -298,7 +389,7 @@ def test_a_none_for_a_verdict_is_no_verdict() -> None:
 @each_case
 def test_the_second_answer_is_ignored(case: Case) -> None:
     here, there, question = opened(case)
-    question.answer(case.right(question))
+    question.answer(case.answer(question))
     question.refuse(ValueError("too late"))
     question.answer("nonsense")
     pump(here, there)
@@ -319,13 +410,13 @@ def test_a_late_answer_is_ignored(case: Case, end: str) -> None:
     (question,), _ = pump(here, there)
     if end == "close":
         here.close()
-        question.answer(case.right(question))
+        question.answer(case.answer(question))
         assert here.next_event() is None
         assert here.handshake is None
     else:
         clock.now += limits.HANDSHAKE_SECONDS
         here.handle_timeout()
-        question.answer(case.right(question))
+        question.answer(case.answer(question))
         with fails(HandshakeTimeout, reasons.HANDSHAKE_TIMEOUT):
             here.next_event()
 
@@ -346,7 +437,7 @@ def test_input_is_held_while_a_question_is_open() -> None:
     flight = bytes(server.data_to_send())
     (question,) = [event for at in range(0, len(flight), 100) for event in _fed(client, flight[at : at + 100])]
     assert client.awaiting == "Certificate"
-    question.answer(VERIFY.right(question))
+    question.answer(VERIFY.answer(question))
     pump(client, server)
     assert client.handshake is not None
 
@@ -368,7 +459,7 @@ def test_what_is_held_has_a_cap() -> None:
     with fails(TLSError, reasons.TOO_MUCH_HELD) as caught:
         here.next_event()
     assert caught.value.evidence == {"limit": limits.INPUT_HELD}
-    question.answer(VERIFY.right(question))
+    question.answer(VERIFY.answer(question))
     assert here.failed
     there.receive_data(here.data_to_send())
     with fails(AlertReceived, reasons.ALERT_RECEIVED):
@@ -379,7 +470,7 @@ def test_the_end_of_input_waits_too() -> None:
     here, _, question = opened(VERIFY)
     here.receive_eof()
     assert here.next_event() is None
-    question.answer(VERIFY.right(question))
+    question.answer(VERIFY.answer(question))
     event = here.next_event()
     assert type(event).__name__ == "HandshakeCompleted"
     with pytest.raises(TLSError) as caught:
@@ -402,7 +493,7 @@ def test_the_deadline_runs_on() -> None:
         client.next_event()
     assert caught.value.evidence == {"seconds": 5.0}
     assert isinstance(caught.value, TimeoutError)
-    question.answer(VERIFY.right(question))
+    question.answer(VERIFY.answer(question))
     with fails(AlertReceived, reasons.CLOSED_DURING_HANDSHAKE):
         pump_until_it_fails(client, server)
 
@@ -459,9 +550,7 @@ def test_a_deadline_that_passes_within_a_callback(case: Case, raising: bool) -> 
         mine[0].handle_timeout()
         if raising:
             raise ValueError("later")
-        if case is VERIFY:
-            return NoVerification().verify_server(*values)
-        return identity() if case is CHOOSE else identity("ed25519").signer.sign(*values)
+        return case.right(*values)
 
     settings = case.settings(callback)
     settings[case.asked]["clock"] = clock.clock
@@ -471,5 +560,9 @@ def test_a_deadline_that_passes_within_a_callback(case: Case, raising: bool) -> 
     with fails(HandshakeTimeout, reasons.HANDSHAKE_TIMEOUT):
         pump(here, there)
     assert here.handshake is None
+    if case.is_last:  # to the other side it is a close after the handshake, which pump has seen
+        assert there.next_event() is None
+        assert not there.failed
+        return
     with fails(AlertReceived, reasons.CLOSED_DURING_HANDSHAKE):
         there.next_event()

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from handfast.crypto.schedule13 import EarlySecret, HandshakeSecret, MainSecret, TrafficSecret, expand_label
+from handfast.crypto.schedule13 import EarlySecret, Exporter, HandshakeSecret, MainSecret, TrafficSecret, expand_label
 from handfast.crypto.suites import SUITES, Suite
 
 ALL = pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
@@ -124,6 +124,54 @@ def test_finished_is_a_mac_over_the_transcript(suite: Suite) -> None:
     key = label(suite, secret, b"finished", b"", suite.hash_length)
     expected = hmac.digest(key, b"transcript hash", suite.hash)
     assert TrafficSecret(suite, secret).verify_data(b"transcript hash") == expected
+
+
+@ALL
+def test_the_next_generation_of_a_traffic_secret(suite: Suite) -> None:
+    """RFC 9846 section 7.2: HKDF-Expand-Label(., "traffic upd", "", Hash.length), again and again."""
+    secret = TrafficSecret(suite, bytes(range(suite.hash_length)))
+    expected = secret.secret
+    for _ in range(3):
+        expected = label(suite, expected, b"traffic upd", b"", suite.hash_length)
+        following = secret.next()
+        assert following is not secret
+        assert (following.secret, following.suite) == (expected, suite)
+        secret = following
+
+
+@ALL
+@pytest.mark.parametrize("context", [b"", b"context", bytes(70_000)], ids=len)
+@pytest.mark.parametrize("length", [1, 12, 32, 48, 49, 64, 100, 1000])
+def test_what_is_exported(suite: Suite, context: bytes, length: int) -> None:
+    """RFC 9846 section 7.5, of any length: there HKDF-Expand may have more than one block."""
+    secret = bytes(range(suite.hash_length))
+    empty = hashlib.new(suite.hash).digest()
+    derived = label(suite, secret, b"EXPORTER-some label", empty, suite.hash_length)
+    expected = label(suite, derived, b"exporter", hashlib.new(suite.hash, context).digest(), length)
+    assert Exporter(suite, secret).export(b"EXPORTER-some label", context, length) == expected
+
+
+@ALL
+def test_the_most_that_can_be_exported(suite: Suite) -> None:
+    """255 blocks: there the counter of HKDF-Expand ends (RFC 5869 section 2.3)."""
+    exporter = Exporter(suite, bytes(suite.hash_length))
+    assert exporter.limit == 255 * suite.hash_length
+    derived = label(suite, bytes(suite.hash_length), b"x" * 249, hashlib.new(suite.hash).digest(), suite.hash_length)
+    expected = label(suite, derived, b"exporter", hashlib.new(suite.hash, b"c").digest(), exporter.limit)
+    assert exporter.export(b"x" * 249, b"c", exporter.limit) == expected
+
+
+def test_exports_differ_by_label_context_length_and_connection() -> None:
+    suite = SUITES[0x1301]
+    one = Exporter(suite, bytes(32))
+    exports = {
+        one.export(b"a", b"", 32),
+        one.export(b"b", b"", 32),
+        one.export(b"a", b"b", 32),
+        one.export(b"a", b"", 33)[:32],  # the length is an input too, and not where the output is cut
+        Exporter(suite, bytes(31) + b"\1").export(b"a", b"", 32),
+    }
+    assert len(exports) == 5
 
 
 def test_stages_are_of_different_kinds_so_that_none_can_be_skipped() -> None:

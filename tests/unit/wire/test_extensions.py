@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 
 from handfast.errors import DecodeError, PeerMisbehaved
-from handfast.limits import CODEPOINTS_OF_A_LIST, EXTENSIONS_OF_A_MESSAGE, KEY_SHARES
-from handfast.reasons import DECODE_ERROR, DUPLICATE_EXTENSION, EXTENSION_NOT_ALLOWED, TOO_MANY_ITEMS
+from handfast.limits import CODEPOINTS_OF_A_LIST, EXTENSIONS_OF_A_MESSAGE, KEY_SHARES, RECORD_SIZE_LIMIT
+from handfast.reasons import (
+    BAD_RECORD_SIZE_LIMIT,
+    DECODE_ERROR,
+    DUPLICATE_EXTENSION,
+    EXTENSION_NOT_ALLOWED,
+    TOO_MANY_ITEMS,
+)
 from handfast.wire import extensions
 from handfast.wire.codepoints import ExtensionType
 from handfast.wire.extensions import KeyShareEntry
@@ -419,3 +425,27 @@ def test_malformed_extensions_of_a_certificate_request(name: str, data: str, fie
         CertificateRequest.parse(build.certificate_request((number_of(name), bytes.fromhex(data))))
     assert (caught.value.reason, caught.value.field) == (DECODE_ERROR, field)
     assert caught.value.offset == REQUEST_DATA + offset
+
+
+@pytest.mark.parametrize("place", ["CH", "EE"])
+def test_a_record_size_limit_has_a_least_value(place: str) -> None:
+    """RFC 8449 section 4. What is larger than any record may come from a later version, and is no error."""
+    build_it, parse = MESSAGES[place]
+    for limit in (RECORD_SIZE_LIMIT, 16_385, 16_386, 65_535):
+        message = parse(build_it((E.RECORD_SIZE_LIMIT, limit.to_bytes(2))))
+        assert message.record_size_limit == limit
+        assert message.encode() == message.raw
+    for limit in (0, RECORD_SIZE_LIMIT - 1):
+        with pytest.raises(PeerMisbehaved) as caught:
+            parse(build_it((E.RECORD_SIZE_LIMIT, limit.to_bytes(2))))
+        assert (caught.value.reason, caught.value.alert) == (BAD_RECORD_SIZE_LIMIT, 47)
+        assert caught.value.evidence == {"record_size_limit": limit}
+
+
+@pytest.mark.parametrize("place", ["CH", "EE"])
+@pytest.mark.parametrize("data", [b"", b"\x40", b"\x40\x01\x00"])
+def test_a_record_size_limit_is_two_bytes(place: str, data: bytes) -> None:
+    build_it, parse = MESSAGES[place]
+    with pytest.raises(DecodeError) as caught:
+        parse(build_it((E.RECORD_SIZE_LIMIT, data)))
+    assert caught.value.reason is DECODE_ERROR

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from handfast.errors import DecodeError
+from handfast.errors import DecodeError, PeerMisbehaved
 from handfast.limits import CERTIFICATES_OF_A_CHAIN
-from handfast.reasons import DECODE_ERROR, TOO_MANY_ITEMS
+from handfast.reasons import BAD_KEY_UPDATE, DECODE_ERROR, TOO_MANY_ITEMS
 from handfast.wire.codepoints import ExtensionType as E
 from handfast.wire.messages13 import (
     Certificate,
@@ -17,6 +17,7 @@ from handfast.wire.messages13 import (
     CertificateVerify,
     EncryptedExtensions,
     Finished,
+    KeyUpdate,
     NewSessionTicket,
 )
 from tests.unit.wire import build
@@ -87,13 +88,22 @@ def test_a_new_session_ticket() -> None:
 
 
 def test_names_and_types_of_the_rfc() -> None:
-    classes = {EncryptedExtensions, CertificateRequest, Certificate, CertificateVerify, Finished, NewSessionTicket}
+    classes = {
+        EncryptedExtensions,
+        CertificateRequest,
+        Certificate,
+        CertificateVerify,
+        Finished,
+        KeyUpdate,
+        NewSessionTicket,
+    }
     assert {(kind.NAME, kind.TYPE) for kind in classes} == {
         ("EncryptedExtensions", 8),
         ("CertificateRequest", 13),
         ("Certificate", 11),
         ("CertificateVerify", 15),
         ("Finished", 20),
+        ("KeyUpdate", 24),
         ("NewSessionTicket", 4),
     }
 
@@ -128,6 +138,9 @@ def test_names_and_types_of_the_rfc() -> None:
         (CertificateVerify, "0804", "signature", 6),
         (CertificateVerify, "0804 0002 aa", "signature", 6),
         (CertificateVerify, "0804 0001 aa 00", "CertificateVerify", 9),
+        (KeyUpdate, "", "request_update", 4),
+        (KeyUpdate, "00 00", "KeyUpdate", 5),
+        (KeyUpdate, "02 00", "KeyUpdate", 5),
         (NewSessionTicket, "", "ticket_lifetime", 4),
         (NewSessionTicket, "00093a", "ticket_lifetime", 4),
         (NewSessionTicket, "00093a80 0000", "ticket_age_add", 8),
@@ -142,6 +155,23 @@ def test_malformed_messages(kind: Any, body: str, field: str, offset: int) -> No
     with pytest.raises(DecodeError) as caught:
         kind.parse(handshake(kind.TYPE, bytes.fromhex(body)))
     assert (caught.value.reason, caught.value.field, caught.value.offset) == (DECODE_ERROR, field, offset)
+
+
+@pytest.mark.parametrize("requested", [False, True])
+def test_a_key_update(requested: bool) -> None:
+    raw = b"\x18\0\0\1" + bytes((requested,))
+    assert KeyUpdate(requested).encode() == raw
+    assert KeyUpdate.parse(raw) == KeyUpdate(requested, raw)
+
+
+@pytest.mark.parametrize("request_update", [2, 128, 255])
+def test_a_key_update_requests_or_does_not(request_update: int) -> None:
+    """RFC 9846 section 4.7.3: any other value is an illegal_parameter."""
+    with pytest.raises(PeerMisbehaved) as caught:
+        KeyUpdate.parse(b"\x18\0\0\1" + bytes((request_update,)))
+    assert caught.value.reason is BAD_KEY_UPDATE
+    assert caught.value.evidence == {"request_update": request_update}
+    assert caught.value.alert == 47
 
 
 def test_a_chain_has_a_longest_length() -> None:
