@@ -84,7 +84,7 @@ def test_the_configuration_may_come_later(awaited: bool) -> None:
 
 
 def test_none_keeps_the_configuration_there_is() -> None:
-    client, server = pair(client_config(alpn=["h2"]), server_config(alpn=["h2"], on_client_hello=lambda hello: None))
+    client, _ = pair(client_config(alpn=["h2"]), server_config(alpn=["h2"], on_client_hello=lambda hello: None))
     assert client.handshake is not None
     assert client.handshake.alpn == "h2"
 
