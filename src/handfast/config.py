@@ -308,7 +308,7 @@ class ServerConfig(_Config):
     """A server's settings.
 
     ``on_client_hello``  called with each ClientHello before anything is decided: may return another ServerConfig for
-                         this connection, or refuse by raising HandshakeRefused
+                         this connection, or refuse by raising HandshakeRefused. Clock and deadline stay as they are
     ``choose_identity``  called with each ClientHello, to name an identity; None leaves the choice to the list above
     ``suite_order``      whose order of preference decides: ours, or the client's. With ours a client that puts
                          ChaCha20 first gets it all the same, since it has no fast AES

@@ -485,6 +485,7 @@ class Connection(Guarded):
         self._failure.__cause__ = cause
         self._runner.close()
         self._link.discard()
+        self._exporter = None
         if error.sent_by != "peer" and not self._closed:
             self._failure.sent_by = "us"
             alert = AlertDescription.INTERNAL_ERROR if error.alert is None else error.alert

@@ -46,6 +46,7 @@ from tests.handshake.parties import client_identity, identity
 CHANGE_CIPHER_SPEC = b"\x14\x03\x03\x00\x01\x01"
 CLOSE_NOTIFY = b"\x01\x00"
 USER_CANCELED = b"\x01\x5a"
+KEY_UPDATES = tuple(KeyUpdate(request).encode() for request in (False, True))  # each has a record of its own
 REQUEST = CertificateRequest(signature_algorithms=[SignatureScheme.ECDSA_SECP256R1_SHA256])
 
 
@@ -57,6 +58,12 @@ def record(content_type: int, content: bytes, version: int = ProtocolVersion.TLS
 def message(kind: int, body: bytes = b"") -> bytes:
     """A handshake message of any type."""
     return bytes((kind,)) + len(body).to_bytes(3) + body
+
+
+def garbled(proof: CertificateVerify) -> CertificateVerify:
+    """The same with one bit of the signature changed."""
+    signature = proof.signature
+    return CertificateVerify(proof.algorithm, signature[:-1] + bytes((signature[-1] ^ 1,)))
 
 
 class _Direction:
@@ -193,7 +200,7 @@ class RawPeer:
             else:
                 kind, content = header[0], body
                 new.append((kind, content, False))
-            if kind == ContentType.HANDSHAKE and content[0] == HandshakeType.KEY_UPDATE:
+            if kind == ContentType.HANDSHAKE and content in KEY_UPDATES:
                 assert self.reading is not None
                 self.reading = self.reading.next()
             elif kind == ContentType.HANDSHAKE:

@@ -30,7 +30,7 @@ from handfast.wire.messages13 import (
     Finished,
 )
 from tests.handshake.parties import client_config, fails, identity
-from tests.playbook.peers import RawServer, message
+from tests.playbook.peers import RawServer, garbled, message
 from tests.playbook.playing import CLIENT_WAITS, SUITES, at_client, check_refused
 
 # --- ServerHello ---------------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ PROOFS: list[tuple[str, dict[str, Any], Callable[[RawServer], CertificateVerify]
     (
         "that is wrong",
         {},
-        lambda s: CertificateVerify(s.who.schemes[0], s.proof().signature[:-1] + b"\0"),
+        lambda s: garbled(s.proof()),
         reasons.BAD_SIGNATURE,
     ),
     ("that is empty", {}, lambda s: CertificateVerify(s.who.schemes[0], b""), reasons.BAD_SIGNATURE),

@@ -133,6 +133,7 @@ CHANGES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("unknown extension left out", {"other_extensions": {0x1234: b"x"}}, ["0x2345"]),
     ("unknown extension added", {"other_extensions": {**OTHERS, 0x3456: b""}}, ["0x3456"]),
     ("unknown extension changed", {"other_extensions": {**OTHERS, 0x1234: b"y"}}, ["0x1234"]),
+    ("early_data added", {"other_extensions": {**OTHERS, ExtensionType.EARLY_DATA: b""}}, ["early_data"]),
     ("two things", {"random": bytes(32), "server_name": None}, ["random", "server_name"]),
 ]
 
@@ -287,6 +288,16 @@ def test_a_cookie_depends_on_the_key_and_the_hello_alone() -> None:
     assert other is not None
     assert first.cookie == second.cookie
     assert first.cookie != other.cookie
+    assert first.cookie is not None
+    decided = CipherSuite.TLS_AES_128_GCM_SHA256.to_bytes(2) + P384.to_bytes(2)
+    assert first.cookie.startswith(decided)
+
+
+def test_a_cookie_that_was_not_given_is_refused() -> None:
+    client = retried()
+    assert client.request is not None
+    assert client.request.cookie is None
+    check_refused(client, PeerMisbehaved, reasons.BAD_COOKIE, lambda: client.say(client.hello_again(cookie=b"c")))
 
 
 # --- order ---------------------------------------------------------------------------------------------------------

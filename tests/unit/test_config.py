@@ -7,11 +7,21 @@ from typing import Any
 
 import pytest
 
-from handfast import ASK, ClientConfig, ClientConnection, ConfigurationError, ServerConfig, reasons
+from handfast import (
+    ASK,
+    ChainVerifier,
+    ClientConfig,
+    ClientConnection,
+    ConfigurationError,
+    ServerConfig,
+    TrustStore,
+    reasons,
+)
 from handfast.config import DEFAULT_GROUPS, DEFAULT_SUITES
+from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES
 from handfast.insecure import NoVerification
-from handfast.wire.codepoints import NamedGroup
-from tests.handshake.parties import client_config, fails, identity, server_config, trust
+from handfast.wire.codepoints import NamedGroup, SignatureScheme
+from tests.handshake.parties import client_config, client_identity, fails, identity, server_config, trust
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("cipher_suites", {"cipher_suites": []}, "empty"),
@@ -27,17 +37,31 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("alpn", {"alpn": ["x" * 256]}, "1 to 255 bytes"),
     ("handshake_timeout", {"handshake_timeout": 0}, "more than 0"),
     ("handshake_timeout", {"handshake_timeout": -1.0}, "more than 0"),
+    ("signature_schemes", {"signature_schemes": []}, "empty"),
+    ("signature_schemes", {"signature_schemes": ["rsa_pkcs1_sha256"]}, "not known"),
+    ("certificate_signature_schemes", {"certificate_signature_schemes": []}, "empty"),
+    ("certificate_signature_schemes", {"certificate_signature_schemes": ["rsa_pkcs1_sha1"]}, "not known"),
+    ("record_size_limit", {"record_size_limit": 0}, "64 to 16385"),
+    ("record_size_limit", {"record_size_limit": 63}, "64 to 16385"),
+    ("record_size_limit", {"record_size_limit": 16_386}, "64 to 16385"),
+    ("record_padding", {"record_padding": -1}, "0 to 16385"),
+    ("record_padding", {"record_padding": 16_386}, "0 to 16385"),
 ]
 WRONG_CLIENT: list[tuple[str, dict[str, Any], str]] = [
     ("key_shares", {"groups": ["x25519"], "key_shares": ["secp256r1"]}, "not known"),
-    ("signature_schemes", {"signature_schemes": []}, "empty"),
-    ("signature_schemes", {"signature_schemes": ["rsa_pkcs1_sha256"]}, "not known"),
-    ("certificate_signature_schemes", {"certificate_signature_schemes": ["rsa_pkcs1_sha1"]}, "not known"),
 ]
 WRONG_SERVER: list[tuple[str, dict[str, Any], str]] = [
     ("identities", {"identities": []}, "a certificate and its key"),
     ("suite_order", {"suite_order": "ours"}, '"server" or "client"'),
     ("unknown_names", {"unknown_names": "ignore"}, '"default" or "refuse"'),
+    ("client_authentication", {"client_authentication": "maybe"}, '"none" or "optional" or "required"'),
+    ("client_authentication", {"client_authentication": None}, '"none" or "optional" or "required"'),
+    ("retry", {"retry": "never"}, '"when_needed" or "always"'),
+    ("retry", {"retry": "always"}, "needs a cookie_key"),
+    ("cookie_key", {"cookie_key": b""}, "32 bytes or more"),
+    ("cookie_key", {"cookie_key": bytes(31)}, "32 bytes or more"),
+    ("client_trust", {"client_authentication": "optional", "client_trust": None}, "which roots"),
+    ("client_trust", {"client_authentication": "required", "client_trust": None}, "which roots"),
 ]
 
 
@@ -111,8 +135,6 @@ def test_a_verifier_takes_the_place_of_the_roots() -> None:
 
 
 def test_without_roots_it_is_the_systems() -> None:
-    from handfast import ChainVerifier, TrustStore
-
     verifier = ClientConfig().server_verifier
     assert isinstance(verifier, ChainVerifier)
     assert verifier.trust is TrustStore.default()
@@ -147,3 +169,76 @@ def test_a_config_can_be_replaced_in_part() -> None:
     config = dataclasses.replace(client_config(alpn=["h2"]), trust=trust(), groups=["x25519"])
     assert config.protocols == (b"h2",)
     assert config.share_ids == (0x001D,)
+
+
+# --- records, clients and retries
+
+
+def test_records_are_as_ever_unless_something_else_is_set() -> None:
+    for config in (client_config(), server_config()):
+        assert (config.record_size_limit, config.record_padding) == (None, 0)
+    for size in (64, 16_385):
+        assert client_config(record_size_limit=size, record_padding=size).record_size_limit == size
+
+
+def test_what_the_peer_may_sign_with() -> None:
+    for config in (client_config(), server_config()):
+        assert config.scheme_ids == tuple(SCHEMES)
+        assert config.certificate_scheme_ids == tuple(CERTIFICATE_SCHEMES)
+    config = server_config(signature_schemes=["ed25519", 0x0403, "ED25519"])
+    assert config.scheme_ids == (SignatureScheme.ED25519, SignatureScheme.ECDSA_SECP256R1_SHA256)
+
+
+def test_a_client_has_no_certificate_unless_it_is_given_one() -> None:
+    assert client_config().identities == ()
+    assert client_config(identities=[client_identity()]).identities == (client_identity(),)
+
+
+def test_the_names_of_the_roots_that_a_client_sends() -> None:
+    assert client_config().authorities() is None
+    assert client_config(certificate_authorities=True).authorities() == list(trust().subjects())
+
+
+def test_clients_are_verified_by_roots_that_are_named() -> None:
+    """Never by the system's: those vouch for servers, and would let in whoever has a web server."""
+    assert server_config().verifier_of_clients is None
+    verifier = server_config(client_authentication="optional").verifier_of_clients
+    assert isinstance(verifier, ChainVerifier)
+    assert verifier.trust is trust()
+    assert isinstance(server_config(client_trust=trust()).verifier_of_clients, ChainVerifier)
+
+
+def test_a_verifier_of_clients_takes_the_place_of_the_roots() -> None:
+    verifier = NoVerification()
+    for given in (verifier, ASK):
+        config = server_config(client_authentication="required", client_verifier=given)
+        assert config.verifier_of_clients is given
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({}, None),
+        ({"client_authentication": "optional"}, "roots"),
+        ({"client_authentication": "optional", "client_authorities": [b"0\0", b"0\1"]}, [b"0\0", b"0\1"]),
+        ({"client_authentication": "optional", "client_authorities": ()}, None),
+        ({"client_authentication": "optional", "client_verifier": ASK}, None),
+    ],
+)
+def test_the_names_that_clients_choose_their_certificate_by(settings: dict[str, Any], names: Any) -> None:
+    expected = list(trust().subjects()) if names == "roots" else names
+    assert server_config(**settings).authorities() == expected
+
+
+def test_a_key_for_cookies_does_not_show() -> None:
+    config = server_config(cookie_key=bytes(range(32)), retry="always")
+    assert config.retry == "always"
+    assert "cookie_key" not in repr(config)
+    assert server_config(cookie_key=bytes(64)).retry == "when_needed"
+
+
+def test_a_server_needs_an_identity_or_somebody_who_names_one() -> None:
+    for settings in ({"choose_identity": ASK}, {"on_client_hello": ASK}):
+        assert ServerConfig(**settings).identities == ()  # type: ignore[arg-type]
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION):
+        ServerConfig(check_peer=ASK)

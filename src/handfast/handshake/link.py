@@ -45,7 +45,6 @@ class Link(Guarded):
         "_compatible",
         "_flight",
         "_hook",
-        "_keylog",
         "clock",
         "config",
         "layer",
@@ -66,7 +65,6 @@ class Link(Guarded):
         self.transcript = Transcript()
         self.clock = config.clock
         self.timings = Timings()
-        self._keylog = config.keylog
         self._hook = hook
         self._flight = bytearray()
 
@@ -120,8 +118,9 @@ class Link(Guarded):
 
     def log_secret(self, label: str, client_random: bytes, secret: bytes) -> None:
         """Give a secret to the key log, where the configuration has one."""
-        if self._keylog is not None:
-            self._keylog.secret(label, client_random, secret)
+        keylog = self.config.keylog
+        if keylog is not None:
+            keylog.secret(label, client_random, secret)
 
     def key_exchange(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do a step of the key exchange, and count its time."""

@@ -244,14 +244,19 @@ class RecordLayer(Guarded):
     def write_application_data(self, data: bytes | bytearray | memoryview) -> None:
         """Queue application data.
 
-        A KeyUpdate goes before it where the peer waits for one, and where the key has protected as much as is safe
-        (RFC 9846 sections 4.7.3 and 5.5). Raises what Sealer.seal raises.
+        A KeyUpdate goes before it where the peer waits for one, and within it where the key has protected as much as is
+        safe (RFC 9846 sections 4.7.3 and 5.5). Raises what Sealer.seal raises.
         """
         content = memoryview(data).cast("B")
         with self._lock:
             sealer = self._sealer
             assert sealer is not None, "application data is encrypted"
-            if sealer.can_update and (self._update_owed or not sealer.lasts(len(content))):
+            if self._update_owed:
+                sealer = self._update_write(KeyUpdate(update_requested=False))
+            while sealer.can_update and (room := sealer.room) < len(content):
+                if room:
+                    self._queue(sealer.seal(C.APPLICATION_DATA, content[:room]))
+                    content = content[room:]
                 sealer = self._update_write(KeyUpdate(update_requested=False))
             self._queue(sealer.seal(C.APPLICATION_DATA, content))
 
@@ -267,10 +272,11 @@ class RecordLayer(Guarded):
         """Under the lock: nothing may come between the KeyUpdate, which has the old key, and the change."""
         assert isinstance(self._sealer, Sealer), "a KeyUpdate is encrypted"
         message.raw = message.encode()
-        self._queue(self._sealer.seal(C.HANDSHAKE, memoryview(message.raw)))
+        sealed = self._sealer.seal(C.HANDSHAKE, memoryview(message.raw))
         self._sealer = Sealer(self._sealer.secret.next(), self._send_limit, self.padding)
         self._update_owed = False
         self._update_requested |= message.update_requested
+        self._queue(sealed)  # last: a hook that raises must not leave us with the old key
         if self.on_key_update is not None:
             self.on_key_update(message)
         return self._sealer

@@ -49,7 +49,7 @@ class Sealer12(Guarded):
             raise MisuseError(FORKED)
         size, limit, explicit = len(data), self.limit, self._explicit
         count = -(-size // limit) or 1
-        if not self.lasts(size) and content_type != ContentType.ALERT:
+        if self.room < size and content_type != ContentType.ALERT:
             raise TLSError(KEYS_EXHAUSTED, records=self.sequence)
         self._left -= count
         output = bytearray(size + count * (HEADER_LENGTH + explicit + self._tag))
@@ -69,9 +69,10 @@ class Sealer12(Guarded):
             at = end
         return output
 
-    def lasts(self, size: int) -> bool:
-        """Whether this key may still protect ``size`` bytes of content."""
-        return self._left >= -(-size // self.limit) + _RESERVED
+    @property
+    def room(self) -> int:
+        """How many bytes of content this key may still protect."""
+        return max(self._left - _RESERVED, 0) * self.limit
 
 
 class Opener12(Guarded):

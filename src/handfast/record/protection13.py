@@ -79,9 +79,10 @@ class Sealer(Guarded):
             self._cipher.encrypt_into(nonce, view[body : body + inner], header, view[body:at])
         return output
 
-    def lasts(self, size: int) -> bool:
-        """Whether this key may still protect ``size`` bytes of content."""
-        return self._left >= -(-size // self.limit) + _RESERVED
+    @property
+    def room(self) -> int:
+        """How many bytes of content this key may still protect."""
+        return max(self._left - _RESERVED, 0) * self.limit
 
 
 class Opener(Guarded):

@@ -109,7 +109,7 @@ SIGN = Case(
     "Sign",
     Sign,
     signer_settings,
-    lambda scheme, content: identity("ed25519").signer.sign(scheme, content),
+    identity("ed25519").signer.sign,
     lambda question: (question.scheme, question.content),
     1,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from handfast import reasons
 from handfast.crypto.suites import SUITES
 from handfast.errors import PeerIncompatible, PeerMisbehaved
 from handfast.handshake import negotiate
+from handfast.testing import Authority
 from handfast.wire.codepoints import CipherSuite as C
 from handfast.wire.codepoints import NamedGroup as G
 from handfast.wire.codepoints import SignatureScheme as S
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello
+from handfast.wire.messages13 import CertificateRequest
 from tests.handshake.parties import fails, identity, server_config
 
 A128, A256, CHACHA = C.TLS_AES_128_GCM_SHA256, C.TLS_AES_256_GCM_SHA384, C.TLS_CHACHA20_POLY1305_SHA256
@@ -220,3 +223,89 @@ def test_all_terms_together() -> None:
     assert terms.identity is identity()
     assert terms.scheme == S.ECDSA_SECP256R1_SHA256
     assert terms.protocol == b"h2"
+
+
+# --- authorities, and who a client is
+
+
+@cache
+def two_authorities() -> tuple[Authority, Authority]:
+    return Authority.create("First"), Authority.create("Second")
+
+
+def names_of(*authorities: Authority) -> list[bytes]:
+    """Their distinguished names (DER), as a peer lists them."""
+    return [name for authority in authorities for name in authority.trust.subjects()]
+
+
+def test_an_identity_that_leads_to_an_authority_of_the_client_comes_first() -> None:
+    """RFC 9846 section 4.3.4: the extension guides the choice. What the client may not verify is better than nothing."""
+    first, second = two_authorities()
+    ours = [first.issue("a.example"), second.issue("a.example"), second.issue("b.example", key="ed25519")]
+    both = [S.ECDSA_SECP256R1_SHA256, S.ED25519]
+
+    def chosen(authorities: list[bytes] | None, schemes: list[int], name: str = "a.example") -> int:
+        offered = hello(server_name=name, signature_algorithms=schemes, certificate_authorities=authorities)
+        return ours.index(negotiate.identity(ours, offered, False)[0])  # type: ignore[arg-type]
+
+    assert chosen(None, both) == 0
+    assert chosen(names_of(first), both) == 0
+    assert chosen(names_of(second), both) == 1
+    assert chosen(names_of(second, first), both) == 0  # our order, among those that fit
+    assert chosen([b"0\0"], both) == 0  # nobody that we know
+    assert chosen(names_of(second), both, "other.example") == 1  # no name fits: all may be looked at
+    assert chosen(names_of(first), both, "b.example") == 2  # the name counts more than the authority
+
+
+def request(**fields: Any) -> CertificateRequest:
+    return CertificateRequest(**{"signature_algorithms": [S.ECDSA_SECP256R1_SHA256, S.ED25519], **fields})
+
+
+def test_a_client_shows_the_first_identity_that_the_server_can_accept() -> None:
+    first, second = two_authorities()
+    ours = [first.issue("one", usage=("client",)), second.issue("two", key="ed25519", usage=("client",))]
+    ecdsa, edwards = S.ECDSA_SECP256R1_SHA256, S.ED25519
+    for fields, expected in (
+        ({}, (ours[0], ecdsa)),
+        ({"signature_algorithms": [edwards]}, (ours[1], edwards)),
+        ({"signature_algorithms": [S.RSA_PSS_RSAE_SHA256]}, (None, 0)),
+        ({"certificate_authorities": names_of(second)}, (ours[1], edwards)),
+        ({"certificate_authorities": names_of(second, first)}, (ours[0], ecdsa)),
+        ({"certificate_authorities": [b"0\0"]}, (None, 0)),
+        ({"certificate_authorities": names_of(first), "signature_algorithms": [edwards]}, (None, 0)),
+        ({"certificate_authorities": []}, (ours[0], ecdsa)),
+    ):
+        assert negotiate.client_identity(ours, request(**fields), chosen=False) == expected
+    assert negotiate.client_identity([], request(), chosen=False) == (None, 0)
+
+
+def test_a_chosen_identity_needs_a_scheme_alone() -> None:
+    first, second = two_authorities()
+    who = first.issue("one", usage=("client",))
+    asked = request(certificate_authorities=names_of(second))
+    assert negotiate.client_identity([who], asked, chosen=False) == (None, 0)
+    assert negotiate.client_identity([who], asked, chosen=True) == (who, S.ECDSA_SECP256R1_SHA256)
+    edwards_alone = request(signature_algorithms=[S.ED25519])
+    assert negotiate.client_identity([who], edwards_alone, chosen=True) == (None, 0)
+
+
+def test_a_request_has_to_say_what_may_be_signed_with() -> None:
+    with fails(PeerMisbehaved, reasons.MISSING_EXTENSION) as caught:
+        negotiate.client_identity([identity()], request(signature_algorithms=None), chosen=True)
+    assert caught.value.evidence == {"extension": "signature_algorithms"}
+
+
+def test_a_name_may_be_refused() -> None:
+    ours = [identity("p256", "a.example"), identity("ed25519", "b.example")]
+    with fails(PeerIncompatible, reasons.UNRECOGNIZED_NAME) as caught:
+        negotiate.identity(ours, hello(server_name="c.example"), True)
+    assert caught.value.evidence == {"peer_asked_for": "c.example", "we_are": ["a.example", "b.example"]}
+    assert negotiate.identity(ours, hello(server_name="a.example"), True)[0] is ours[0]
+
+
+def test_a_chosen_identity_is_refused_for_no_name() -> None:
+    chosen = identity("p256", "a.example")
+    config = server_config(unknown_names="refuse")
+    assert negotiate.terms(config, hello(server_name="c.example"), chosen).identity is chosen
+    with fails(PeerIncompatible, reasons.UNRECOGNIZED_NAME):
+        negotiate.terms(config, hello(server_name="c.example"), None)
