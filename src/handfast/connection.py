@@ -302,9 +302,9 @@ class Connection(Guarded):
     def _handle_change_cipher_spec(self) -> None:
         """In TLS 1.2 the script waits for it; in TLS 1.3 it means nothing (RFC 9846 section 5)."""
         self._check_not_interleaved(ContentType.CHANGE_CIPHER_SPEC)
-        message = ChangeCipherSpec()
+        message = ChangeCipherSpec(changes_keys=ChangeCipherSpec.TYPE in self._runner.expected)
         self._report(message, encrypted=False)
-        if ChangeCipherSpec.TYPE in self._runner.expected:
+        if message.changes_keys:
             self._advance(self._runner.advance(message))
 
     def _handle_application_data(self, content: bytes | memoryview) -> None:

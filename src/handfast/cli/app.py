@@ -59,6 +59,7 @@ _Groups = Annotated[
     _option(_OFFER, "NAME", "Groups for the key exchange: ALL_GROUPS; several with commas, the best first."),
 ]
 _Suites = Annotated[list[str] | None, _option(_OFFER, "NAME", "Cipher suites, likewise: ALL_SUITES.")]
+_Versions = Annotated[list[str] | None, _option(_OFFER, "1.2,1.3", "Versions of TLS; both by default.")]
 _Exports = Annotated[
     list[str] | None,
     _option(
@@ -113,6 +114,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         Path | None, _option(_US, "FILE", "The private key of --cert, PEM, if it is not in the same file.")
     ] = None,
     alpn: Annotated[list[str] | None, _option(_OFFER, "A,B", "Application protocols, such as h2,http/1.1.")] = None,
+    tls: _Versions = None,
     group: _Groups = None,
     suite: _Suites = None,
     get: Annotated[
@@ -148,6 +150,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         cert=cert,
         key=key,
         alpn=_listed(alpn),
+        tls=_listed(tls),
         groups=_listed(group),
         suites=_listed(suite),
         verify=not no_verify,
@@ -179,6 +182,7 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         bool, typer.Option("--require-client-cert", metavar=" ", help="Refuse clients that show none.")
     ] = False,
     alpn: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Application protocols.")] = None,
+    tls: Annotated[list[str] | None, typer.Option(metavar="1.2,1.3", help="Versions of TLS; both by default.")] = None,
     echo: Annotated[bool, typer.Option("--echo", metavar=" ", help="Send back what comes.")] = False,
     www: Annotated[
         Path | None,
@@ -197,6 +201,7 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         client_ca=tuple(client_ca or ()),
         require_client_cert=require_client_cert,
         alpn=_listed(alpn),
+        tls=_listed(tls),
         echo=echo,
         www=www,
         json=json,

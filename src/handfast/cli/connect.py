@@ -53,6 +53,7 @@ class Options:
     cert: Path | None = None
     key: Path | None = None
     alpn: tuple[str, ...] = ()
+    tls: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     verify: bool = True
@@ -258,6 +259,7 @@ class Session:
             verifier=verifier,
             identities=[self._identity] if self._identity else [],
             alpn=options.alpn,
+            **names.versions(options.tls),
             groups=[names.group(name) for name in options.groups] or None,
             cipher_suites=options.suites or None,
             keylog=self._keylog,

@@ -1,8 +1,10 @@
-"""The names that --group and --suite take, and how their help lists them."""
+"""The names that --tls, --group and --suite take, and how their help lists them."""
 
 from __future__ import annotations
 
 from typing import Final
+
+from handfast.errors import ConfigurationError
 
 # What NIST calls the curves that TLS has other names for.
 _ALIASES: Final = {"P-256": "secp256r1", "P-384": "secp384r1", "P-521": "secp521r1"}
@@ -24,7 +26,20 @@ def all_groups() -> str:
 
 
 def all_suites() -> str:
-    """All cipher suites that handfast knows, the best first."""
-    from handfast.crypto.suites import SUITES
+    """All cipher suites that handfast knows, the best first: those of TLS 1.3, then those of TLS 1.2."""
+    from handfast.crypto.suites import SUITES, SUITES_12
 
-    return ", ".join(suite.name for suite in SUITES.values())
+    return ", ".join(suite.name for suite in (*SUITES.values(), *SUITES_12.values()))
+
+
+def versions(chosen: tuple[str, ...]) -> dict[str, str]:
+    """--tls as settings of a configuration: the lowest and the highest of the versions named, none if none is."""
+    from handfast.profiles import version_of, why_not
+
+    unknown = [name for name in chosen if version_of(name) is None]
+    if unknown:
+        why = why_not(unknown[0] if unknown[0].upper().startswith(("TLS", "SSL")) else f"TLSv{unknown[0]}")
+        problem = f"{unknown[0]!r} cannot be used: {why or 'there is no such version'}"
+        raise ConfigurationError(setting="--tls", problem=problem, known=["1.2", "1.3"])
+    ordered = sorted(chosen, key=lambda name: version_of(name) or 0)
+    return {"min_version": ordered[0], "max_version": ordered[-1]} if ordered else {}

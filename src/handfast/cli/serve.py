@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import parsed
 from handfast.certificates.store import TrustStore
-from handfast.cli import show
+from handfast.cli import names, show
 from handfast.cli.answer import Idle, Peer, respond
 from handfast.cli.facts import authority_name
 from handfast.cli.identity import identity
@@ -50,6 +50,7 @@ class Options:
     client_ca: tuple[Path, ...] = ()
     require_client_cert: bool = False
     alpn: tuple[str, ...] = ()
+    tls: tuple[str, ...] = ()
     echo: bool = False
     www: Path | None = None
     json: bool = False
@@ -78,6 +79,7 @@ def _run(options: Options, scratch: Path) -> int:
         config = ServerConfig(
             identities=[ours],
             alpn=options.alpn,
+            **names.versions(options.tls),
             client_trust=trust,
             client_authentication="required" if options.require_client_cert else "optional" if trust else "none",
         )

@@ -16,7 +16,7 @@ from handfast.wire.codepoints import SignatureScheme
 from handfast.wire.messages12 import (
     Certificate12,
     CertificateRequest12,
-    CertificateVerify,
+    CertificateVerify12,
     ServerKeyExchange,
 )
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def check_signature(
-    peer: PeerIdentity, offered: tuple[int, ...], message: ServerKeyExchange | CertificateVerify, content: bytes
+    peer: PeerIdentity, offered: tuple[int, ...], message: ServerKeyExchange | CertificateVerify12, content: bytes
 ) -> None:
     """That ``content`` is signed with the key of the peer's certificate, in a way that we offered."""
     if message.algorithm not in offered:
@@ -48,7 +48,7 @@ def verify_client(link: Link, config: ServerConfig, question: VerifyPeer) -> Flo
     """After ClientKeyExchange: who the client is, and the scheme by which its CertificateVerify proves that."""
     peer: PeerIdentity = yield question
     content = link.transcript.take_kept()
-    proof = yield from expect(CertificateVerify)
+    proof = yield from expect(CertificateVerify12)
     check_signature(peer, config.scheme_12_ids, proof, content)
     link.transcript.add(proof)
     if config.check_peer is not None:
@@ -64,5 +64,5 @@ def send_certificate(link: Link, identity: Identity | None) -> None:
 def prove_identity(link: Link, identity: Identity, scheme: int) -> Flow[None]:
     """A client's CertificateVerify: it signs every message so far, as they are (RFC 5246 section 7.4.8)."""
     signature: bytes = yield Sign(identity, scheme, link.transcript.take_kept())
-    proof = CertificateVerify(scheme, signature)
+    proof = CertificateVerify12(scheme, signature)
     link.say(proof)

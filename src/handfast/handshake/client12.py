@@ -54,7 +54,7 @@ from handfast.wire.messages12 import (
     Certificate12,
     CertificateRequest12,
     ClientKeyExchange,
-    Finished,
+    Finished12,
     ServerHelloDone,
     ServerKeyExchange,
 )
@@ -100,12 +100,12 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     main = MainSecret(suite, shared_secret, transcript.digest(), randoms)
     link.log_secret("CLIENT_RANDOM", offer.message.random, main.secret)
 
-    # CertificateVerify: that we hold the key of our certificate. Then Finished, under the new keys.
+    # CertificateVerify: that we hold the key of our certificate. Then Finished12, under the new keys.
     if identity is not None:
         yield from authenticate12.prove_identity(link, identity, our_scheme)
     transcript.drop_kept()
     client_key, server_key = main.record_keys()
-    finished = Finished(main.client_finished(transcript.digest()))
+    finished = Finished12(main.client_finished(transcript.digest()))
     link.send_change_cipher_spec()
     link.install_keys(write=client_key)
     link.send(finished)
@@ -116,7 +116,7 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     link.layer.change_cipher_spec_allowed = True
     yield from expect(ChangeCipherSpec)
     link.install_keys(read=server_key)
-    theirs = yield from expect(Finished)
+    theirs = yield from expect(Finished12)
     verified = check_finished(theirs, main.server_finished(transcript.digest()))
 
     outcome = Outcome(

@@ -17,7 +17,7 @@ from handfast.reasons import EXCESS_HANDSHAKE_DATA
 from handfast.record.layer import RecordLayer
 from handfast.record.reassembly import Reassembly
 from handfast.wire.alert import ChangeCipherSpec
-from handfast.wire.codepoints import ContentType
+from handfast.wire.codepoints import ContentType, ProtocolVersion
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,7 +88,7 @@ class Link(Guarded):
         self.flush()
         self.layer.write_change_cipher_spec()
         if self._hook is not None:
-            self._hook(True, ChangeCipherSpec(), False)
+            self._hook(True, ChangeCipherSpec(changes_keys=self.version == ProtocolVersion.TLS_1_2), False)
 
     def flush(self) -> None:
         """Hand what was sent to the record layer."""

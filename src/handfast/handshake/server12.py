@@ -41,7 +41,7 @@ from handfast.wire.hello import DOWNGRADED_TO_12, ClientHello, ServerHello
 from handfast.wire.messages12 import (
     Certificate12,
     ClientKeyExchange,
-    Finished,
+    Finished12,
     ServerHelloDone,
     ServerKeyExchange,
 )
@@ -105,14 +105,14 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     link.layer.change_cipher_spec_allowed = True
     yield from expect(ChangeCipherSpec)
     link.install_keys(read=client_key)
-    finished = yield from expect(Finished)
+    finished = yield from expect(Finished12)
     verified = check_finished(finished, main.client_finished(transcript.digest()))
     transcript.add(finished)
 
     # Ours.
     link.send_change_cipher_spec()
     link.install_keys(write=server_key)
-    link.send(Finished(main.server_finished(transcript.digest())))
+    link.send(Finished12(main.server_finished(transcript.digest())))
 
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, terms.group, terms.scheme, their_scheme, terms.protocol, hello.server_name, peer,

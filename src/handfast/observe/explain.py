@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from handfast.certificates.parsed import Parsed, parsed
-from handfast.errors import CertificateError, shown
-from handfast.observe import words
-from handfast.observe.authorities import distinguished_name
+from handfast.errors import shown
+from handfast.observe import explain12, words
+from handfast.observe.phrases import (
+    Line,
+    accepted_schemes,
+    certificates,
+    cookie,
+    count,
+    excerpt,
+    listed,
+    other_extensions,
+    protocols,
+    sender,
+    size_limit,
+)
 from handfast.wire.alert import Alert, ChangeCipherSpec
 from handfast.wire.codepoints import (
     CipherSuite,
@@ -22,6 +33,7 @@ from handfast.wire.codepoints import (
     SignatureScheme,
 )
 from handfast.wire.hello import ClientHello, ServerHello
+from handfast.wire.messages12 import Finished12
 from handfast.wire.messages13 import (
     Certificate,
     CertificateRequest,
@@ -31,11 +43,6 @@ from handfast.wire.messages13 import (
     KeyUpdate,
     NewSessionTicket,
 )
-
-Line = tuple[str, str, str]
-"""A field by its RFC name, its value as text that is safe to show, and what it means ("" where that is plain)."""
-
-_SHOWN: Final = 6
 
 
 def lines(message: Any) -> list[Line]:
@@ -60,82 +67,20 @@ def milestone(message: Any, *, from_client: bool) -> str:
     """What is different from here on, if this message is as it has to be; "" for most messages."""
     if isinstance(message, ServerHello) and message.key_share is not None and message.version == _TLS13:
         return "both sides now have the same secret; from here on messages are encrypted"
-    if isinstance(message, Finished) and from_client:
+    if isinstance(message, Finished12) and not from_client:
+        return "the handshake is complete; application data follows"
+    if isinstance(message, ChangeCipherSpec) and message.changes_keys:
+        return f"what the {sender(from_client)} sends from here on is encrypted"
+    if type(message) is Finished and from_client:
         return "the handshake is complete; application data follows, under new keys"
     if isinstance(message, KeyUpdate):
-        return f"what the {_sender(from_client)} sends from here on is sealed with its next key"
+        return f"what the {sender(from_client)} sends from here on is sealed with its next key"
     return ""
 
 
 alert_meaning = words.alert
 
 _TLS13: Final = ProtocolVersion.TLS_1_3
-
-
-def _names(name: Callable[[int], str], values: Iterable[int] | None, most: int = _SHOWN) -> str:
-    names = [name(value) for value in values or ()]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _bytes(data: bytes) -> str:
-    """The beginning of something random, enough to find it elsewhere, and its length."""
-    return f"{data[:8].hex()}{'...' if len(data) > 8 else ''} ({_count(len(data), 'byte')})"
-
-
-def _protocols(names: Iterable[bytes]) -> str:
-    return shown([name.decode("utf-8", "backslashreplace") for name in names])
-
-
-def _sender(from_client: bool) -> str:
-    return "client" if from_client else "server"
-
-
-def _others(message: Any) -> Iterable[Line]:
-    """Extensions that are known by their numbers alone, GREASE among them."""
-    others = [value for value in message.extension_types if value in message.other_extensions]
-    if others:
-        yield "other extensions", _names(ExtensionType.name, others), ""
-
-
-def _schemes(message: ClientHello | CertificateRequest, whose: str) -> Iterable[Line]:
-    """How the other side may prove who it is; both the ClientHello and the CertificateRequest say so."""
-    schemes = _names(SignatureScheme.name, message.signature_algorithms, 4)
-    yield "signature_algorithms", schemes or "none", f"how the {whose} may prove who it is"
-    if message.signature_algorithms_cert is not None:
-        schemes = _names(SignatureScheme.name, message.signature_algorithms_cert, 4)
-        yield (
-            "signature_algorithms_cert",
-            schemes,
-            f"how the {whose}'s certificates may be signed, by whoever issued them",
-        )
-    names = message.certificate_authorities
-    if names is not None:
-        meaning = f"whose certificates are accepted, so that the {whose} can choose one that leads there"
-        yield "certificate_authorities", _authorities(names), meaning
-
-
-def _authorities(names: list[bytes]) -> str:
-    """Distinguished names (DER), in words where they can be read."""
-    shown_names = [shown(distinguished_name(name)) for name in names[:2]]
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    return "; ".join(shown_names) + more
-
-
-def _size_limit(limit: int) -> Line:
-    return (
-        "record_size_limit",
-        _count(limit, "byte"),
-        "the longest record that it will read, for those who have little memory",
-    )
-
-
-def _cookie(cookie: bytes, meaning: str) -> Line:
-    return "cookie", _bytes(cookie), meaning
-
-
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 # --- the hellos ------------------------------------------------------------------------------------------------------
@@ -156,23 +101,24 @@ def _client_hello(hello: ClientHello) -> Iterable[Line]:
     if hello.server_name is not None:
         yield "server_name", shown(hello.server_name), "whom it wants to reach, readable for everybody on the way"
     versions = hello.supported_versions or [hello.legacy_version]
-    yield "supported_versions", _names(ProtocolVersion.name, versions), "the versions it speaks, the best first"
-    yield "cipher_suites", _names(CipherSuite.name, hello.cipher_suites), "how records may be encrypted"
-    yield "supported_groups", _names(NamedGroup.name, hello.supported_groups) or "none", "how keys may be agreed on"
+    yield "supported_versions", listed(ProtocolVersion.name, versions), "the versions it speaks, the best first"
+    yield "cipher_suites", listed(CipherSuite.name, hello.cipher_suites), "how records may be encrypted"
+    yield "supported_groups", listed(NamedGroup.name, hello.supported_groups) or "none", "how keys may be agreed on"
     shares = [f"{NamedGroup.name(share.group)} ({len(share.key_exchange)} bytes)" for share in hello.key_share or ()]
     yield "key_share", ", ".join(shares) or "none", "public keys made for this connection alone, one a group"
     if hello.cookie is not None:
-        yield _cookie(hello.cookie, "what the server sent in its HelloRetryRequest, brought back as it came")
-    yield from _schemes(hello, "server")
-    protocols = hello.application_layer_protocol_negotiation
-    if protocols:
-        yield "alpn", _protocols(protocols), "what may be spoken inside, the best first"
+        yield cookie(hello.cookie, "what the server sent in its HelloRetryRequest, brought back as it came")
+    yield from accepted_schemes(hello, "server")
+    names = hello.application_layer_protocol_negotiation
+    if names:
+        yield "alpn", protocols(names), "what may be spoken inside, the best first"
     if hello.record_size_limit is not None:
-        yield _size_limit(hello.record_size_limit)
+        yield size_limit(hello.record_size_limit)
+    yield from explain12.client_hello(hello)
     if hello.padding is not None:
-        yield "padding", _count(hello.padding, "byte"), "some old servers hang on a hello of 256 to 511 bytes"
-    yield from _others(hello)
-    yield "random", _bytes(hello.random), "fresh each time, so that no handshake can be replayed"
+        yield "padding", count(hello.padding, "byte"), "some old servers hang on a hello of 256 to 511 bytes"
+    yield from other_extensions(hello)
+    yield "random", excerpt(hello.random), "fresh each time, so that no handshake can be replayed"
     if hello.legacy_session_id:
         yield (
             "legacy_session_id",
@@ -183,9 +129,9 @@ def _client_hello(hello: ClientHello) -> Iterable[Line]:
 
 def _client_hello_summary(hello: ClientHello) -> str:
     asked = f" for {shown(hello.server_name)}" if hello.server_name else ""
-    shares = _names(NamedGroup.name, [share.group for share in hello.key_share or ()]) or "no group"
+    shares = listed(NamedGroup.name, [share.group for share in hello.key_share or ()]) or "no group"
     again = " again, with the server's cookie" if hello.cookie is not None else ""
-    return f"asks{asked}{again}: {_count(len(hello.cipher_suites), 'suite')}, shares of {shares}"
+    return f"asks{asked}{again}: {count(len(hello.cipher_suites), 'suite')}, shares of {shares}"
 
 
 def _server_hello_purpose(hello: ServerHello, _: bool) -> str:
@@ -200,7 +146,10 @@ def _server_hello_purpose(hello: ServerHello, _: bool) -> str:
             "the client guessed wrong."
         )
     if hello.version != _TLS13:
-        return f"The server answers in {ProtocolVersion.name(hello.version)}."
+        return (
+            f"The server chooses, in {ProtocolVersion.name(hello.version)}: its certificate follows in the clear, and the key "
+            "exchange takes a round trip more."
+        )
     return "The server chooses, and sends its half of the key exchange."
 
 
@@ -213,14 +162,15 @@ def _server_hello(hello: ServerHello) -> Iterable[Line]:
     if hello.selected_group is not None:
         yield "selected_group", NamedGroup.name(hello.selected_group), "the group that it wants a key share of"
     if hello.cookie is not None:
-        yield _cookie(
+        yield cookie(
             hello.cookie, "to be brought back: shows that the client can be reached, and keeps what was decided"
         )
-    yield from _others(hello)
+    yield from explain12.server_hello(hello)
+    yield from other_extensions(hello)
     if hello.is_retry_request:
         yield (
             "random",
-            _bytes(hello.random),
+            excerpt(hello.random),
             "always this value: by it a client tells a HelloRetryRequest from a ServerHello",
         )
         yield (
@@ -229,7 +179,7 @@ def _server_hello(hello: ServerHello) -> Iterable[Line]:
             "in all proofs to come the first hello is replaced by its hash, so that the server need not keep it",
         )
     else:
-        yield "random", _bytes(hello.random), "fresh on this side too"
+        yield "random", excerpt(hello.random), "fresh on this side too"
 
 
 def _server_hello_summary(hello: ServerHello) -> str:
@@ -237,8 +187,8 @@ def _server_hello_summary(hello: ServerHello) -> str:
         cookie = "its cookie back" if hello.cookie is not None else ""
         share = f"a key share of {NamedGroup.name(hello.selected_group)}" if hello.selected_group is not None else ""
         return f"wants {' and '.join(filter(None, (share, cookie))) or 'nothing new'}"
-    group = NamedGroup.name(hello.key_share.group) if hello.key_share else "no key share"
-    return f"chooses {ProtocolVersion.name(hello.version)}, {CipherSuite.name(hello.cipher_suite)}, {group}"
+    group = f", {NamedGroup.name(hello.key_share.group)}" if hello.key_share else ""
+    return f"chooses {ProtocolVersion.name(hello.version)}, {CipherSuite.name(hello.cipher_suite)}{group}"
 
 
 # --- after the hellos: all of this is encrypted ------------------------------------------------------------------------
@@ -251,20 +201,20 @@ def _encrypted_extensions_purpose(_: EncryptedExtensions, __: bool) -> str:
 def _encrypted_extensions(message: EncryptedExtensions) -> Iterable[Line]:
     protocol = message.application_layer_protocol_negotiation
     if protocol is not None:
-        yield "alpn", _protocols([protocol]), "what will be spoken inside"
+        yield "alpn", protocols([protocol]), "what will be spoken inside"
     if message.server_name_acknowledged:
         yield "server_name", "acknowledged", "the name was of use in choosing the certificate"
     if message.supported_groups:
-        yield "supported_groups", _names(NamedGroup.name, message.supported_groups), "what the server likes best"
+        yield "supported_groups", listed(NamedGroup.name, message.supported_groups), "what the server likes best"
     if message.record_size_limit is not None:
-        yield _size_limit(message.record_size_limit)
-    yield from _others(message)
+        yield size_limit(message.record_size_limit)
+    yield from other_extensions(message)
     if not message.extension_types:
         yield "extensions", "none", ""
 
 
 def _encrypted_extensions_summary(message: EncryptedExtensions) -> str:
-    return f"answers {_names(ExtensionType.name, message.extension_types) or 'nothing more'}"
+    return f"answers {listed(ExtensionType.name, message.extension_types) or 'nothing more'}"
 
 
 def _certificate_request_purpose(_: CertificateRequest, __: bool) -> str:
@@ -274,18 +224,18 @@ def _certificate_request_purpose(_: CertificateRequest, __: bool) -> str:
 def _certificate_request(message: CertificateRequest) -> Iterable[Line]:
     context = message.certificate_request_context
     if context:
-        yield "certificate_request_context", _bytes(context), "which request an answer is for; empty in a handshake"
-    yield from _schemes(message, "client")
-    yield from _others(message)
+        yield "certificate_request_context", excerpt(context), "which request an answer is for; empty in a handshake"
+    yield from accepted_schemes(message, "client")
+    yield from other_extensions(message)
 
 
 def _certificate_request_summary(message: CertificateRequest) -> str:
     names = message.certificate_authorities
-    return "asks for a client certificate" + (f" of {_count(len(names), 'authority', 'authorities')}" if names else "")
+    return "asks for a client certificate" + (f" of {count(len(names), 'authority', 'authorities')}" if names else "")
 
 
 def _certificate_purpose(message: Certificate, from_client: bool) -> str:
-    who = _sender(from_client)
+    who = sender(from_client)
     if not message.certificate_list and from_client:
         return "The client has no certificate to show. Whether it gets in without one is up to the server."
     if not message.certificate_list:
@@ -294,45 +244,22 @@ def _certificate_purpose(message: Certificate, from_client: bool) -> str:
 
 
 def _certificate(message: Certificate) -> Iterable[Line]:
-    for number, entry in enumerate(message.certificate_list, 1):
-        label = f"certificate {number}"
-        try:
-            certificate = parsed(entry.cert_data)
-        except CertificateError:
-            yield label, f"{len(entry.cert_data)} bytes", "cannot be read"
-            continue
-        until = f"valid until {certificate.not_after:%Y-%m-%d}"
-        whose = "the sender's own" if number == 1 else "vouches for the one before"
-        subject = shown(certificate.subject) or "(empty subject)"
-        yield label, subject, f"{whose}; {_key(certificate)} key, {until}"
-        if number == 1 and certificate.alternative_names:
-            yield "names", _listed(certificate.alternative_names), "whose it is"
-        yield "issuer", shown(certificate.issuer) or "(empty)", "who signed it" if number == 1 else ""
-
-
-def _key(certificate: Parsed) -> str:
-    size = f"-{certificate.key.key_size}" if certificate.kind.startswith("rsa") and certificate.key else ""
-    return f"{certificate.kind}{size}" if certificate.key else "unknown"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return shown([name.removeprefix("DNS:").removeprefix("IP:") for name in names[:_SHOWN]]) + more
+    return certificates(entry.cert_data for entry in message.certificate_list)
 
 
 def _certificate_summary(message: Certificate) -> str:
-    count = len(message.certificate_list)
-    return _count(count, "certificate") if count else "no certificate"
+    number = len(message.certificate_list)
+    return count(number, "certificate") if number else "no certificate"
 
 
 def _certificate_verify_purpose(_: CertificateVerify, from_client: bool) -> str:
-    who = _sender(from_client)
+    who = sender(from_client)
     return f"The proof: the {who} signs all messages so far, as only the owner of the certificate's key can."
 
 
 def _certificate_verify(message: CertificateVerify) -> Iterable[Line]:
     yield "algorithm", SignatureScheme.name(message.algorithm), words.scheme(message.algorithm)
-    yield "signature", _bytes(message.signature), "good for this handshake alone: the randoms and key shares are in it"
+    yield "signature", excerpt(message.signature), "good for this handshake alone: the randoms and key shares are in it"
 
 
 def _certificate_verify_summary(message: CertificateVerify) -> str:
@@ -348,7 +275,7 @@ def _finished_purpose(_: Finished, from_client: bool) -> str:
 def _finished(message: Finished) -> Iterable[Line]:
     yield (
         "verify_data",
-        _bytes(message.verify_data),
+        excerpt(message.verify_data),
         "a MAC over all messages so far, with a key from the shared secret",
     )
 
@@ -374,7 +301,7 @@ def _ticket_summary(message: NewSessionTicket) -> str:
 
 
 def _key_update_purpose(message: KeyUpdate, from_client: bool) -> str:
-    who, other = _sender(from_client), _sender(not from_client)
+    who, other = sender(from_client), sender(not from_client)
     text = f"The {who} changes the key of what it sends: whoever finds the new one cannot read what was sent before."
     return f"{text} It asks the {other} to change its own key as well." if message.update_requested else text
 
@@ -394,11 +321,15 @@ def _key_update_summary(message: KeyUpdate) -> str:
     return "changes its key" + (", and asks the other side to do so too" if message.update_requested else "")
 
 
-def _change_cipher_spec_purpose(_: ChangeCipherSpec, __: bool) -> str:
+def _change_cipher_spec_purpose(message: ChangeCipherSpec, from_client: bool) -> str:
+    if message.changes_keys:
+        return f"The {sender(from_client)} has the keys now, and uses them from the next record on."
     return "Means nothing in TLS 1.3; makes it look like TLS 1.2 to old middleboxes."
 
 
-def _change_cipher_spec_summary(_: ChangeCipherSpec) -> str:
+def _change_cipher_spec_summary(message: ChangeCipherSpec) -> str:
+    if message.changes_keys:
+        return "what comes next is encrypted"
     return "means nothing in TLS 1.3; makes old middleboxes see TLS 1.2"
 
 
@@ -420,6 +351,7 @@ _FIELDS: Final[dict[type, Callable[[Any], Iterable[Line]]]] = {
     Finished: _finished,
     NewSessionTicket: _ticket,
     KeyUpdate: _key_update,
+    **explain12.FIELDS,
 }
 _PURPOSES: Final[dict[type, Callable[[Any, bool], str]]] = {
     ClientHello: _client_hello_purpose,
@@ -433,6 +365,7 @@ _PURPOSES: Final[dict[type, Callable[[Any, bool], str]]] = {
     KeyUpdate: _key_update_purpose,
     ChangeCipherSpec: _change_cipher_spec_purpose,
     Alert: _alert_purpose,
+    **explain12.PURPOSES,
 }
 _SUMMARIES: Final[dict[type, Callable[[Any], str]]] = {
     ClientHello: _client_hello_summary,
@@ -446,4 +379,5 @@ _SUMMARIES: Final[dict[type, Callable[[Any], str]]] = {
     KeyUpdate: _key_update_summary,
     ChangeCipherSpec: _change_cipher_spec_summary,
     Alert: _alert_summary,
+    **explain12.SUMMARIES,
 }

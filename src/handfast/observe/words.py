@@ -13,6 +13,16 @@ _SUITES: Final = {
     S.TLS_CHACHA20_POLY1305_SHA256: "ChaCha20-Poly1305 seals the records, SHA-256 derives the keys",
     S.TLS_AES_128_CCM_SHA256: "AES-128 in CCM mode seals the records, SHA-256 derives the keys",
     S.TLS_AES_128_CCM_8_SHA256: "AES-128 in CCM mode seals the records, with short tags; SHA-256 derives the keys",
+    S.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "fresh keys by elliptic curves, an ECDSA certificate, AES-128 in GCM mode",
+    S.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: "fresh keys by elliptic curves, an ECDSA certificate, AES-256 in GCM mode",
+    S.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "fresh keys by elliptic curves, an ECDSA certificate, ChaCha20-Poly1305",
+    S.TLS_ECDHE_ECDSA_WITH_AES_128_CCM: "fresh keys by elliptic curves, an ECDSA certificate, AES-128 in CCM mode",
+    S.TLS_ECDHE_ECDSA_WITH_AES_256_CCM: "fresh keys by elliptic curves, an ECDSA certificate, AES-256 in CCM mode",
+    S.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8: "fresh keys by elliptic curves, an ECDSA certificate, AES-128 in CCM mode with short tags",
+    S.TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8: "fresh keys by elliptic curves, an ECDSA certificate, AES-256 in CCM mode with short tags",
+    S.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: "fresh keys by elliptic curves, an RSA certificate, AES-128 in GCM mode",
+    S.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: "fresh keys by elliptic curves, an RSA certificate, AES-256 in GCM mode",
+    S.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256: "fresh keys by elliptic curves, an RSA certificate, ChaCha20-Poly1305",
 }
 
 G = NamedGroup

@@ -50,6 +50,7 @@ class ChangeCipherSpec:
     NAME: ClassVar[str] = "ChangeCipherSpec"
 
     raw: bytes = b"\x01"
+    changes_keys: bool = False
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:

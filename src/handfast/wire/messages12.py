@@ -16,9 +16,9 @@ from handfast.wire.messages13 import CertificateVerify, Finished
 __all__ = [
     "Certificate12",
     "CertificateRequest12",
-    "CertificateVerify",
+    "CertificateVerify12",
     "ClientKeyExchange",
-    "Finished",
+    "Finished12",
     "HelloRequest",
     "ServerHelloDone",
     "ServerKeyExchange",
@@ -159,6 +159,14 @@ class CertificateRequest12:
         body.uint16s(self.signature_algorithms)
         body.vector16(names.data)
         return with_header(self.TYPE, body)
+
+
+class CertificateVerify12(CertificateVerify):
+    """The same structure as in TLS 1.3, over something else: all messages so far (RFC 5246 section 7.4.8)."""
+
+
+class Finished12(Finished):
+    """The same structure as in TLS 1.3, with 12 bytes (RFC 5246 section 7.4.9)."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,218 @@
+"""What the messages of TLS 1.2 are for, and what their fields say: tables that explain.py takes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from handfast.observe import words
+from handfast.observe.phrases import (
+    Line,
+    accepted_schemes,
+    certificates,
+    count,
+    excerpt,
+    protocols,
+    sender,
+    size_limit,
+)
+from handfast.wire.codepoints import NamedGroup, SignatureScheme
+from handfast.wire.hello import ClientHello, ServerHello
+from handfast.wire.messages12 import (
+    Certificate12,
+    CertificateRequest12,
+    CertificateVerify12,
+    ClientKeyExchange,
+    Finished12,
+    HelloRequest,
+    ServerHelloDone,
+    ServerKeyExchange,
+)
+
+# --- the hellos: what they have for TLS 1.2 alone
+
+
+def client_hello(hello: ClientHello) -> Iterable[Line]:
+    """Extensions that a client sends for servers of TLS 1.2."""
+    if hello.extended_main_secret:
+        yield (
+            "extended_main_secret",
+            "offered",
+            "in TLS 1.2 the keys shall depend on the whole handshake, certificates too",
+        )
+    if hello.renegotiation_info is not None:
+        yield "renegotiation_info", "empty", "in TLS 1.2: this is a first handshake, and nobody can put data before it"
+    if hello.ec_point_formats is not None:
+        yield "ec_point_formats", "uncompressed", "the only format that is left"
+
+
+def server_hello(hello: ServerHello) -> Iterable[Line]:
+    """What a server answers in the clear, in TLS 1.2."""
+    protocol = hello.application_layer_protocol_negotiation
+    if protocol is not None:
+        yield "alpn", protocols([protocol]), "what will be spoken inside; everybody on the way can read it"
+    if hello.server_name_acknowledged:
+        yield "server_name", "acknowledged", "the name was of use in choosing the certificate"
+    if hello.extended_main_secret:
+        yield (
+            "extended_main_secret",
+            "agreed",
+            "the keys depend on the whole handshake, so no other connection can have them",
+        )
+    if hello.renegotiation_info is not None:
+        yield "renegotiation_info", "empty", "a first handshake for the server too"
+    if hello.record_size_limit is not None:
+        yield size_limit(hello.record_size_limit)
+
+
+# --- the server's flight, in the clear
+
+
+def _certificate_purpose(message: Certificate12, from_client: bool) -> str:
+    who = sender(from_client)
+    if not message.certificate_list:
+        return f"The {who} has no certificate to show."
+    return (
+        f"Who the {who} says it is, in the clear: there are no keys yet, so everybody on the way can read it. TLS 1.3 hides "
+        "it. Anybody could send this: the proof comes next."
+    )
+
+
+def _certificate(message: Certificate12) -> Iterable[Line]:
+    return certificates(message.certificate_list)
+
+
+def _certificate_summary(message: Certificate12) -> str:
+    return count(len(message.certificate_list), "certificate") if message.certificate_list else "no certificate"
+
+
+def _server_key_exchange_purpose(_: ServerKeyExchange, __: bool) -> str:
+    return (
+        "The server's half of the key exchange, signed with the key of its certificate. The signature covers both randoms, "
+        "so it is made for this handshake; it does not cover the offer, which only Finished protects."
+    )
+
+
+def _server_key_exchange(message: ServerKeyExchange) -> Iterable[Line]:
+    share = f"{NamedGroup.name(message.group)} ({count(len(message.public), 'byte')})"
+    yield "public", share, words.group(message.group)
+    yield "algorithm", SignatureScheme.name(message.algorithm), words.scheme(message.algorithm)
+    yield (
+        "signature",
+        excerpt(message.signature),
+        "over both randoms and the share: nobody else can have made it, or before",
+    )
+
+
+def _server_key_exchange_summary(message: ServerKeyExchange) -> str:
+    return f"a share of {NamedGroup.name(message.group)}, signed by {SignatureScheme.name(message.algorithm)}"
+
+
+def _certificate_request_purpose(_: CertificateRequest12, __: bool) -> str:
+    return "The server wants to know who the client is, too. The client's certificate will cross in the clear."
+
+
+def _certificate_request(message: CertificateRequest12) -> Iterable[Line]:
+    kinds = [_KINDS.get(kind, str(kind)) for kind in message.certificate_types]
+    yield "certificate_types", ", ".join(kinds), "kinds of keys that certificates may have"
+    yield from accepted_schemes(message, "client")
+
+
+_KINDS: Final = {1: "RSA", 64: "ECDSA"}
+
+
+def _certificate_request_summary(message: CertificateRequest12) -> str:
+    names = message.certificate_authorities
+    return "asks for a client certificate" + (f" of {count(len(names), 'authority', 'authorities')}" if names else "")
+
+
+def _done_purpose(_: ServerHelloDone, __: bool) -> str:
+    return "The server has said all it had to: it is the client's turn."
+
+
+def _done_summary(_: ServerHelloDone) -> str:
+    return "that is all; the client's turn"
+
+
+# --- the client's flight, and the end
+
+
+def _client_key_exchange_purpose(_: ClientKeyExchange, __: bool) -> str:
+    return "The client's half of the key exchange: both sides can work out the same secret now, and nobody else."
+
+
+def _client_key_exchange(message: ClientKeyExchange) -> Iterable[Line]:
+    yield (
+        "public",
+        excerpt(message.public),
+        "a public key made for this connection alone: once it is gone, nothing can be read",
+    )
+
+
+def _client_key_exchange_summary(message: ClientKeyExchange) -> str:
+    return f"a share of {count(len(message.public), 'byte')}"
+
+
+def _certificate_verify_purpose(_: CertificateVerify12, __: bool) -> str:
+    return "The proof: the client signs all messages so far, as only the owner of the certificate's key can."
+
+
+def _certificate_verify(message: CertificateVerify12) -> Iterable[Line]:
+    yield "algorithm", SignatureScheme.name(message.algorithm), words.scheme(message.algorithm)
+    yield "signature", excerpt(message.signature), "good for this handshake alone"
+
+
+def _certificate_verify_summary(message: CertificateVerify12) -> str:
+    return f"proves that it holds the certificate's key, by {SignatureScheme.name(message.algorithm)}"
+
+
+def _finished_purpose(_: Finished12, from_client: bool) -> str:
+    if from_client:
+        return "The first encrypted message: the client has the keys, and this is the handshake that it saw."
+    return "The server confirms the same, from its side: nobody changed anything on the way, not even in the hellos."
+
+
+def _finished(message: Finished12) -> Iterable[Line]:
+    yield "verify_data", excerpt(message.verify_data), "a MAC over all messages so far, with the main secret"
+
+
+def _finished_summary(_: Finished12) -> str:
+    return "confirms the whole handshake"
+
+
+def _hello_request_purpose(_: HelloRequest, __: bool) -> str:
+    return "The server wants to shake hands again inside the connection. handfast never does."
+
+
+def _hello_request_summary(_: HelloRequest) -> str:
+    return "asks for a renegotiation, which is refused"
+
+
+FIELDS: Final[dict[type, Callable[[Any], Iterable[Line]]]] = {
+    Certificate12: _certificate,
+    ServerKeyExchange: _server_key_exchange,
+    CertificateRequest12: _certificate_request,
+    ClientKeyExchange: _client_key_exchange,
+    CertificateVerify12: _certificate_verify,
+    Finished12: _finished,
+}
+PURPOSES: Final[dict[type, Callable[[Any, bool], str]]] = {
+    Certificate12: _certificate_purpose,
+    ServerKeyExchange: _server_key_exchange_purpose,
+    CertificateRequest12: _certificate_request_purpose,
+    ServerHelloDone: _done_purpose,
+    ClientKeyExchange: _client_key_exchange_purpose,
+    CertificateVerify12: _certificate_verify_purpose,
+    Finished12: _finished_purpose,
+    HelloRequest: _hello_request_purpose,
+}
+SUMMARIES: Final[dict[type, Callable[[Any], str]]] = {
+    Certificate12: _certificate_summary,
+    ServerKeyExchange: _server_key_exchange_summary,
+    CertificateRequest12: _certificate_request_summary,
+    ServerHelloDone: _done_summary,
+    ClientKeyExchange: _client_key_exchange_summary,
+    CertificateVerify12: _certificate_verify_summary,
+    Finished12: _finished_summary,
+    HelloRequest: _hello_request_summary,
+}
