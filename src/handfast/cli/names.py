@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from handfast.errors import ConfigurationError
 
@@ -32,7 +32,7 @@ def all_suites() -> str:
     return ", ".join(suite.name for suite in (*SUITES.values(), *SUITES_12.values()))
 
 
-def versions(chosen: tuple[str, ...]) -> dict[str, str]:
+def versions(chosen: tuple[str, ...]) -> dict[str, Any]:
     """--tls as settings of a configuration: the lowest and the highest of the versions named, none if none is."""
     from handfast.profiles import version_of, why_not
 
