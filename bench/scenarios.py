@@ -67,6 +67,10 @@ def scenarios() -> list[Scenario]:
             lambda peer: peer.handshake(p256, X25519, mutual=True),
         ),
         Scenario("full_13_mlkem", "handshake, X25519MLKEM768, P-256", "us", lambda peer: peer.handshake(p256, HYBRID)),
+        Scenario("full_12", "TLS 1.2, X25519, P-256", "us", lambda peer: peer.handshake(p256, X25519, tls12=True)),
+        Scenario(
+            "full_12_rsa", "TLS 1.2, X25519, RSA-2048", "us", lambda peer: peer.handshake(rsa, X25519, tls12=True)
+        ),
         # One large answer: written at once, carried at once, then read.
         Scenario("bulk_1m", "1 MiB in one write", "MB/s", lambda peer: peer.bulk(p256, MEBIBYTE, MEBIBYTE)),
         # A steady stream: four full records at a time.

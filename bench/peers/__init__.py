@@ -3,7 +3,8 @@
 What makes the comparison fair, for all of them alike:
 
 - Contexts, certificates and trusted roots are loaded before the clock starts; connections are new in each handshake.
-- TLS 1.3 and TLS_AES_256_GCM_SHA384 only, one group, no resumption and no tickets. What a peer cannot switch off is
+- TLS 1.3 and TLS_AES_256_GCM_SHA384 only, one group, no resumption and no tickets; where TLS 1.2 is compared, the suite
+  with the same AEAD. What a peer cannot switch off is
   named in its file.
 - The client verifies the chain up to the root, the times and the name of the server, in each handshake anew; where it
   would remember the verdict by itself, a scenario of its own shows that. What a peer does not do of this is
@@ -39,10 +40,13 @@ class Unavailable(Exception):
 class Peer(Protocol):
     """What each file here has, as functions of the module."""
 
-    def handshake(self, credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
+    def handshake(
+        self, credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False, tls12: bool = False
+    ) -> Task:
         """A full handshake. Raises Unavailable.
 
         ``mutual``  with a certificate of the client
+        ``tls12``   in TLS 1.2, with TLS_ECDHE_*_WITH_AES_256_GCM_SHA384
         ``again``   the client has accepted the server's chain before, and may remember that if it does so by default
         """
 

@@ -15,9 +15,11 @@ from bench.peers import X25519, Task, Unavailable
 EPOCHS = (Epoch.INITIAL, Epoch.HANDSHAKE, Epoch.ONE_RTT)
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
-    if mutual:
-        raise Unavailable("handshakes with a certificate of the client are not compared with it")
+def handshake(
+    credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False, tls12: bool = False
+) -> Task:
+    if mutual or tls12:
+        raise Unavailable("TLS 1.2 and certificates of clients are not compared with it")
     if group != X25519:
         raise Unavailable(f"it has no {group}")
     roots = credentials.root_pem

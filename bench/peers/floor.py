@@ -24,9 +24,11 @@ SIGNED = bytes(64 + 34 + 48)  # what CertificateVerify signs: spaces, context, t
 FINISHED = bytes(4 + 48 + 1)
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
-    if mutual:
-        raise Unavailable("handshakes with a certificate of the client are not compared with it")
+def handshake(
+    credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False, tls12: bool = False
+) -> Task:
+    if mutual or tls12:
+        raise Unavailable("TLS 1.2 and certificates of clients are not compared with it")
     key, leaf_der = credentials.key, credentials.leaf.public_bytes(Encoding.DER)
     store = Store([credentials.root])
     name = x509.DNSName(SERVER_NAME)

@@ -15,18 +15,21 @@ from bench.credentials import SERVER_NAME, Credentials
 from bench.peers import X25519, Task, Unavailable
 
 SUITE = "TLS_AES_256_GCM_SHA384"
+SUITES_12 = b"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
 RECORD = 1 << 14
 FLIGHT = 1 << 16
 
 _binding: Any = SSL._lib  # type: ignore[attr-defined]
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
-    contexts = _contexts(credentials, group, mutual=mutual)
-    client, _ = _shake_hands(*contexts)
-    assert client.get_cipher_name() == SUITE
+def handshake(
+    credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False, tls12: bool = False
+) -> Task:
+    contexts = _contexts(credentials, group, mutual=mutual, tls12=tls12)
+    client, _ = _shake_hands(*contexts, tls12=tls12)
+    assert client.get_cipher_name() == SUITE or (tls12 and (client.get_cipher_name() or "") in SUITES_12.decode())
     assert (client.get_group_name() or "").lower() == group.lower()
-    return Task(lambda: _shake_hands(*contexts))
+    return Task(lambda: _shake_hands(*contexts, tls12=tls12))
 
 
 def bulk(credentials: Credentials, total: int, write: int) -> Task:
@@ -52,7 +55,9 @@ def records(credentials: Credentials, count: int, size: int) -> Task:
     return Task(task.run, count)
 
 
-def _contexts(credentials: Credentials, group: str, *, mutual: bool = False) -> tuple[SSL.Context, SSL.Context]:
+def _contexts(
+    credentials: Credentials, group: str, *, mutual: bool = False, tls12: bool = False
+) -> tuple[SSL.Context, SSL.Context]:
     client, server = SSL.Context(SSL.TLS_CLIENT_METHOD), SSL.Context(SSL.TLS_SERVER_METHOD)
     client.set_verify(SSL.VERIFY_PEER)
     store = client.get_cert_store()
@@ -69,7 +74,11 @@ def _contexts(credentials: Credentials, group: str, *, mutual: bool = False) -> 
         trusted.add_cert(_x509(credentials.root))
     server.set_options(SSL.OP_NO_TICKET)
     for context in (client, server):
-        context.set_min_proto_version(SSL.TLS1_3_VERSION)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION if tls12 else SSL.TLS1_3_VERSION)
+        if tls12:
+            context.set_max_proto_version(SSL.TLS1_2_VERSION)
+            context.set_cipher_list(SUITES_12)
+            group = f"{group}:P-256"  # in TLS 1.2 it is also the list of the certificates' curves
         context.set_tls13_ciphersuites(SUITE.encode("ascii"))
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         if _binding.SSL_CTX_set1_curves_list(context._context, group.encode("ascii")) != 1:
@@ -83,7 +92,9 @@ def _x509(certificate: Any) -> Any:
     return crypto.X509.from_cryptography(certificate)
 
 
-def _shake_hands(client_context: SSL.Context, server_context: SSL.Context) -> tuple[SSL.Connection, SSL.Connection]:
+def _shake_hands(
+    client_context: SSL.Context, server_context: SSL.Context, *, tls12: bool = False
+) -> tuple[SSL.Connection, SSL.Connection]:
     client, server = SSL.Connection(client_context, None), SSL.Connection(server_context, None)
     name = SERVER_NAME.encode("ascii")
     client.set_tlsext_host_name(name)
@@ -94,9 +105,12 @@ def _shake_hands(client_context: SSL.Context, server_context: SSL.Context) -> tu
     server.bio_write(client.bio_read(FLIGHT))
     _step(server)
     client.bio_write(server.bio_read(FLIGHT))
-    client.do_handshake()
+    _step(client)
     server.bio_write(client.bio_read(FLIGHT))
     server.do_handshake()
+    if tls12:  # the server finishes last
+        client.bio_write(server.bio_read(FLIGHT))
+    client.do_handshake()
     return client, server
 
 

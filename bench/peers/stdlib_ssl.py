@@ -12,6 +12,7 @@ from bench.peers import HYBRID, X25519, Task, Unavailable
 from bench.streams import Library
 
 SUITE = "TLS_AES_256_GCM_SHA384"
+SUITES_12 = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
 RECORD = 1 << 14
 # How the extension key_share of a ServerHello begins: type, length, group, length of the share.
 KEY_SHARES = {X25519: bytes.fromhex("0033 0024 001d 0020"), HYBRID: bytes.fromhex("0033 0464 11ec 0460")}
@@ -38,9 +39,14 @@ class Side:
             return
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
-    contexts = _contexts(credentials, group, mutual=mutual)
-    _check(*contexts, group)
+def handshake(
+    credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False, tls12: bool = False
+) -> Task:
+    contexts = _contexts(credentials, group, mutual=mutual, tls12=tls12)
+    if tls12:
+        assert (_shake_hands(*contexts)[0].tls.cipher() or [""])[0] in SUITES_12.split(":")
+    else:
+        _check(*contexts, group)
     assert (_shake_hands(*contexts)[1].tls.getpeercert() is not None) is mutual
     return Task(lambda: _shake_hands(*contexts))
 
@@ -75,7 +81,9 @@ def records(credentials: Credentials, count: int, size: int) -> Task:
     return Task(task.run, count)
 
 
-def _contexts(credentials: Credentials, group: str, *, mutual: bool = False) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def _contexts(
+    credentials: Credentials, group: str, *, mutual: bool = False, tls12: bool = False
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and name
     client.load_verify_locations(cadata=credentials.root_pem.decode("ascii"))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -89,6 +97,11 @@ def _contexts(credentials: Credentials, group: str, *, mutual: bool = False) -> 
             server.load_verify_locations(cadata=credentials.root_pem.decode("ascii"))
             server.verify_mode = ssl.CERT_REQUIRED
     for context in (client, server):
+        if tls12:
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.options |= ssl.OP_NO_TICKET
+            context.set_ciphers(SUITES_12)  # the group is X25519 by itself
+            continue
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         _set_group(context, group)
         # Before Python 3.15 the suites of TLS 1.3 cannot be set; OpenSSL prefers AES-256-GCM by itself.
@@ -122,9 +135,11 @@ def _shake_hands(client_context: ssl.SSLContext, server_context: ssl.SSLContext)
     server.incoming.write(client.outgoing.read())
     server.step()
     client.incoming.write(server.outgoing.read())
-    client.tls.do_handshake()
+    client.step()
     server.incoming.write(client.outgoing.read())
     server.tls.do_handshake()
+    client.incoming.write(server.outgoing.read())
+    client.tls.do_handshake()  # in TLS 1.2 the server finishes last
     return client, server
 
 

@@ -42,9 +42,11 @@ class Pipe:
         return data
 
 
-def handshake(credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False) -> Task:
-    if mutual:
-        raise Unavailable("handshakes with a certificate of the client are not compared with it")
+def handshake(
+    credentials: Credentials, group: str, *, mutual: bool = False, again: bool = False, tls12: bool = False
+) -> Task:
+    if mutual or tls12:
+        raise Unavailable("TLS 1.2 and certificates of clients are not compared with it")
     if group != X25519:
         raise Unavailable(f"without further packages it has no {group}")
     pair = NewPair(credentials)
