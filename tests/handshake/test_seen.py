@@ -11,9 +11,11 @@ from handfast.config import ASK
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.testing import EntropyForTests, pair, pump
 from tests.handshake.parties import (
+    COOKIE_KEY,
     Lines,
     Recorder,
     client_config,
+    client_identity,
     fails,
     identity,
     server_config,
@@ -82,6 +84,19 @@ def test_timings_are_of_the_configured_clock() -> None:
     assert at_server.handshake > at_server.key_exchange + at_server.signature
 
 
+def test_the_time_of_a_client_certificate_is_counted() -> None:
+    client, server = pair(
+        client_config(clock=steady(1.0), identities=[client_identity()], key_shares=["x25519"]),
+        server_config(clock=steady(1.0), groups=["secp256r1"], client_authentication="required"),
+    )
+    assert client.handshake is not None
+    assert server.handshake is not None
+    at_client, at_server = client.handshake.timings, server.handshake.timings
+    assert at_client.key_exchange == 3.0  # two times shares, and opening the answer
+    assert (at_client.certificate_verification, at_client.signature) == (1.0, 1.0)
+    assert (at_server.certificate_verification, at_server.signature) == (1.0, 1.0)
+
+
 def test_a_clock_that_steps_backwards_breaks_nothing() -> None:
     client, server = pair(client_config(clock=steady(-1.0)), server_config(clock=steady(-1.0)))
     client.handle_timeout()
@@ -130,6 +145,37 @@ def test_a_tap_sees_the_figure() -> None:
     sent_by_server = [(other[way], name, encrypted) for way, name, encrypted in there.story if way == "sent"]
     seen_by_client = [line for line in here.story if line[0] == "received"]
     assert sent_by_server == seen_by_client
+
+
+def test_a_tap_sees_a_retry_and_a_client_certificate() -> None:
+    """Figure 2 of RFC 9846 section 2.1, with a client that says who it is: one change_cipher_spec each, all the same."""
+    here, there = Recorder(), Recorder()
+    pair(
+        client_config(identities=[client_identity()], key_shares=["x25519"]),
+        server_config(groups=["secp256r1"], client_authentication="required"),
+        client_tap=here,
+        server_tap=there,
+    )
+    assert there.story == [
+        ("received", "ClientHello", False),
+        ("sent", "ServerHello", False),  # HelloRetryRequest
+        ("sent", "ChangeCipherSpec", False),
+        ("received", "ChangeCipherSpec", False),
+        ("received", "ClientHello", False),
+        ("sent", "ServerHello", False),
+        ("sent", "EncryptedExtensions", True),
+        ("sent", "CertificateRequest", True),
+        ("sent", "Certificate", True),
+        ("sent", "CertificateVerify", True),
+        ("sent", "Finished", True),
+        ("received", "Certificate", True),
+        ("received", "CertificateVerify", True),
+        ("received", "Finished", True),
+    ]
+    retries = [message.is_retry_request for _, message, _ in there.messages if message.NAME == "ServerHello"]
+    assert retries == [True, False]
+    other = {"sent": "received", "received": "sent"}
+    assert sorted(here.story) == sorted((other[way], name, encrypted) for way, name, encrypted in there.story)
 
 
 def test_a_tap_sees_the_same_records_on_both_sides() -> None:
@@ -188,6 +234,37 @@ def test_a_handshake_can_be_repeated_byte_for_byte(group: str, key: str) -> None
     first = transcript(1, group, key)
     assert transcript(1, group, key) == first
     assert transcript(2, group, key) != first
+
+
+def test_a_handshake_with_a_retry_and_a_client_certificate_can_be_repeated() -> None:
+    def said(seed: int) -> list[bytes]:
+        client, server = started(
+            {
+                "identities": [client_identity("ed25519")],
+                "key_shares": ["x25519"],
+                "entropy_for_tests": EntropyForTests(f"client {seed}"),
+            },
+            {
+                "identities": [identity("ed25519")],
+                "groups": ["secp256r1"],
+                "client_authentication": "required",
+                "cookie_key": COOKIE_KEY,
+                "entropy_for_tests": EntropyForTests(f"server {seed}"),
+            },
+        )
+        flights = []
+        for here, there in ((client, server), (server, client)) * 3:
+            flights.append(bytes(here.data_to_send()))
+            there.receive_data(flights[-1])
+            list(there.events())
+        assert client.handshake is not None
+        assert server.handshake is not None
+        return flights
+
+    first = said(1)
+    assert [len(flight) > 0 for flight in first] == [True] * 5 + [False]
+    assert said(1) == first
+    assert said(2) != first
 
 
 def test_a_clients_hybrid_share_can_be_repeated() -> None:

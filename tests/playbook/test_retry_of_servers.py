@@ -156,10 +156,11 @@ def test_a_cookie_alone_leaves_the_shares() -> None:
     assert server.connection.handshake.hello_retry_request is True
 
 
-@pytest.mark.parametrize("length", range(1, 200, 13))
-def test_the_second_hello_is_padded_anew(length: int) -> None:
+@pytest.mark.parametrize("protocol", ["h2", "x" * 100, "x" * 255])
+@pytest.mark.parametrize("length", range(1, 300, 29))
+def test_the_second_hello_is_padded_anew(length: int, protocol: str) -> None:
     """No hello has 256 to 511 bytes (RFC 7685 section 4), whatever a cookie adds to it."""
-    server = at_client(groups=["x25519"])
+    server = at_client(groups=["x25519"], alpn=[protocol])
     server.say_retry(None, cookie=bytes(length))
     second = server.client_hello
     assert not 256 <= len(second.raw) < 512

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handfast.errors import DecodeError, PeerMisbehaved
-from handfast.reasons import BAD_ALERT, DECODE_ERROR, EXTENSION_NOT_ALLOWED
+from handfast.reasons import BAD_ALERT, BAD_KEY_UPDATE, BAD_RECORD_SIZE_LIMIT, DECODE_ERROR, EXTENSION_NOT_ALLOWED
 from handfast.wire.alert import Alert
 from handfast.wire.codepoints import ExtensionType
 from handfast.wire.cursor import Reader
@@ -24,6 +24,7 @@ from handfast.wire.messages13 import (
     CertificateVerify,
     EncryptedExtensions,
     Finished,
+    KeyUpdate,
     NewSessionTicket,
 )
 from tests.unit.wire import build
@@ -41,6 +42,7 @@ protocols = st.lists(st.binary(min_size=1, max_size=255), min_size=1, max_size=4
 share = st.builds(KeyShareEntry, code_point, some_bytes)
 random = st.binary(min_size=32, max_size=32)
 session_id = st.binary(max_size=32)
+size_limit = st.integers(64, 0xFFFF)
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -60,6 +62,7 @@ client_hellos = st.builds(
     signature_algorithms=maybe(code_points),
     signature_algorithms_cert=maybe(code_points),
     certificate_authorities=maybe(st.lists(some_bytes, min_size=1, max_size=4)),
+    record_size_limit=maybe(size_limit),
     supported_versions=maybe(code_points),
     cookie=maybe(some_bytes),
     key_share=maybe(st.lists(share, max_size=4)),
@@ -99,6 +102,7 @@ encrypted_extensions = st.builds(
     server_name_acknowledged=maybe(st.just(True)),
     supported_groups=maybe(code_points),
     application_layer_protocol_negotiation=maybe(st.binary(min_size=1, max_size=255)),
+    record_size_limit=maybe(size_limit),
     other_extensions=others,
 )
 certificate_requests = st.builds(
@@ -116,6 +120,7 @@ certificates = st.builds(
 )
 certificate_verifies = st.builds(CertificateVerify, code_point, st.binary(max_size=200))
 finisheds = st.builds(Finished, st.binary(max_size=64))
+key_updates = st.builds(KeyUpdate, st.booleans())
 
 MESSAGES = {
     "ClientHello": client_hellos,
@@ -127,6 +132,7 @@ MESSAGES = {
     "Certificate": certificates,
     "CertificateVerify": certificate_verifies,
     "Finished": finisheds,
+    "KeyUpdate": key_updates,
 }
 PARSERS = [
     ClientHello,
@@ -136,6 +142,7 @@ PARSERS = [
     Certificate,
     CertificateVerify,
     Finished,
+    KeyUpdate,
     NewSessionTicket,
 ]
 each_parser = pytest.mark.parametrize("kind", PARSERS, ids=lambda kind: kind.NAME)
@@ -162,7 +169,7 @@ def parsed(kind: Any, raw: bytes) -> Any | None:
         assert outcome.field
         assert outcome.alert in (47, 50)  # illegal_parameter, decode_error
     elif isinstance(outcome, PeerMisbehaved):
-        assert outcome.reason is EXTENSION_NOT_ALLOWED
+        assert outcome.reason in (EXTENSION_NOT_ALLOWED, BAD_RECORD_SIZE_LIMIT, BAD_KEY_UPDATE)
     else:
         assert outcome.raw == raw
         return outcome

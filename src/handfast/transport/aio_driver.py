@@ -490,6 +490,7 @@ class Driver(asyncio.Protocol):
         """Close the socket now. The peer will take it for a truncation, which it is."""
         if self._state in (_State.SHAKING, _State.OPEN, _State.CLOSING):
             self._state = _State.CLOSING
+            self._cancel_timer()
             self._stop_asking()
             self.lower.abort()
 
@@ -552,8 +553,9 @@ class Driver(asyncio.Protocol):
 
     def _deadline_over(self) -> None:
         self.connection.handle_timeout()
-        self._watch_deadline()
         self._pump()
+        if self._state is _State.SHAKING:  # that clock is behind
+            self._watch_deadline()
 
     def _cancel_timer(self) -> None:
         timer, self._timer = self._timer, None

@@ -17,6 +17,7 @@ from handfast.wire.hello import ClientHello
 from handfast.wire.messages13 import CertificateRequest
 from tests.handshake.parties import (
     COOKIE_KEY,
+    Lines,
     Recorder,
     client_config,
     client_identity,
@@ -139,7 +140,16 @@ def test_padding_and_record_sizes_are_those_of_the_other_configuration() -> None
     assert max(received) == 2048
 
 
-@pytest.mark.parametrize("name", ["access_denied", "unrecognized_name", "internal_error", "handshake_failure"])
+def test_secrets_go_to_the_log_of_the_other_configuration() -> None:
+    first, second = Lines(), Lines()
+    other = server_config(keylog=second)
+    pair(client_config(), server_config(keylog=first, on_client_hello=lambda hello: other))
+    assert (len(first.lines), len(second.lines)) == (0, 5)
+
+
+@pytest.mark.parametrize(
+    "name", ["access_denied", "general_error", "unrecognized_name", "internal_error", "handshake_failure"]
+)
 def test_a_client_can_be_refused_by_any_alert(name: str) -> None:
     def refuse(hello: ClientHello) -> Any:
         raise HandshakeRefused(name, "not today", peer=hello.server_name)

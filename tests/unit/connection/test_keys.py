@@ -235,6 +235,7 @@ def test_not_after_a_failure(call: Callable[[Connection], Any]) -> None:
         pump(client, server)
     with fails(PeerMisbehaved, reasons.UNEXPECTED_MESSAGE):
         call(client)
+    assert client._exporter is None  # what nobody can export from any more is let go
 
 
 @each_call

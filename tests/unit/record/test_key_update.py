@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -11,8 +12,8 @@ import pytest
 
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.crypto.suites import SUITES
-from handfast.errors import BadRecord, TLSError
-from handfast.reasons import BAD_RECORD_MAC, KEYS_EXHAUSTED, RECORD_OVERFLOW
+from handfast.errors import BadRecord
+from handfast.reasons import BAD_RECORD_MAC, RECORD_OVERFLOW
 from handfast.record.layer import RecordLayer
 from handfast.wire.messages13 import KeyUpdate
 
@@ -169,29 +170,47 @@ def test_a_key_is_changed_before_it_has_protected_too_much() -> None:
     assert carried(here, there) == [data, data, update, data, data, update, data]
 
 
-def test_a_write_of_several_records_has_one_key() -> None:
-    here, there = layers(records=6)
-    here.write_application_data(bytes(FULL))
-    here.write_application_data(bytes(3 * FULL))
-    kinds = [(kind, len(content)) for kind, content in carried(here, there)]
-    assert kinds == [(DATA, FULL), (HANDSHAKE, 5), (DATA, FULL), (DATA, FULL), (DATA, FULL)]
-
-
-def test_a_write_that_no_key_can_protect_is_refused() -> None:
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize("size", [1, FULL, 2 * FULL, 2 * FULL + 1, 4 * FULL, 9 * FULL + 5])
+def test_a_key_is_changed_within_a_write_of_any_length(before: int, size: int) -> None:
+    """Where it has to be and no sooner, however much has gone before; and what is read is what was written."""
     here, there = layers(records=5)
-    with pytest.raises(TLSError) as caught:
-        here.write_application_data(bytes(2 * FULL + 1))
-    assert caught.value.reason is KEYS_EXHAUSTED
-    here.write_application_data(b"short")
-    assert carried(here, there) == [(HANDSHAKE, UPDATE), (DATA, b"short")]  # nothing of what was refused
+    for _ in range(before):
+        here.write_application_data(b"x")
+    data = os.urandom(size)
+    here.write_application_data(data)
+    found = carried(here, there)
+    assert b"".join(content for kind, content in found if kind == DATA) == b"x" * before + data
+    kinds = [kind for kind, _ in found]
+    assert kinds.count(DATA) == before + -(-size // FULL)
+    assert kinds == [HANDSHAKE if at % 3 == 2 else DATA for at in range(len(kinds))]
+
+
+def test_an_update_that_is_owed_is_not_sent_twice_where_the_key_is_used_up_too() -> None:
+    here, there = layers(records=5)
+    here.write_application_data(bytes(2 * FULL))
+    here.update_read(update_requested=True)
+    there.update_write(request_peer=True)
+    there.take()
+    here.write_application_data(b"x")
+    assert [kind for kind, _ in carried(here, there)] == [DATA, DATA, HANDSHAKE, DATA]
+
+
+def test_alerts_need_no_change_of_keys() -> None:
+    """What is kept back is for them: a failure has to be told whatever has gone before."""
+    here, there = layers(records=5)
+    here.write_application_data(bytes(2 * FULL))
+    here.write(ALERT, b"\1\x5a")
+    here.write(ALERT, b"\1\0")
+    assert [kind for kind, _ in carried(here, there)] == [DATA, DATA, ALERT, ALERT]
 
 
 def test_shorter_records_use_up_a_key_sooner() -> None:
     here, there = layers(records=5)
     here.limit_sending(64)
-    here.write_application_data(bytes(2 * 63))
-    here.write_application_data(b"x")
-    assert [kind for kind, _ in carried(here, there)] == [DATA, DATA, HANDSHAKE, DATA]
+    here.write_application_data(bytes(2 * 63 + 1))
+    sizes = [(kind, len(content)) for kind, content in carried(here, there)]
+    assert sizes == [(DATA, 63), (DATA, 63), (HANDSHAKE, 5), (DATA, 1)]
 
 
 # --- what a change of keys takes along
@@ -265,6 +284,27 @@ def test_the_hook_is_told_of_what_goes_by_itself() -> None:
     here.update_write(request_peer=True)
     assert [message.update_requested for message in told] == [False, True]
     assert [message.raw for message in told] == [UPDATE, REQUEST]
+
+
+@pytest.mark.parametrize("at", ["record", "message"])
+def test_a_hook_that_fails_leaves_both_sides_in_step(at: str) -> None:
+    """What was queued has been sealed, and the key has changed: the next record still opens."""
+    failing = True
+
+    def fail(*_: object) -> None:
+        if failing:
+            raise RuntimeError("the tap broke")
+
+    here, there = layers()
+    if at == "record":
+        here._hook = fail
+    else:
+        here.on_key_update = fail
+    with pytest.raises(RuntimeError, match="the tap broke"):
+        here.update_write(request_peer=False)
+    failing = False
+    here.write_application_data(b"after")
+    assert carried(here, there) == [(HANDSHAKE, UPDATE), (DATA, b"after")]
 
 
 # --- threads

@@ -244,20 +244,20 @@ def test_a_write_that_the_key_has_no_room_for_is_refused_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("limit", [63, FULL])
-def test_a_key_knows_whether_it_lasts(limit: int) -> None:
-    """It says so exactly when sealing would not be refused, and saying so costs nothing."""
-    sealer = Sealer(short_lived(5), limit)
-    assert sealer.lasts(0)
-    assert sealer.lasts(1)
-    assert sealer.lasts(2 * limit)
-    assert not sealer.lasts(2 * limit + 1)
-    seal(sealer, DATA, bytes(limit))
-    assert sealer.lasts(limit)
-    assert not sealer.lasts(limit + 1)
-    seal(sealer, DATA, bytes(limit))
-    assert not sealer.lasts(1)
+def test_a_key_knows_how_much_it_may_still_protect(limit: int) -> None:
+    """Exactly what can be sealed without being refused; and what is kept back does not count."""
+    sealer = Sealer(short_lived(6), limit)
+    assert sealer.room == 3 * limit
+    with pytest.raises(TLSError):
+        seal(sealer, DATA, bytes(3 * limit + 1))
+    seal(sealer, DATA, b"x")
+    assert sealer.room == 2 * limit
+    seal(sealer, DATA, bytes(2 * limit))
+    assert sealer.room == 0
     with pytest.raises(TLSError):
         seal(sealer, DATA, b"x")
+    seal(sealer, ALERT, b"\1\0")
+    assert sealer.room == 0
 
 
 # --- shorter records, and padding that is sent

@@ -15,10 +15,12 @@ from typing import Any
 import uvloop
 
 from handfast import TLSError, aio
-from tests.handshake.parties import client_config, server_config
+from tests.handshake.parties import client_config, identity, server_config
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 DESCRIPTORS = Path("/proc/self/fd")
+
+identity()  # made once, and before there are threads that would both make one
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -595,21 +595,19 @@ def test_a_loop_that_ends_with_connections_open(run: Loop) -> None:
     """asyncio.run cancels what runs; nothing is reported, and no socket stays open."""
 
     async def main() -> None:
-        server = await aio.start_server(echo, "127.0.0.1", 0, config=server_config())
-        port = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-        started = asyncio.Event()
+        async with serving() as served:
+            started = asyncio.Event()
 
-        async def hold() -> None:
-            _, writer = await aio.open_connection("127.0.0.1", port, config=client_config())
-            started.set()
-            try:
-                await asyncio.sleep(1000)
-            finally:
-                writer.transport.abort()
+            async def hold() -> None:
+                _, writer = await served.connect()
+                started.set()
+                try:
+                    await asyncio.sleep(1000)
+                finally:
+                    writer.transport.abort()
 
-        holding = asyncio.ensure_future(hold())
-        await started.wait()
-        server.close()
+            holding = asyncio.ensure_future(hold())
+            await started.wait()
         holding.cancel()
         await asyncio.gather(holding, return_exceptions=True)
 
