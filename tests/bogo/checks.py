@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from handfast import Handshake
 from handfast.certificates.pem import certificates, read
 from handfast.observe.tap import Trace
 from handfast.wire.alert import Alert, ChangeCipherSpec
-from handfast.wire.codepoints import CipherSuite, ExtensionType, NamedGroup, SignatureScheme
-from handfast.wire.hello import ClientHello
+from handfast.wire.codepoints import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme
+from handfast.wire.hello import ClientHello, ServerHello
+from handfast.wire.messages12 import CertificateRequest12
 from handfast.wire.messages13 import CertificateRequest, NewSessionTicket
-from tests.bogo.flags import TLS_1_3, Options
+from tests.bogo.flags import Options
 from tests.bogo.setting import Setting, distinguished_names
 
 
@@ -28,6 +30,7 @@ def check_handshake(setting: Setting, handshake: Handshake, trace: Trace) -> Non
     """After the handshake: what was agreed, and who the peer is."""
     options = setting.options
     _check_terms(options, handshake)
+    _check_renegotiation_info(options, handshake, trace)
     _check_peer(setting, handshake, trace)
     if options.expect_selected_credential is not None:
         _check("credential", setting.identities.index(handshake.identity), options.expect_selected_credential)
@@ -44,7 +47,7 @@ def check_handshake(setting: Setting, handshake: Handshake, trace: Trace) -> Non
 
 def _check_terms(options: Options, handshake: Handshake) -> None:
     if options.expect_version is not None:
-        _check("version", handshake.version == "TLSv1.3", options.expect_version == TLS_1_3)
+        _check("version", ProtocolVersion.value(handshake.version), options.expect_version)
     if options.expect_curve_id is not None:
         _check("group", NamedGroup.value(handshake.group), options.expect_curve_id)
     for suite in (options.expect_cipher, options.expect_cipher_aes):
@@ -55,6 +58,13 @@ def _check_terms(options: Options, handshake: Handshake) -> None:
     # A server always has to end with what it was told to select, and a client with what is expected, nothing included.
     protocol = options.select_alpn if options.server else options.expect_alpn
     _check("ALPN", handshake.alpn or "", protocol or "")
+
+
+def _check_renegotiation_info(options: Options, handshake: Handshake, trace: Trace) -> None:
+    """Whether a renegotiation would be secure (RFC 5746), which TLS 1.3 does without: it has none."""
+    if options.expect_secure_renegotiation or options.expect_no_secure_renegotiation:
+        secure = handshake.version == "TLSv1.3" or _first(trace, ServerHello).renegotiation_info is not None
+        _check("secure renegotiation", secure, options.expect_secure_renegotiation)
 
 
 def _check_peer(setting: Setting, handshake: Handshake, trace: Trace) -> None:
@@ -72,9 +82,12 @@ def _check_peer(setting: Setting, handshake: Handshake, trace: Trace) -> None:
     if options.expect_peer_signature_algorithm is not None:
         scheme = handshake.client_signature_scheme if options.server else handshake.signature_scheme
         _check("peer's scheme", SignatureScheme.value(scheme or ""), options.expect_peer_signature_algorithm)
-    asked = _first(trace, ClientHello if options.server else CertificateRequest)
+    asked = _first(trace, ClientHello) if options.server else _first(trace, CertificateRequest, CertificateRequest12)
     if options.expect_peer_verify_pref:
         _check("schemes that the peer accepts", asked.signature_algorithms, options.expect_peer_verify_pref)
+    if options.expect_certificate_types is not None:
+        types = base64.b64decode(options.expect_certificate_types)
+        _check("types of certificates", asked.certificate_types, types)
     if options.expect_client_ca_list is not None:
         names = distinguished_names(options.expect_client_ca_list)
         _check("authorities", list(asked.certificate_authorities or ()), names)
@@ -110,5 +123,5 @@ def _shown(message: Any) -> str:
     return f"hs {message.TYPE}"
 
 
-def _first(trace: Trace, kind: type) -> Any:
-    return next((seen.message for seen in trace.messages if isinstance(seen.message, kind)), None)
+def _first(trace: Trace, *kinds: type) -> Any:
+    return next((seen.message for seen in trace.messages if isinstance(seen.message, kinds)), None)

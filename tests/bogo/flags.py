@@ -3,8 +3,8 @@
 The runner starts the shim with Go's kind of flags: one dash, the value in the next argument. Each may be given for the
 first connection alone (``-on-initial-``), for those after it (``-on-resume-``), or for a second attempt (``-on-retry-``).
 
-Whatever is not in the table below is not implemented, and the test is answered with 89. Two thirds of all tests are,
-so this module imports nothing.
+Whatever is not in the table below is not implemented, and the test is answered with 89. Half of all tests are, so this
+module imports nothing.
 """
 
 SWITCH, NUMBER, NUMBERS, TEXT = "switch", "number", "numbers", "text"
@@ -26,6 +26,9 @@ _UNDERSTOOD = {
     "no-tls13": SWITCH,
     "no-tls12": SWITCH,
     "expect-version": NUMBER,
+    "cipher": TEXT,
+    "server-preference": SWITCH,
+    "renegotiate-freely": SWITCH,
     # our certificates
     "expect-selected-credential": NUMBER,
     "fail-cert-callback": SWITCH,
@@ -58,6 +61,9 @@ _UNDERSTOOD = {
     "expect-no-hrr": SWITCH,
     "expect-cipher": NUMBER,
     "expect-cipher-aes": NUMBER,
+    "expect-secure-renegotiation": SWITCH,
+    "expect-no-secure-renegotiation": SWITCH,
+    "expect-certificate-types": TEXT,
     "expect-msg-callback": TEXT,
     "host-name": TEXT,
     "expect-server-name": TEXT,
@@ -87,22 +93,19 @@ _UNDERSTOOD = {
     "use-export-context": SWITCH,
     "use-exporter-between-reads": SWITCH,
     "export-traffic-secrets": SWITCH,
+    "tls-unique": SWITCH,
 }
 
-# Flags that ask for what we do anyway, or for what has no meaning in TLS 1.3.
+# Flags that ask for what we do anyway.
 _NOTHING_TO_DO = {
     "trust-cert": TEXT,  # the runner's chains are not verified: path building is no part of these tests
     "no-tls1": SWITCH,
     "no-tls11": SWITCH,
-    "cipher": TEXT,  # suites of TLS 1.2
-    "server-preference": SWITCH,  # our default
     "expect-cipher-no-aes": NUMBER,  # for machines where AES is slow
     "no-ticket": SWITCH,
-    "expect-extended-master-secret": SWITCH,  # TLS 1.3 always has what it is for (RFC 9846 appendix D)
-    "expect-secure-renegotiation": SWITCH,  # and this
+    "expect-extended-master-secret": SWITCH,  # there is no TLS 1.2 without it
     "forbid-renegotiation-after-handshake": SWITCH,
-    "renegotiate-freely": SWITCH,  # a permission that TLS 1.3 has no use for
-    "no-legacy-server-connect": SWITCH,  # refuses a TLS 1.2 without secure renegotiation
+    "no-legacy-server-connect": SWITCH,  # refuses servers of TLS 1.2 without secure renegotiation
     "no-op-extra-handshake": SWITCH,  # there is one handshake, and it starts once
     "handshaker-path": TEXT,
 }
@@ -166,10 +169,11 @@ class Options:
             setattr(owner, name, value)
 
     @property
-    def allows_tls12(self):
-        """Whether TLS 1.2 would do, for a shim that had it."""
-        at_least, at_most = self.min_version or 0, self.max_version or TLS_1_3
-        return at_least <= TLS_1_2 <= at_most and not self.no_tls12
+    def versions(self):
+        """Those of ours that the flags allow, the lower one first."""
+        at_least, at_most = self.min_version or TLS_1_2, self.max_version or TLS_1_3
+        without = {TLS_1_2: self.no_tls12, TLS_1_3: self.no_tls13}
+        return [version for version, left_out in without.items() if at_least <= version <= at_most and not left_out]
 
 
 def parse(arguments):
@@ -201,9 +205,8 @@ def _plain(argument):
 
 def _check(options):
     """What no single flag tells: tests of older versions, resumption, 0-RTT, and keys without certificates."""
-    at_most = options.max_version or TLS_1_3
-    if at_most < TLS_1_3 or options.no_tls13 or (options.expect_version or TLS_1_3) != TLS_1_3:
-        raise Unimplemented("TLS 1.2 and older")
+    if not options.versions or (options.expect_version or TLS_1_3) < TLS_1_2:
+        raise Unimplemented("TLS 1.1 and older")
     if options.resume_count:
         raise Unimplemented("resumption")
     if options.expect_early_data_reason not in (None, "disabled"):

@@ -11,19 +11,22 @@ from handfast.certificates.identity import Signer
 from handfast.certificates.parsed import parsed
 from handfast.certificates.rules import Purpose, findings
 from handfast.crypto.groups import GROUPS
-from handfast.crypto.signatures import SCHEMES
+from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.errors import CertificateRefused, CertificateUsageError, HandshakeRefused
+from handfast.handshake.negotiate import client_identity
+from handfast.handshake.negotiate12 import client_identity as client_identity_12
 from handfast.insecure import NoVerification
-from handfast.wire.codepoints import SignatureScheme
+from handfast.profiles import INTERMEDIATE, KNOWN_SCHEMES
+from handfast.wire.codepoints import CipherSuite, SignatureScheme
 from handfast.wire.hello import ClientHello
+from handfast.wire.messages12 import CertificateRequest12
 from handfast.wire.messages13 import CertificateRequest
-from tests.bogo.flags import Credential, Options, Unimplemented
+from tests.bogo.flags import TLS_1_2, TLS_1_3, Credential, Options, Unimplemented
 
-# What only TLS 1.2 signs with: in a list of ours it says nothing about TLS 1.3.
-_OF_TLS12 = (
-    SignatureScheme.RSA_PKCS1_SHA256,
-    SignatureScheme.RSA_PKCS1_SHA384,
-    SignatureScheme.RSA_PKCS1_SHA512,
+_VERSION_NAMES = {TLS_1_2: "1.2", TLS_1_3: "1.3"}
+
+# Signatures with hashes that are broken: handfast never makes or accepts one, and leaves them out of its lists.
+_BROKEN = (
     0x0201,  # rsa_pkcs1_sha1
     0x0203,  # ecdsa_sha1
     0xFF01,  # the runner's number for the pair of MD5 and SHA-1 that TLS 1.1 had
@@ -33,9 +36,12 @@ _OF_TLS12 = (
 _DEFAULT_SCHEMES = (
     SignatureScheme.ECDSA_SECP256R1_SHA256,
     SignatureScheme.RSA_PSS_RSAE_SHA256,
+    SignatureScheme.RSA_PKCS1_SHA256,
     SignatureScheme.ECDSA_SECP384R1_SHA384,
     SignatureScheme.RSA_PSS_RSAE_SHA384,
+    SignatureScheme.RSA_PKCS1_SHA384,
     SignatureScheme.RSA_PSS_RSAE_SHA512,
+    SignatureScheme.RSA_PKCS1_SHA512,
 )
 
 
@@ -107,10 +113,8 @@ class Identities:
             return None
         identity = Identity.load(credential.cert_file, credential.key_file)
         # What only TLS 1.2 signs with stays in the list: handfast has to keep it out of TLS 1.3 by itself.
-        wanted = tuple(s for s in credential.signing_prefs if s in identity.schemes or s in _OF_TLS12)
-        if credential.signing_prefs and not set(wanted) & set(identity.schemes):
-            raise Unimplemented("TLS 1.2: a certificate to sign with as it alone does")
-        return Identity(identity.chain, _Signer(identity.signer, wanted or identity.schemes, self._options))
+        wanted = tuple(credential.signing_prefs) or identity.signer.schemes
+        return Identity(identity.chain, _Signer(identity.signer, wanted, self._options))
 
     def index(self, identity: Identity | None) -> int:
         """As -expect-selected-credential counts: -1 is the default one, or none."""
@@ -131,13 +135,10 @@ class Identities:
             if identity is not None and (not credential.must_match_issuer or identity.issued_by(authorities or ()))
         )
 
-    def for_request(self, request: CertificateRequest) -> Identity | None:
+    def for_request(self, request: CertificateRequest | CertificateRequest12) -> Identity | None:
         """A client's choice; None for no certificate."""
-        accepted = [scheme for scheme in request.signature_algorithms or () if scheme in SCHEMES]
-        for identity in self.possible(request.certificate_authorities):
-            if any(scheme in accepted for scheme in identity.schemes):
-                return identity
-        return None
+        decide = client_identity_12 if isinstance(request, CertificateRequest12) else client_identity
+        return decide(self.possible(request.certificate_authorities), request, chosen=True)[0]
 
 
 class Secrets:
@@ -172,10 +173,10 @@ class Setting:
             **self._common(),
         )
 
-    def _choose_for_server(self, request: CertificateRequest) -> Any:
+    def _choose_for_server(self, request: CertificateRequest | CertificateRequest12) -> Any:
         return _answered(self.options, lambda: self._identity_for(request))
 
-    def _identity_for(self, request: CertificateRequest) -> Identity | None:
+    def _identity_for(self, request: CertificateRequest | CertificateRequest12) -> Identity | None:
         self._fail_if_wanted()
         identity = self.identities.for_request(request)
         if identity is None and self.identities.all:
@@ -240,12 +241,19 @@ class Setting:
         return [] if self.options.select_alpn is None else [_bytes(self.options.select_alpn)]
 
     def _common(self) -> dict[str, Any]:
-        settings: dict[str, Any] = {"keylog": self.secrets, "signature_schemes": _DEFAULT_SCHEMES}
+        versions = [_VERSION_NAMES[version] for version in self.options.versions]
+        settings: dict[str, Any] = {
+            "keylog": self.secrets,
+            "signature_schemes": _DEFAULT_SCHEMES,
+            "min_version": versions[0],
+            "max_version": versions[-1],
+            "cipher_suites": cipher_suites(self.options.cipher),
+        }
         if self.options.curves:
             settings["groups"] = _known(self.options.curves, GROUPS, "group")
         if self.options.verify_prefs:
-            schemes = [scheme for scheme in self.options.verify_prefs if scheme not in _OF_TLS12]
-            settings["signature_schemes"] = _known(schemes, SCHEMES, "signature scheme") or _DEFAULT_SCHEMES
+            schemes = [scheme for scheme in self.options.verify_prefs if scheme not in _BROKEN]
+            settings["signature_schemes"] = _known(schemes, KNOWN_SCHEMES, "signature scheme") or _DEFAULT_SCHEMES
         return settings
 
 
@@ -260,6 +268,25 @@ def _known(wanted: Sequence[int], ours: Any, what: str) -> list[int]:
         if code_point not in ours:
             raise Unimplemented(f"{what} {code_point}")
     return list(wanted)
+
+
+def cipher_suites(listed: str | None) -> list[int] | None:
+    """-cipher, which is about TLS 1.2 alone, without the suites that handfast does not have; None for the default.
+
+    BoringSSL's lists are a small language. This is what the tests use of it: names, and two lists that are known. Of
+    suites in brackets it is the client that chooses, which handfast leaves to it where ChaCha20 is concerned.
+    """
+    if listed is None or listed.startswith("ALL:"):
+        return None
+    default = INTERMEDIATE.cipher_suites
+    of_13 = [suite for suite in default if suite in SUITES]
+    if listed == "DEFAULT:!AES":
+        return [*of_13, *(suite for suite in default if "_WITH_AES_" not in CipherSuite.name(suite))]
+    named = [CipherSuite.value(name.strip("[]")) for name in listed.replace("|", ":").split(":")]
+    of_12 = [suite for suite in named if suite in SUITES_12]
+    if not of_12:
+        raise Unimplemented(f"cipher suites {listed}")
+    return [*of_13, *of_12]
 
 
 def _bytes(text: str) -> bytes:
