@@ -74,8 +74,8 @@ class Identity(Guarded):
     def __init__(self, chain: Sequence[bytes], key: Signer | signatures.PrivateKey) -> None:
         """``chain``: DER, leaf first. ``key``: a private key of `cryptography`, or a Signer.
 
-        Raises ConfigurationError: NOT_A_CERTIFICATE, KEY_MISMATCH, or BAD_CONFIGURATION for a key that TLS 1.3 has
-        no signature scheme for. Whether a Signer fits its certificate shows only when it signs.
+        Raises ConfigurationError: NOT_A_CERTIFICATE, KEY_MISMATCH, or BAD_CONFIGURATION for a key that TLS has no
+        signature scheme for, in either version. Whether a Signer fits its certificate shows only when it signs.
         """
         self.chain = tuple(bytes(der) for der in chain)
         certificates = _checked_chain(self.chain, "the given chain")
@@ -93,9 +93,9 @@ class Identity(Guarded):
             for table in (signatures.SCHEMES, signatures.SCHEMES_12)
         )
         self.names = self._leaf.names.texts
-        if not self.schemes:
+        if not self.schemes and not self.schemes_12:
             raise ConfigurationError(
-                setting="identity", problem="TLS 1.3 has no signature scheme for this kind of key", key=self._leaf.kind
+                setting="identity", problem="TLS has no signature scheme for this kind of key", key=self._leaf.kind
             )
 
     @classmethod

@@ -118,6 +118,7 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     link.install_keys(read=server_key)
     theirs = yield from expect(Finished12)
     verified = check_finished(theirs, main.server_finished(transcript.digest()))
+    link.check_no_excess()
 
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, exchange.group, exchange.algorithm, our_scheme,

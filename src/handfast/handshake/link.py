@@ -112,7 +112,10 @@ class Link(Guarded):
             self.layer.install_read(read)
 
     def check_no_excess(self) -> None:
-        """Nothing may follow a message in its record where keys change, or where a retry begins (section 5.1)."""
+        """Nothing may follow a message in its record where keys change, where a retry begins (section 5.1), or at the end.
+
+        After the last Finished of TLS 1.2 there is nothing left to say.
+        """
         if len(self.messages):
             raise PeerMisbehaved(EXCESS_HANDSHAKE_DATA, excess_bytes=len(self.messages))
 

@@ -21,10 +21,10 @@ def server(link: Link, config: ServerConfig) -> Flow[Established]:
         other: ServerConfig | None = yield ReviewClientHello(hello)
         link.config = config = other or config
         link.layer.padding = config.record_padding
-    if ExtensionType.EARLY_DATA in hello.extension_types:
-        link.layer.skip_early_data()
     link.transcript.add(hello)
     link.version = negotiate.version(hello, config.versions)
     if link.version == ProtocolVersion.TLS_1_2:
         return (yield from server12(link, config, hello))
+    if ExtensionType.EARLY_DATA in hello.extension_types:
+        link.layer.skip_early_data()
     return (yield from server13(link, config, hello))

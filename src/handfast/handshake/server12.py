@@ -82,11 +82,7 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     link.say(ServerHelloDone())
 
     # The client's certificate, where we asked for one, and its share. Both sides have the main secret then.
-    chain: tuple[bytes, ...] = ()
-    if asking:
-        message = yield from expect(Certificate12)
-        transcript.add(message)
-        chain = client_chain(config, message)
+    chain = (yield from client_chain(link, config)) if asking else ()
     theirs = yield from expect(ClientKeyExchange)
     transcript.add(theirs)
     shared_secret = link.key_exchange(share.open, theirs.public)
@@ -107,6 +103,7 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     link.install_keys(read=client_key)
     finished = yield from expect(Finished12)
     verified = check_finished(finished, main.client_finished(transcript.digest()))
+    link.check_no_excess()
     transcript.add(finished)
 
     # Ours.
@@ -160,8 +157,10 @@ def agree_on_record_sizes(link: Link, hello: ClientHello, answer: ServerHello) -
         link.layer.limit_receiving(answer.record_size_limit)
 
 
-def client_chain(config: ServerConfig, certificate: Certificate12) -> tuple[bytes, ...]:
+def client_chain(link: Link, config: ServerConfig) -> Flow[tuple[bytes, ...]]:
     """The client's chain; empty for a client without certificate, where it may do without."""
+    certificate = yield from expect(Certificate12)
+    link.transcript.add(certificate)
     if not certificate.certificate_list and config.client_authentication == "required":
         raise PeerIncompatible(CERTIFICATE_REQUIRED_12)
     return tuple(certificate.certificate_list)
