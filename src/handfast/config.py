@@ -142,9 +142,9 @@ class _Config:
     ``profile``                what is offered and accepted, by name or as a value: "intermediate" is TLS 1.3, and TLS 1.2
                                with ephemeral keys and AEADs; "modern" is TLS 1.3 alone. See handfast.profiles
     ``min_version, max_version``  "1.2" or "1.3", within the profile
-    ``cipher_suites, groups``  names or numbers in place of the profile's, the preferred one first. A version without a
-                               suite is not offered
-    ``signature_schemes``      likewise: what the peer may sign with (RFC 9846 section 4.3.3)
+    ``cipher_suites, groups``  names or numbers in place of the profile's, the preferred one first
+    ``signature_schemes``      likewise: what the peer may sign with (RFC 9846 section 4.3.3). A version without a suite,
+                               group or scheme of its own is not offered
     ``certificate_signature_schemes``  what its certificates may be signed with; besides the above RSA PKCS#1
     ``alpn``                   application protocols, the preferred one first; none means that ALPN is not used
     ``record_size_limit``      the longest record that the peer may send, 64 to 16385 bytes of content, type and padding
@@ -217,7 +217,12 @@ class _Config:
         of_13 = tuple(suite for suite in suites if suite in SUITES)
         of_12 = tuple(suite for suite in suites if suite in SUITES_12)
         curves = tuple(group for group in groups if group not in CLASSICAL_HALF)  # hybrids need TLS 1.3
-        usable = {ProtocolVersion.TLS_1_3: bool(of_13), ProtocolVersion.TLS_1_2: bool(of_12 and curves)}
+        schemes_13 = tuple(scheme for scheme in schemes if scheme in SCHEMES)
+        schemes_12 = tuple(scheme for scheme in schemes if scheme in SCHEMES_12)
+        usable = {
+            ProtocolVersion.TLS_1_3: bool(of_13 and schemes_13),
+            ProtocolVersion.TLS_1_2: bool(of_12 and curves and schemes_12),
+        }
         lowest, highest = _version("min_version", self.min_version), _version("max_version", self.max_version)
         versions = tuple(
             version
@@ -226,7 +231,7 @@ class _Config:
         )
         if not versions:
             raise ConfigurationError(
-                setting="min_version, max_version, cipher_suites",
+                setting="min_version, max_version, cipher_suites, groups, signature_schemes",
                 problem="no version of TLS is left",
                 profile=profile.name,
             )
@@ -236,8 +241,8 @@ class _Config:
         self._set("suite_12_ids", of_12 if with_12 else ())
         self._set("group_ids", groups if ProtocolVersion.TLS_1_3 in versions else curves)
         self._set("group_12_ids", curves)
-        self._set("scheme_ids", tuple(scheme for scheme in schemes if scheme in SCHEMES))
-        self._set("scheme_12_ids", tuple(scheme for scheme in schemes if scheme in SCHEMES_12) if with_12 else ())
+        self._set("scheme_ids", schemes_13)
+        self._set("scheme_12_ids", schemes_12 if with_12 else ())
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # the dataclass is frozen; this is its own constructor

@@ -90,6 +90,7 @@ class Connection(Guarded):
         self._tap = tap
         self._layer = RecordLayer(None if tap is None else tap.record)
         self._layer.padding = config.record_padding
+        self._layer.data_allowed = False
         self._link = Link(self._layer, config, None if tap is None else tap.message)
         self._runner = Runner(self._script(), self._link)
         self._events: deque[Event] = deque()
@@ -400,6 +401,7 @@ class Connection(Guarded):
 
     def _complete(self, end: Established) -> None:
         self._layer.change_cipher_spec_allowed = False
+        self._layer.data_allowed = True
         assert self._started_at is not None
         self._link.timings.handshake = self.clock.monotonic() - self._started_at
         self._handshake = end.outcome.facts(self._link.timings)

@@ -87,6 +87,7 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
         request = message
         transcript.add(request)
         message = yield from expect(ServerHelloDone)
+    link.check_no_excess()
     transcript.add(message)
 
     # Our certificate where we are asked, and our share. Both sides have the main secret then.
@@ -184,13 +185,18 @@ def agree_on_record_sizes(link: Link, offer: Offer, answer: ServerHello) -> None
 def check_exchange(
     offer: Offer, suite: Suite, peer: PeerIdentity, exchange: ServerKeyExchange, randoms: tuple[bytes, bytes]
 ) -> None:
-    """The server's share: of a group that we offered, and signed as the suite says (RFC 8422 section 5.4)."""
-    if exchange.group not in offer.config.group_12_ids:
-        raise PeerMisbehaved(
-            GROUP_NOT_OFFERED,
-            selected=NamedGroup.name(exchange.group),
-            we_offered=[NamedGroup.name(group) for group in offer.config.group_12_ids],
-        )
+    """The server's share: of a group that we offered, and signed as the suite says (RFC 8422 section 5.4).
+
+    The curve of its certificate has to be one that we offered, too (section 5.3).
+    """
+    ours = offer.config.group_12_ids
+    for selected in (exchange.group, NamedGroup.value(peer.kind)):
+        if selected is not None and selected not in ours:
+            raise PeerMisbehaved(
+                GROUP_NOT_OFFERED,
+                selected=NamedGroup.name(selected),
+                we_offered=[NamedGroup.name(group) for group in ours],
+            )
     if signed_by(peer.kind) != suite.signed_by:
         raise PeerMisbehaved(WRONG_SIGNATURE_TYPE, suite=suite.name, key=peer.kind)
     content = b"".join(randoms) + ServerKeyExchange.params(exchange.group, exchange.public)

@@ -112,9 +112,9 @@ class Link(Guarded):
             self.layer.install_read(read)
 
     def check_no_excess(self) -> None:
-        """Nothing may follow a message in its record where keys change, where a retry begins (section 5.1), or at the end.
+        """Nothing may follow a message in its record where keys change, or where a retry begins (section 5.1).
 
-        After the last Finished of TLS 1.2 there is nothing left to say.
+        In TLS 1.2 it is our turn where one of the peer's flights ends: whatever it adds, it cannot know our answer yet.
         """
         if len(self.messages):
             raise PeerMisbehaved(EXCESS_HANDSHAKE_DATA, excess_bytes=len(self.messages))

@@ -53,6 +53,7 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     link.layer.change_cipher_spec_allowed = False
 
     # What we agree to.
+    link.check_no_excess()
     negotiate12.check_hello(hello)
     chosen: Identity | None = None
     if config.choose_identity is not None:

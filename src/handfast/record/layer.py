@@ -56,6 +56,7 @@ class RecordLayer(Guarded):
         "_update_owed",
         "_update_requested",
         "change_cipher_spec_allowed",
+        "data_allowed",
         "initial_version",
         "on_key_update",
         "padding",
@@ -82,6 +83,8 @@ class RecordLayer(Guarded):
         # A client's first record says TLS 1.0, for old middleboxes (RFC 9846 section 5.1).
         self.initial_version = ProtocolVersion.TLS_1_2
         self.change_cipher_spec_allowed = False
+        # During a handshake there is no application data, not even an empty record of it.
+        self.data_allowed = True
         # A client that gives up at ServerHello has no keys yet, while its server already has.
         self.plaintext_alert_allowed = False
 
@@ -164,7 +167,8 @@ class RecordLayer(Guarded):
             self.plaintext_alert_allowed = False
             self._early_data = None
             if content:
-                self._empty = 0
+                if inner_type != C.ALERT:  # or empty records and warnings could go on in turn
+                    self._empty = 0
                 return inner_type, content, True
             self._count_empty(inner_type)
         return None
@@ -210,7 +214,7 @@ class RecordLayer(Guarded):
 
     def _count_empty(self, inner_type: int) -> None:
         # Only application data may be empty (RFC 9846 section 5.4), and not for ever.
-        if inner_type != C.APPLICATION_DATA:
+        if inner_type != C.APPLICATION_DATA or not self.data_allowed:
             raise BadRecord(EMPTY_RECORD, content_type=C.name(inner_type))
         self._empty += 1
         if self._empty > limits.EMPTY_RECORDS_IN_A_ROW:
