@@ -136,9 +136,10 @@ def verify_server(
         raise PeerMisbehaved(NO_CERTIFICATE)
     chain = tuple(certificate.certificate_list)
     peer: PeerIdentity = yield VerifyPeer(chain, link.clock.wall(), "server", offer.server_name)
+    check_key(offer, suite, peer)
     exchange = yield from expect(ServerKeyExchange)
     link.transcript.add(exchange)
-    check_exchange(offer, suite, peer, exchange, randoms)
+    check_exchange(offer, peer, exchange, randoms)
     if offer.config.check_peer is not None:
         yield CheckPeer(peer)
     return peer, exchange
@@ -182,23 +183,29 @@ def agree_on_record_sizes(link: Link, offer: Offer, answer: ServerHello) -> None
         link.layer.limit_receiving(offer.config.record_size_limit)
 
 
-def check_exchange(
-    offer: Offer, suite: Suite, peer: PeerIdentity, exchange: ServerKeyExchange, randoms: tuple[bytes, bytes]
-) -> None:
-    """The server's share: of a group that we offered, and signed as the suite says (RFC 8422 section 5.4).
-
-    The curve of its certificate has to be one that we offered, too (section 5.3).
-    """
-    ours = offer.config.group_12_ids
-    for selected in (exchange.group, NamedGroup.value(peer.kind)):
-        if selected is not None and selected not in ours:
-            raise PeerMisbehaved(
-                GROUP_NOT_OFFERED,
-                selected=NamedGroup.name(selected),
-                we_offered=[NamedGroup.name(group) for group in ours],
-            )
+def check_key(offer: Offer, suite: Suite, peer: PeerIdentity) -> None:
+    """The key of the server's certificate: of the suite's kind, and on a curve that we offered (RFC 8422 section 5.3)."""
     if signed_by(peer.kind) != suite.signed_by:
         raise PeerMisbehaved(WRONG_SIGNATURE_TYPE, suite=suite.name, key=peer.kind)
+    curve = NamedGroup.value(peer.kind)
+    if curve is not None:
+        check_group(offer, curve)
+
+
+def check_group(offer: Offer, selected: int) -> None:
+    """A curve that the server has selected is one that we offered."""
+    ours = offer.config.group_12_ids
+    if selected not in ours:
+        raise PeerMisbehaved(
+            GROUP_NOT_OFFERED,
+            selected=NamedGroup.name(selected),
+            we_offered=[NamedGroup.name(group) for group in ours],
+        )
+
+
+def check_exchange(offer: Offer, peer: PeerIdentity, exchange: ServerKeyExchange, randoms: tuple[bytes, bytes]) -> None:
+    """The server's share: of a group that we offered, and signed with its key (RFC 8422 section 5.4)."""
+    check_group(offer, exchange.group)
     content = b"".join(randoms) + ServerKeyExchange.params(exchange.group, exchange.public)
     authenticate12.check_signature(peer, offer.config.scheme_12_ids, exchange, content)
 
