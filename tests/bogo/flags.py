@@ -27,7 +27,6 @@ _UNDERSTOOD = {
     "no-tls12": SWITCH,
     "expect-version": NUMBER,
     "cipher": TEXT,
-    "server-preference": SWITCH,
     "renegotiate-freely": SWITCH,
     # our certificates
     "expect-selected-credential": NUMBER,
@@ -101,6 +100,7 @@ _NOTHING_TO_DO = {
     "trust-cert": TEXT,  # the runner's chains are not verified: path building is no part of these tests
     "no-tls1": SWITCH,
     "no-tls11": SWITCH,
+    "server-preference": SWITCH,  # our default
     "expect-cipher-no-aes": NUMBER,  # for machines where AES is slow
     "no-ticket": SWITCH,
     "expect-extended-master-secret": SWITCH,  # there is no TLS 1.2 without it

@@ -19,7 +19,10 @@ _VERSIONS = {"TLS 1.3": "TLS13", "TLS 1.2": "TLS12", "not named": ""}
 
 # A test answered with 89 names the first flag that the shim does not know. What the flags are about, by how they begin.
 _FEATURES = (
-    ("TLS 1.2", ("TLS 1.2", "fallback-scsv", "renegotiate", "false-start", "tls-unique", "psk", "expect-total-reneg")),
+    ("Renegotiation", ("renegotiat", "expect-total-reneg")),
+    ("False start (RFC 7918)", ("false-start", "allow-false-start", "handshake-never-done")),
+    ("Cipher suites with RSA key exchange, CBC or 3DES", ("cipher suites",)),
+    ("Signatures with SHA-1, or of drafts", ("signature scheme",)),
     (
         "Resumption and tickets",
         ("resum", "reverify-on-resume", "expect-ticket", "expect-session", "expect-no-session-id", "ticket-"),
@@ -32,6 +35,7 @@ _FEATURES = (
     ("OCSP and SCT", ("enable-signed", "signed-cert", "expect-signed")),
     ("Encrypted Client Hello (RFC 9849)", ("ech-", "enable-ech", "expect-ech", "expect-no-ech", "reject-unusable")),
     ("Imported PSKs (RFC 9258)", ("new-psk", "psk-importer")),
+    ("Cipher suites with pre-shared keys", ("psk",)),
     ("Delegated credentials (RFC 9345)", ("new-delegated", "delegated-")),
     ("Certificate compression (RFC 8879)", ("install-cert-compression", "install-one-cert")),
     ("ML-KEM without a curve", ("group 514",)),

@@ -11,6 +11,7 @@ from handfast.certificates.identity import Signer
 from handfast.certificates.parsed import parsed
 from handfast.certificates.rules import Purpose, findings
 from handfast.crypto.groups import GROUPS
+from handfast.crypto.signatures import SCHEMES, SCHEMES_12
 from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.errors import CertificateRefused, CertificateUsageError, HandshakeRefused
 from handfast.handshake.negotiate import client_identity
@@ -114,6 +115,8 @@ class Identities:
         identity = Identity.load(credential.cert_file, credential.key_file)
         # What only TLS 1.2 signs with stays in the list: handfast has to keep it out of TLS 1.3 by itself.
         wanted = tuple(credential.signing_prefs) or identity.signer.schemes
+        if not set(wanted) & set(identity.signer.schemes):
+            raise Unimplemented(f"signature scheme {wanted[0]}")
         return Identity(identity.chain, _Signer(identity.signer, wanted, self._options))
 
     def index(self, identity: Identity | None) -> int:
@@ -252,9 +255,22 @@ class Setting:
         if self.options.curves:
             settings["groups"] = _known(self.options.curves, GROUPS, "group")
         if self.options.verify_prefs:
-            schemes = [scheme for scheme in self.options.verify_prefs if scheme not in _BROKEN]
-            settings["signature_schemes"] = _known(schemes, KNOWN_SCHEMES, "signature scheme") or _DEFAULT_SCHEMES
+            settings["signature_schemes"] = self._accepted_schemes()
         return settings
+
+    def _accepted_schemes(self) -> Sequence[int]:
+        """-verify-prefs, as far as it is not broken."""
+        wanted = [scheme for scheme in self.options.verify_prefs if scheme not in _BROKEN]
+        schemes = _known(wanted, KNOWN_SCHEMES, "signature scheme")
+        if schemes:
+            # Without a scheme handfast would leave out a version. The runner wants to see it refuse them, as it must.
+            for of_version, another in (
+                (SCHEMES, SignatureScheme.MLDSA44),
+                (SCHEMES_12, SignatureScheme.RSA_PKCS1_SHA512),
+            ):
+                if not set(schemes) & set(of_version):
+                    schemes.append(another)
+        return schemes or _DEFAULT_SCHEMES
 
 
 def _answered(options: Options, find: Callable[[], Any]) -> Any:
