@@ -183,13 +183,17 @@ class RawServer12(RawPeer12):
         self,
         group: int = NamedGroup.X25519,
         *,
+        named: int | None = None,
         scheme: int | None = None,
         randoms: tuple[bytes, bytes] | None = None,
         **changes: Any,
     ) -> ServerKeyExchange:
-        """A right signature over the share, or over what ``changes`` makes of it, that says it is of ``scheme``."""
+        """A right signature over the share, or over what ``changes`` makes of it, that says it is of ``scheme``.
+
+        ``named``: the group that it says the share is of.
+        """
         self.share = GROUPS[group].new_share()
-        fields = {"group": group, "public": self.share.public, **changes}
+        fields = {"group": group if named is None else named, "public": self.share.public, **changes}
         content = b"".join(randoms or self.randoms) + ServerKeyExchange.params(fields["group"], fields["public"])
         signature = self.who.signer.sign(self.who.schemes_12[0], content)
         assert isinstance(signature, bytes)
@@ -240,7 +244,7 @@ class RawClient12(RawPeer12):
         super().__init__(server)
         self.who = who or client_identity()
         self.group = group
-        self.asked = False
+        self.request: CertificateRequest12 | None = None
 
     def heard_message(self, raw: bytes) -> None:
         if raw[0] == HandshakeType.SERVER_HELLO:
@@ -250,7 +254,7 @@ class RawClient12(RawPeer12):
         elif raw[0] == HandshakeType.SERVER_KEY_EXCHANGE:
             self.server_exchange = ServerKeyExchange.parse(raw)
         elif raw[0] == HandshakeType.CERTIFICATE_REQUEST:
-            self.asked = True
+            self.request = CertificateRequest12.parse(raw)
 
     # --- the messages, each as it should be
 
@@ -302,9 +306,9 @@ class RawClient12(RawPeer12):
         steps = {
             "ClientHello": lambda: None,
             "Certificate": lambda: self.say_hello(**changes),
-            "ClientKeyExchange": lambda: self.say(self.certificate()) if self.asked else None,
+            "ClientKeyExchange": lambda: self.say(self.certificate()) if self.request else None,
             "CertificateVerify": self.say_exchange,
-            "ChangeCipherSpec": lambda: self.say(self.proof()) if self.asked else None,
+            "ChangeCipherSpec": lambda: self.say(self.proof()) if self.request else None,
             "Finished": self.change_cipher_spec,
             "": lambda: self.say(self.finished()),
         }
