@@ -31,7 +31,7 @@ from handfast.record.layer import RecordLayer
 from handfast.record.protection13 import Opener, Sealer
 from handfast.testing import Authority
 from handfast.wire.codepoints import ExtensionType as E
-from handfast.wire.codepoints import NamedGroup, SignatureScheme
+from handfast.wire.codepoints import NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello, ServerHello
 from handfast.wire.messages13 import (
@@ -121,7 +121,8 @@ def test_the_client_hello() -> None:
     assert hello.key_share == [KeyShareEntry(NamedGroup.X25519, share_of("client").public)]
     assert hello.cipher_suites == [0x1301, 0x1303, 0x1302]
     assert hello.record_size_limit == LARGEST_RECORD
-    assert set(hello.other_extensions) == {E.RENEGOTIATION_INFO, E.SESSION_TICKET, E.PSK_KEY_EXCHANGE_MODES}
+    assert set(hello.other_extensions) == {E.SESSION_TICKET, E.PSK_KEY_EXCHANGE_MODES}
+    assert hello.renegotiation_info == b""
 
 
 def test_the_server_hello() -> None:
@@ -231,9 +232,9 @@ def test_each_finished(side: str, until: bytes) -> None:
     secret = TRAFFIC[f"{side}_handshake"]()
     assert secret.verify_data(until).hex() == TRACE["finished"][side]["verify_data"]
     finished = Finished.parse(MESSAGES[f"{side}_finished"])
-    assert authenticate.check_finished(finished, secret, until)
+    assert authenticate.check_finished(finished, secret.verify_data(until))
     with pytest.raises(PeerMisbehaved) as caught:
-        authenticate.check_finished(finished, secret, TO_CLIENT_FINISHED)
+        authenticate.check_finished(finished, secret.verify_data(TO_CLIENT_FINISHED))
     assert caught.value.reason is BAD_FINISHED
 
 
@@ -324,6 +325,7 @@ class TracedClient(ClientConnection):
         link.layer.initial_version = 0x0303
         link.transcript.add(hello)
         answer = yield from expect(ServerHello)
+        link.version = ProtocolVersion.TLS_1_3
         return (yield from client13(link, offer, answer, retried=False))
 
 

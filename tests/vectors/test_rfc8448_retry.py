@@ -183,7 +183,7 @@ def test_each_finished(side: str, until: str) -> None:
     secret = TRAFFIC[f"{side}_handshake"]()
     digest = HASHES[f"message_hash..{until}"]
     assert secret.verify_data(digest).hex() == TRACE["finished"][side]["verify_data"]
-    assert authenticate.check_finished(Finished.parse(MESSAGES[f"{side}_finished"]), secret, digest)
+    assert authenticate.check_finished(Finished.parse(MESSAGES[f"{side}_finished"]), secret.verify_data(digest))
 
 
 def test_the_signature_of_the_server() -> None:

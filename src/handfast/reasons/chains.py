@@ -19,10 +19,10 @@ CERTIFICATE_REQUIRED = reason(
     "The client needs a certificate from one of the authorities that the server names in its CertificateRequest.",
 )
 CERTIFICATE_REQUIRED_12 = reason(
-    "certificate_required_in_tls_1_2",
+    "certificate_required_12",
     alerts.HANDSHAKE_FAILURE,
     "RFC 5246 section 7.4.6",
-    "The client sent no certificate, and this server requires one.",
+    "The client sent no certificate in TLS 1.2, and this server requires one.",
     "The client needs a certificate from one of the authorities that the server names in its CertificateRequest.",
 )
 CERTIFICATE_UNREADABLE = reason(

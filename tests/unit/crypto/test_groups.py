@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from handfast.config import DEFAULT_GROUPS
 from handfast.crypto.groups import CLASSICAL_HALF, GROUPS, Hybrid, Montgomery, new_shares
 from handfast.errors import PeerMisbehaved
+from handfast.profiles import PROFILES
 from handfast.reasons import BAD_KEY_SHARE
 from handfast.wire.codepoints import NamedGroup as G
 
@@ -80,7 +80,7 @@ def both_ways(group: int, bad: bytes, problem: str | None = None) -> None:
 def test_these_are_the_groups_and_the_hybrid_is_preferred() -> None:
     assert list(GROUPS) == list(LENGTHS)
     assert all(group.id == number for number, group in GROUPS.items())
-    assert DEFAULT_GROUPS[0] == G.X25519MLKEM768
+    assert {profile.groups[0] for profile in PROFILES.values()} == {G.X25519MLKEM768}
     assert CLASSICAL_HALF == {
         G.X25519MLKEM768: G.X25519,
         G.SECP256R1MLKEM768: G.SECP256R1,

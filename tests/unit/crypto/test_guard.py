@@ -14,11 +14,14 @@ import pytest
 import handfast
 from handfast.crypto.groups import GROUPS
 from handfast.crypto.guard import Guarded
+from handfast.crypto.schedule12 import Exporter12, RecordKey
+from handfast.crypto.schedule12 import MainSecret as MainSecret12
 from handfast.crypto.schedule13 import EarlySecret, Exporter, TrafficSecret
-from handfast.crypto.suites import SUITES
+from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.errors import MisuseError
 from handfast.reasons import MISUSE
 from handfast.record.layer import RecordLayer
+from handfast.record.protection12 import Opener12, Sealer12
 from handfast.record.protection13 import Opener, Sealer
 from handfast.wire.codepoints import NamedGroup as G
 
@@ -36,7 +39,12 @@ def guarded_classes() -> list[type[Guarded]]:
     # dataclass(slots=True) makes a class anew, and the first one waits for the garbage collector: only what its module
     # knows by its name counts.
     ours = {kind for kind in found if getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind}
-    return sorted((kind for kind in ours if kind.__module__.startswith("handfast.")), key=lambda kind: kind.__name__)
+    return sorted((kind for kind in ours if kind.__module__.startswith("handfast.")), key=called)
+
+
+def called(kind: type) -> str:
+    """A class and its module: TLS 1.2 and 1.3 both have a MainSecret."""
+    return f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
 
 
 CLASSES = guarded_classes()
@@ -44,34 +52,39 @@ CLASSES = guarded_classes()
 
 def test_these_classes_hold_secrets() -> None:
     """Whoever makes a class of secrets unguarded has to change this list."""
-    assert {kind.__name__ for kind in CLASSES} >= {
-        "ClientConnection",
-        "Connection",
-        "EarlySecret",
-        "Established",
-        "Exporter",
-        "HandshakeSecret",
-        "Identity",
-        "Link",
-        "LocalSigner",
-        "MainSecret",
-        "Offer",
-        "Opener",
-        "PeerIdentity",
-        "RecordLayer",
-        "Sealer",
-        "ServerConnection",
-        "TrafficSecret",
-        "_CurveShare",
-        "_HybridShare",
-        "_MontgomeryShare",
+    assert {called(kind) for kind in CLASSES} >= {
+        "connection.ClientConnection",
+        "connection.Connection",
+        "connection.ServerConnection",
+        "established.Established",
+        "groups._CurveShare",
+        "groups._HybridShare",
+        "groups._MontgomeryShare",
+        "hello.Offer",
+        "identity.Identity",
+        "identity.LocalSigner",
+        "identity.PeerIdentity",
+        "layer.RecordLayer",
+        "link.Link",
+        "protection12.Opener12",
+        "protection12.Sealer12",
+        "protection13.Opener",
+        "protection13.Sealer",
+        "schedule12.Exporter12",
+        "schedule12.MainSecret",
+        "schedule12.RecordKey",
+        "schedule13.EarlySecret",
+        "schedule13.Exporter",
+        "schedule13.HandshakeSecret",
+        "schedule13.MainSecret",
+        "schedule13.TrafficSecret",
     }
 
 
 # --- every class, by an object that nothing has been put into: refusing must not depend on the content
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", CLASSES, ids=called)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_no_object_is_pickled(kind: type[Guarded], protocol: int) -> None:
     with pytest.raises(MisuseError) as caught:
@@ -80,14 +93,14 @@ def test_no_object_is_pickled(kind: type[Guarded], protocol: int) -> None:
     assert kind.__name__ in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", CLASSES, ids=called)
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
 def test_no_object_is_copied(kind: type[Guarded], duplicate: object) -> None:
     with pytest.raises(MisuseError, match="cannot be pickled or copied"):
         duplicate(object.__new__(kind))  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", CLASSES, ids=called)
 def test_no_class_has_a_way_around(kind: type[Guarded]) -> None:
     assert kind.__reduce_ex__ is Guarded.__reduce_ex__
     for name in ("__copy__", "__deepcopy__", "__getnewargs__", "__getnewargs_ex__"):
@@ -97,7 +110,7 @@ def test_no_class_has_a_way_around(kind: type[Guarded]) -> None:
 # --- objects with secrets in them
 
 SECRET = bytes(range(200, 232))
-SUITE = SUITES[0x1301]
+SUITE, SUITE_12 = SUITES[0x1301], SUITES_12[0xC02B]
 
 
 def keyed_layer() -> RecordLayer:
@@ -108,23 +121,31 @@ def keyed_layer() -> RecordLayer:
     return layer
 
 
+RANDOMS = (bytes(32), bytes(32))
+KEY_12 = RecordKey(SUITE_12, SECRET[:16], SECRET[:4])
+
 FILLED: dict[str, Callable[[], object]] = {
-    "TrafficSecret": lambda: TrafficSecret(SUITE, SECRET),
-    "EarlySecret": lambda: EarlySecret(SUITE),
-    "HandshakeSecret": lambda: EarlySecret(SUITE).handshake_secret(SECRET),
-    "MainSecret": lambda: EarlySecret(SUITE).handshake_secret(SECRET).main_secret(),
-    "Exporter": lambda: Exporter(SUITE, SECRET),
-    "Sealer": lambda: Sealer(TrafficSecret(SUITE, SECRET)),
-    "Opener": lambda: Opener(TrafficSecret(SUITE, SECRET)),
-    "RecordLayer": keyed_layer,
-    "_MontgomeryShare": GROUPS[G.X25519].new_share,
-    "_CurveShare": GROUPS[G.SECP256R1].new_share,
-    "_HybridShare": GROUPS[G.X25519MLKEM768].new_share,
+    "groups._CurveShare": GROUPS[G.SECP256R1].new_share,
+    "groups._HybridShare": GROUPS[G.X25519MLKEM768].new_share,
+    "groups._MontgomeryShare": GROUPS[G.X25519].new_share,
+    "layer.RecordLayer": keyed_layer,
+    "protection12.Opener12": lambda: Opener12(KEY_12),
+    "protection12.Sealer12": lambda: Sealer12(KEY_12),
+    "protection13.Opener": lambda: Opener(TrafficSecret(SUITE, SECRET)),
+    "protection13.Sealer": lambda: Sealer(TrafficSecret(SUITE, SECRET)),
+    "schedule12.Exporter12": lambda: Exporter12(SUITE_12, SECRET, RANDOMS),
+    "schedule12.MainSecret": lambda: MainSecret12(SUITE_12, SECRET, bytes(32), RANDOMS),
+    "schedule12.RecordKey": lambda: KEY_12,
+    "schedule13.EarlySecret": lambda: EarlySecret(SUITE),
+    "schedule13.Exporter": lambda: Exporter(SUITE, SECRET),
+    "schedule13.HandshakeSecret": lambda: EarlySecret(SUITE).handshake_secret(SECRET),
+    "schedule13.MainSecret": lambda: EarlySecret(SUITE).handshake_secret(SECRET).main_secret(),
+    "schedule13.TrafficSecret": lambda: TrafficSecret(SUITE, SECRET),
 }
 
 
 def test_all_classes_of_crypto_and_record_are_in_the_table() -> None:
-    here = [kind.__name__ for kind in CLASSES if kind.__module__.startswith(("handfast.crypto.", "handfast.record."))]
+    here = [called(kind) for kind in CLASSES if kind.__module__.startswith(("handfast.crypto.", "handfast.record."))]
     assert sorted(FILLED) == here
 
 
@@ -132,7 +153,7 @@ def test_all_classes_of_crypto_and_record_are_in_the_table() -> None:
 def test_a_representation_is_a_name_and_nothing_else(name: str) -> None:
     value = FILLED[name]()
     for text in (repr(value), str(value), f"{value}"):
-        assert text == f"<{name}>"
+        assert text == f"<{name.partition('.')[2]}>"
 
 
 @pytest.mark.parametrize("name", FILLED)

@@ -6,10 +6,10 @@ import hashlib
 
 import pytest
 
-from handfast.config import DEFAULT_SUITES
 from handfast.crypto.aead import NONCE_LENGTH, TAG_LENGTH, InvalidTag
 from handfast.crypto.suites import SUITES, Suite
 from handfast.limits import RECORDS_OF_A_KEY
+from handfast.profiles import PROFILES
 
 ALL = pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
 
@@ -38,7 +38,8 @@ def test_there_is_no_other_suite() -> None:
 
 
 def test_those_with_ccm_are_no_default() -> None:
-    assert list(DEFAULT_SUITES) == [0x1301, 0x1302, 0x1303]
+    for profile in PROFILES.values():
+        assert [suite for suite in profile.cipher_suites if suite in SUITES] == [0x1301, 0x1302, 0x1303]
 
 
 def test_aes_gcm_has_a_limit_and_chacha20_none_that_can_be_reached() -> None:

@@ -207,7 +207,7 @@ def test_alerts_need_no_change_of_keys() -> None:
 
 def test_shorter_records_use_up_a_key_sooner() -> None:
     here, there = layers(records=5)
-    here.limit_sending(64)
+    here.limit_sending(63)
     here.write_application_data(bytes(2 * 63 + 1))
     sizes = [(kind, len(content)) for kind, content in carried(here, there)]
     assert sizes == [(DATA, 63), (DATA, 63), (HANDSHAKE, 5), (DATA, 1)]
@@ -219,7 +219,7 @@ def test_shorter_records_use_up_a_key_sooner() -> None:
 def test_the_peer_s_limit_and_our_padding_hold_for_each_key() -> None:
     here, there = layers()
     here.padding = 32
-    here.limit_sending(64)
+    here.limit_sending(63)
     there.limit_receiving(64)
     here.update_write(request_peer=False)
     carried(here, there)
@@ -241,7 +241,7 @@ def test_a_limit_holds_for_keys_that_are_there_and_for_those_that_come(limit: in
         return layer
 
     secret = TrafficSecret(SUITE, bytes(32))
-    writer = limited(lambda layer: layer.limit_sending(limit), lambda layer: layer.install_write(secret))
+    writer = limited(lambda layer: layer.limit_sending(limit - 1), lambda layer: layer.install_write(secret))
     writer.write(DATA, bytes(2 * limit))
     sent = bytes(writer.take())
     assert int.from_bytes(sent[3:5]) == limit + 16  # content, its type, and the tag

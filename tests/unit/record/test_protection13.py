@@ -13,7 +13,7 @@ from handfast.crypto.schedule13 import TrafficSecret
 from handfast.crypto.suites import SUITES, Suite
 from handfast.errors import BadRecord, MisuseError, TLSError
 from handfast.reasons import BAD_RECORD_MAC, FORKED, KEYS_EXHAUSTED, NO_CONTENT_TYPE, RECORD_OVERFLOW
-from handfast.record import protection13
+from handfast.record import process
 from handfast.record.protection13 import Opener, Sealer
 
 HANDSHAKE, ALERT, DATA = 22, 21, 23
@@ -399,7 +399,7 @@ def test_the_grandchild_does_not_seal_with_what_the_child_made() -> None:
 def test_after_a_fork_an_older_sealer_says_why_it_refuses() -> None:
     """What the fork's hook does, in this process, so that it can be seen."""
     sealer = Sealer(secret_of())
-    protection13._forked()
+    process._forked()
     try:
         with pytest.raises(MisuseError) as caught:
             seal(sealer, DATA, b"x")
@@ -407,15 +407,15 @@ def test_after_a_fork_an_older_sealer_says_why_it_refuses() -> None:
         assert sealer.sequence == 0
         assert seal(Sealer(secret_of()), DATA, b"x")
     finally:
-        protection13._Process.forks -= 1
+        process._Process.forks -= 1
     assert seal(sealer, DATA, b"x")
 
 
 def test_opening_goes_on_after_a_fork() -> None:
     """Reading with one key twice harms nobody, and a child may have to drain what its parent left."""
     opener = Opener(secret_of())
-    protection13._forked()
+    process._forked()
     try:
         assert opener.open(*sealed_by_hand(secret_of(), 0, b"x\x17")) == (DATA, b"x")
     finally:
-        protection13._Process.forks -= 1
+        process._Process.forks -= 1
