@@ -297,7 +297,7 @@ def cipher_suites(listed: str | None) -> list[int] | None:
     default = INTERMEDIATE.cipher_suites
     of_13 = [suite for suite in default if suite in SUITES]
     if listed == "DEFAULT:!AES":
-        return [*of_13, *(suite for suite in default if "_WITH_AES_" not in CipherSuite.name(suite))]
+        return [suite for suite in default if "_WITH_AES_" not in CipherSuite.name(suite)]
     named = [CipherSuite.value(name.strip("[]")) for name in listed.replace("|", ":").split(":")]
     of_12 = [suite for suite in named if suite in SUITES_12]
     if not of_12:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from handfast.wire.codepoints import AlertDescription
 from tests.bogo import report
 from tests.bogo.flags import Unimplemented, parse
 from tests.bogo.run import CONFIG, HERE, Runner
+from tests.bogo.setting import cipher_suites
 
 SHIM_ID = 0x0102030405060708
 HALF_MINUTE = 30
@@ -60,9 +62,10 @@ def test_flags_of_certificates_belong_to_the_last_one_that_was_begun() -> None:
         ["-dtls"],
         ["-on-resume-enable-early-data"],
         ["-resume-count", "1"],
-        ["-max-version", "771"],
-        ["-no-tls13"],
-        ["-expect-version", "771"],
+        ["-max-version", "770"],
+        ["-no-tls13", "-no-tls12"],
+        ["-expect-version", "770"],
+        ["-fallback-scsv"],
         ["-key-file", "raw-public.key"],
         ["-expect-early-data-reason", "accept"],
     ],
@@ -73,13 +76,52 @@ def test_what_is_not_there_is_not_implemented(arguments: list[str]) -> None:
         parse(arguments)
 
 
+TLS_1_2, TLS_1_3 = 0x0303, 0x0304
+
+
 @pytest.mark.parametrize(
-    ("arguments", "allowed"),
-    [([], True), (["-min-version", "772"], False), (["-no-tls12"], False), (["-min-version", "771"], True)],
+    ("arguments", "versions"),
+    [
+        ([], [TLS_1_2, TLS_1_3]),
+        (["-min-version", "769"], [TLS_1_2, TLS_1_3]),
+        (["-min-version", "772"], [TLS_1_3]),
+        (["-max-version", "771"], [TLS_1_2]),
+        (["-no-tls12"], [TLS_1_3]),
+        (["-no-tls13"], [TLS_1_2]),
+        (["-min-version", "771", "-max-version", "771", "-expect-version", "771"], [TLS_1_2]),
+    ],
     ids=str,
 )
-def test_whether_tls12_would_do(arguments: list[str], allowed: bool) -> None:
-    assert parse(arguments).allows_tls12 is allowed
+def test_flags_of_versions(arguments: list[str], versions: list[int]) -> None:
+    assert parse(arguments).versions == versions
+
+
+AES_128, CHACHA20 = 0xC02F, 0xCCA8
+ALL_OF_13 = [0x1301, 0x1302, 0x1303]
+
+
+@pytest.mark.parametrize(
+    ("listed", "suites"),
+    [
+        (None, None),
+        ("ALL:3DES", None),
+        ("DEFAULT:!AES", [*ALL_OF_13, 0xCCA9, CHACHA20]),
+        ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", [*ALL_OF_13, AES_128]),
+        (
+            "TLS_RSA_WITH_AES_128_CBC_SHA:TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256:"
+            + "[TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256|TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA]",
+            [*ALL_OF_13, AES_128, CHACHA20],
+        ),
+    ],
+)
+def test_lists_of_cipher_suites(listed: str | None, suites: list[int] | None) -> None:
+    assert cipher_suites(listed) == suites
+
+
+@pytest.mark.parametrize("listed", ["3DES", "TLS_RSA_WITH_AES_128_GCM_SHA256"])
+def test_suites_that_handfast_does_not_have(listed: str) -> None:
+    with pytest.raises(Unimplemented):
+        cipher_suites(listed)
 
 
 # --- the process
@@ -289,13 +331,47 @@ def test_an_end_without_close_notify(
     assert (":TRUNCATED:" in errors) == bool(code)
 
 
-def test_a_peer_of_tls12_is_not_implemented(play: Callable[..., Peer], authority: Authority, tmp_path: Path) -> None:
-    for flag, code in ([], 89), (["-min-version", "772"], 1):
-        peer = play(*flag)
+@pytest.mark.parametrize("flag", [[], ["-async"]], ids=str)
+def test_a_client_of_tls12(play: Callable[..., Peer], authority: Authority, tmp_path: Path, flag: list[str]) -> None:
+    checks = ["-expect-version", "771", "-expect-secure-renegotiation", "-expect-peer-signature-algorithm", "1027"]
+    peer = play(*flag, "-max-version", "771", "-tls-unique", *checks)
+    with serving(authority.issue("test"), tmp_path).wrap_socket(peer.accept(), server_side=True) as tls:
+        assert tls.version() == "TLSv1.2"
+        assert received(tls, 12) == tls.get_channel_binding("tls-unique")
+        tls.sendall(b"abc")
+        assert received(tls, 3) == inverted(b"abc")
+        tls.unwrap()
+    assert peer.end() == (0, "")
+
+
+def test_a_server_of_tls12_asks_for_a_certificate(
+    play: Callable[..., Peer], authority: Authority, tmp_path: Path
+) -> None:
+    server = files(authority.issue("test"), tmp_path)
+    (tmp_path / "client").mkdir()
+    _, certificates, _, key = files(authority.issue("client", usage=["client"]), tmp_path / "client")
+    peer = play("-server", "-async", *server, "-no-tls13", "-verify-peer", "-expect-peer-cert-file", certificates)
+    context = asking()
+    context.load_cert_chain(certificates, key)
+    with context.wrap_socket(peer.accept(), server_hostname="test") as tls:
+        assert tls.version() == "TLSv1.2"
+        tls.sendall(b"abc")
+        assert received(tls, 3) == inverted(b"abc")
+        tls.unwrap()
+    assert peer.end() == (0, "")
+
+
+def test_a_peer_of_tls12_is_refused_where_the_flags_forbid_it(
+    play: Callable[..., Peer], authority: Authority, tmp_path: Path
+) -> None:
+    for flag, code in ([], 0), (["-min-version", "772"], 1), (["-expect-version", "772"], 90):
+        peer = play(*flag, "-shim-shuts-down")
         context = serving(authority.issue("test"), tmp_path)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
-        with pytest.raises(ssl.SSLError):
-            context.wrap_socket(peer.accept(), server_side=True)
+        connection = peer.accept()
+        with contextlib.suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(1)
+        connection.close()
         assert peer.end()[0] == code
 
 
@@ -305,7 +381,7 @@ def test_a_peer_of_tls12_is_not_implemented(play: Callable[..., Peer], authority
 def test_the_configuration_names_reasons_that_exist() -> None:
     config = json.loads(CONFIG.read_text())
     assert set(config) == {"DisabledTests", "ErrorMap", "HalfRTTTickets"}
-    known = {f":{name}:" for name, value in vars(reasons).items() if isinstance(value, reasons.Reason)}
+    known = {f":{reason.name.upper()}:" for reason in vars(reasons).values() if isinstance(reason, reasons.Reason)}
     known |= {f":RECEIVED_{name}:" for name, value in vars(AlertDescription).items() if isinstance(value, int)}
     for error, ours in config["ErrorMap"].items():
         assert ours, f"{error} can never be matched"
@@ -342,8 +418,11 @@ def test_a_test_that_is_missing_without_a_reason_is_no_result() -> None:
     [
         ("-on-resume-enable-early-data", "0-RTT"),
         ("resumption", "Resumption and tickets"),
-        ("TLS 1.2 and older", "TLS 1.2"),
-        ("-renegotiate-ignore", "TLS 1.2"),
+        ("-renegotiate-ignore", "Renegotiation"),
+        ("renegotiation", "Renegotiation"),
+        ("-psk-importer-key", "Imported PSKs (RFC 9258)"),
+        ("-psk-identity", "Cipher suites with pre-shared keys"),
+        ("cipher suites 3DES", "Cipher suites with RSA key exchange, CBC or 3DES"),
         ("group 514", "ML-KEM without a curve"),
         ("-never-heard-of", "Something else"),
     ],
@@ -358,7 +437,7 @@ def test_what_is_missing_is_told_by_feature(note: str, feature: str) -> None:
 @pytest.mark.skipif("HANDFAST_BOGO_RUNNER" not in os.environ, reason="HANDFAST_BOGO_RUNNER names no runner")
 @pytest.mark.timeout(300)
 def test_the_runner_finds_nothing() -> None:
-    patterns = "CurveTest-*-TLS13;*HelloRetryRequest*TLS13;TLS13-*;*-Sign-*-TLS13;*-Verify-*-TLS13;KeyUpdate*"
+    patterns = "CurveTest-*-TLS13;*HelloRetryRequest*TLS13;TLS13-*;*-Sign-*-TLS1[23];*-Verify-*-TLS13;KeyUpdate*"
     results = Runner(Path(os.environ["HANDFAST_BOGO_RUNNER"])).run(patterns)
     assert not results.failures
     assert list(results.outcomes.values()).count("PASS") >= 100
