@@ -212,6 +212,9 @@ class RawServer12(RawPeer12):
 
     # --- the way to each point of the client's script
 
+    def say_finished(self) -> None:
+        self.say(self.finished())
+
     def go_to(self, awaited: str, *, ask: bool = False) -> RawServer12:
         """Behave well until the client awaits this message; "" is the end of the handshake. ``ask``: who it is."""
         steps = {
@@ -222,7 +225,7 @@ class RawServer12(RawPeer12):
             "ServerHelloDone": lambda: self.say(self.request()) if ask else None,
             "ChangeCipherSpec": self.say_done,
             "Finished": self.change_cipher_spec,
-            "": lambda: self.say(self.finished()),
+            "": self.say_finished,
         }
         for step, action in steps.items():
             action()
@@ -298,6 +301,11 @@ class RawClient12(RawPeer12):
         self.say(self.exchange())
         self.agree(self.shared)
 
+    def say_finished(self) -> None:
+        """Finished, and what the server answers."""
+        self.say(self.finished())
+        self.hear()
+
     def go_to(self, awaited: str, **changes: Any) -> RawClient12:
         """Behave well until the server awaits this message; "" is the end of the handshake.
 
@@ -310,7 +318,7 @@ class RawClient12(RawPeer12):
             "CertificateVerify": self.say_exchange,
             "ChangeCipherSpec": lambda: self.say(self.proof()) if self.request else None,
             "Finished": self.change_cipher_spec,
-            "": lambda: self.say(self.finished()),
+            "": self.say_finished,
         }
         for step, action in steps.items():
             action()
