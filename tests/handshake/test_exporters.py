@@ -71,7 +71,7 @@ def test_the_channel_binding_is_the_exporter_of_rfc_9266() -> None:
     assert binding == server.channel_binding("tls-exporter")
 
 
-@pytest.mark.parametrize("kind", ["tls-unique", "tls-server-end-point", "", "TLS-EXPORTER"])
+@pytest.mark.parametrize("kind", ["tls-unique", "", "TLS-EXPORTER"])
 def test_there_is_no_other_channel_binding(kind: str) -> None:
     client, _ = connected()
     with fails(MisuseError, reasons.MISUSE):

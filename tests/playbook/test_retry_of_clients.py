@@ -116,6 +116,9 @@ FIRST: dict[str, Any] = {
 CHANGES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("random", {"random": bytes(32)}, ["random"]),
     ("session id", {"legacy_session_id": bytes(32)}, ["legacy_session_id"]),
+    ("TLS 1.2's extended main secret", {"extended_main_secret": True}, ["extended_main_secret"]),
+    ("TLS 1.2's renegotiation", {"renegotiation_info": b""}, ["renegotiation_info"]),
+    ("TLS 1.2's point formats", {"ec_point_formats": b"\0"}, ["ec_point_formats"]),
     ("session id left out", {"legacy_session_id": b""}, ["legacy_session_id"]),
     ("suites", {"cipher_suites": [CipherSuite.TLS_AES_128_GCM_SHA256, 0x1302]}, ["cipher_suites"]),
     ("suite of the request left out", {"cipher_suites": [0x1302]}, ["cipher_suites"]),

@@ -16,13 +16,21 @@ import pytest
 
 from handfast import TLSError, reasons
 from handfast.connection import ClientConnection, ServerConnection
+from handfast.wire.alert import ChangeCipherSpec
 from handfast.wire.codepoints import ContentType, HandshakeType, NamedGroup
+from handfast.wire.messages12 import Certificate12
 from handfast.wire.messages13 import Certificate, EncryptedExtensions
 from tests.handshake.parties import client_config, client_identity, server_config
-from tests.playbook.peers import REQUEST, RawClient, RawServer, message
+from tests.playbook.peers import CHANGE_CIPHER_SPEC, REQUEST, RawClient, RawServer, message
+from tests.playbook.peers12 import RawClient12, RawServer12
 
 PAGE = Path(__file__).parents[2] / "docs" / "state-machine.md"
-REFUSALS = (reasons.UNEXPECTED_MESSAGE, reasons.RENEGOTIATION)
+REFUSALS = (
+    reasons.UNEXPECTED_MESSAGE,
+    reasons.RENEGOTIATION,
+    reasons.RENEGOTIATION_REFUSED,
+    reasons.BAD_CHANGE_CIPHER_SPEC,
+)
 TICKET = message(HandshakeType.NEW_SESSION_TICKET, bytes(8) + b"\0" + b"\0\1t" + b"\0\0")
 NAMES = {
     HandshakeType.CLIENT_HELLO: "ClientHello",
@@ -32,6 +40,9 @@ NAMES = {
     HandshakeType.ENCRYPTED_EXTENSIONS: "EncryptedExtensions",
     HandshakeType.CERTIFICATE_REQUEST: "CertificateRequest",
     HandshakeType.KEY_UPDATE: "KeyUpdate",
+    HandshakeType.SERVER_KEY_EXCHANGE: "ServerKeyExchange",
+    HandshakeType.SERVER_HELLO_DONE: "ServerHelloDone",
+    HandshakeType.CLIENT_KEY_EXCHANGE: "ClientKeyExchange",
 }
 START, DATA = "", "data"
 
@@ -41,7 +52,12 @@ A side of the handshake always waits for one message, or for one of two. This pa
 waits for then. It is made by `tests/playbook/test_state_machine.py`, which starts both scripts over and over, and sends
 every handshake message type at every wait point. So it shows what the code does, and the test fails when that changes.
 
-Whatever has no arrow is refused with `unexpected_message`, before it is parsed.
+There are pictures for TLS 1.3 and for TLS 1.2. A side that speaks both starts as in either, and the first hello that it
+gets says which one goes on.
+
+Whatever has no arrow is refused with `unexpected_message`, before it is parsed; a second handshake in a connection of
+TLS 1.2 with `no_renegotiation`. A ChangeCipherSpec is an arrow in TLS 1.2, where it changes keys. In TLS 1.3 it means
+nothing, passes where old middleboxes want to see it, and is left out of the pictures.
 
 In the pictures an arrow is a message that comes, and behind the slash stands what is sent in answer. The states are what is
 waited for; *data* is the end of the handshake, from which on either side may send application data.
@@ -66,6 +82,12 @@ class Side:
     text: str
     start: Callable[[], Any]
     say: Mapping[str, tuple[int, Callable[[Any], None]]]
+
+    @property
+    def types(self) -> tuple[int, ...]:
+        """What is tried everywhere: every type that a handshake message has, and in TLS 1.2 a ChangeCipherSpec."""
+        with_specs = (ChangeCipherSpec.TYPE,) if "ChangeCipherSpec" in self.say else ()
+        return (*HandshakeType.names(), *with_specs)
 
 
 # --- the client ----------------------------------------------------------------------------------------------------
@@ -96,7 +118,7 @@ def _deliver_update(peer: Any, *, request: bool) -> None:
 
 
 CLIENT = Side(
-    "A client",
+    "A client of TLS 1.3",
     "*(asked)* is where the server has asked who the client is. A client without an identity that fits answers with an\n"
     "empty Certificate, and no CertificateVerify.",
     _client,
@@ -152,15 +174,72 @@ SERVER_SAYS: Mapping[str, tuple[int, Callable[[Any], None]]] = {
     "KeyUpdate": (HandshakeType.KEY_UPDATE, lambda client: _deliver_update(client, request=False)),
     "KeyUpdate (update_requested)": (HandshakeType.KEY_UPDATE, lambda client: _deliver_update(client, request=True)),
 }
-SERVER = Side("A server", "Where no key share will do, it asks for another one.", _server(), SERVER_SAYS)
+SERVER = Side("A server of TLS 1.3", "Where no key share will do, it asks for another one.", _server(), SERVER_SAYS)
 ASKING_SERVER = Side(
-    "A server that asks who its client is",
-    'With `client_authentication="required"` there is no way on after an empty Certificate: it is refused with '
+    "A server of TLS 1.3 that asks who its client is",
+    'With `client_authentication="required"` there is no way on after an empty Certificate: it is refused with\n'
     '`certificate_required`. This is `"optional"`.',
     _server(client_authentication="optional"),
     SERVER_SAYS,
 )
-SIDES = (CLIENT, SERVER, ASKING_SERVER)
+
+
+# --- TLS 1.2 -------------------------------------------------------------------------------------------------------
+
+
+def _client12() -> RawServer12:
+    config = client_config(max_version="1.2", groups=["x25519", "secp256r1"], identities=[client_identity()])
+    client = ClientConnection(config, server_name="localhost")
+    client.start()
+    return RawServer12(client)
+
+
+CLIENT_12 = Side(
+    "A client of TLS 1.2",
+    "*(asked)* is where the server has asked who the client is. A client without an identity that fits answers with an\n"
+    "empty Certificate, and no CertificateVerify.",
+    _client12,
+    {
+        "ServerHello": (HandshakeType.SERVER_HELLO, lambda server: server.say(server.hello())),
+        "Certificate": (HandshakeType.CERTIFICATE, lambda server: server.say(server.certificate())),
+        "ServerKeyExchange": (HandshakeType.SERVER_KEY_EXCHANGE, lambda server: server.say(server.exchange())),
+        "CertificateRequest": (HandshakeType.CERTIFICATE_REQUEST, lambda server: server.say(server.request())),
+        "ServerHelloDone": (HandshakeType.SERVER_HELLO_DONE, lambda server: server.say(server.done())),
+        "ChangeCipherSpec": (ChangeCipherSpec.TYPE, lambda server: server.change_cipher_spec()),
+        "Finished": (HandshakeType.FINISHED, lambda server: server.say(server.finished())),
+    },
+)
+
+
+def _server12(**settings: Any) -> Callable[[], RawClient12]:
+    def start() -> RawClient12:
+        server = ServerConnection(server_config(max_version="1.2", groups=["x25519"], **settings))
+        server.start()
+        return RawClient12(server)
+
+    return start
+
+
+SERVER_SAYS_12: Mapping[str, tuple[int, Callable[[Any], None]]] = {
+    "ClientHello": (HandshakeType.CLIENT_HELLO, lambda client: client.say(client.hello())),
+    "Certificate": (HandshakeType.CERTIFICATE, lambda client: client.say(client.certificate())),
+    "Certificate (empty)": (HandshakeType.CERTIFICATE, lambda client: client.say(Certificate12([]))),
+    "ClientKeyExchange": (HandshakeType.CLIENT_KEY_EXCHANGE, lambda client: client.say_exchange()),
+    "CertificateVerify": (HandshakeType.CERTIFICATE_VERIFY, lambda client: client.say(client.proof())),
+    "ChangeCipherSpec": (ChangeCipherSpec.TYPE, lambda client: client.change_cipher_spec()),
+    "Finished": (HandshakeType.FINISHED, lambda client: client.say(client.finished())),
+}
+SERVER_12 = Side(
+    "A server of TLS 1.2", "There is no retry: a client sends its share last.", _server12(), SERVER_SAYS_12
+)
+ASKING_SERVER_12 = Side(
+    "A server of TLS 1.2 that asks who its client is",
+    'This is `client_authentication="optional"`. *(no certificate)* is where the client has none: with `"required"` it is\n'
+    "refused there.",
+    _server12(client_authentication="optional"),
+    SERVER_SAYS_12,
+)
+SIDES = (CLIENT, SERVER, ASKING_SERVER, CLIENT_12, SERVER_12, ASKING_SERVER_12)
 
 
 # --- exploring -----------------------------------------------------------------------------------------------------
@@ -173,8 +252,10 @@ def _state(peer: Any, path: tuple[str, ...]) -> str:
         return DATA
     if path and awaited in ("ServerHello", "ClientHello"):
         return f"{awaited} (the second)"
-    if isinstance(peer, RawServer) and "CertificateRequest" in path:
+    if isinstance(peer, (RawServer, RawServer12)) and "CertificateRequest" in path:
         return f"{awaited} (asked)"
+    if isinstance(peer, RawClient12) and "Certificate (empty)" in path:
+        return f"{awaited} (no certificate)"
     return awaited
 
 
@@ -190,7 +271,10 @@ def _walked(side: Side, path: tuple[str, ...]) -> Any:
 
 def _refused(peer: Any, kind: int) -> bool:
     try:
-        peer.handshake(message(kind))
+        if kind == ChangeCipherSpec.TYPE:
+            peer.deliver(CHANGE_CIPHER_SPEC)
+        else:
+            peer.handshake(message(kind))
     except TLSError as error:
         return error.reason in REFUSALS
     return False
@@ -198,7 +282,12 @@ def _refused(peer: Any, kind: int) -> bool:
 
 def _sent(peer: Any) -> tuple[str, ...]:
     """The names of the messages that the connection has sent since the last time; data is none."""
-    return _names(peer, peer.heard_messages())
+    before = len(peer.heard)
+    names = _names(peer, peer.heard_messages())
+    changed = [kind for kind, _, _ in peer.heard[before:]].count(ContentType.CHANGE_CIPHER_SPEC)
+    if changed and isinstance(peer, (RawClient12, RawServer12)):
+        return (*names[:-1], "ChangeCipherSpec", names[-1])
+    return names
 
 
 def _names(peer: Any, messages: list[bytes]) -> tuple[str, ...]:
@@ -217,7 +306,7 @@ def explored(side: Side) -> list[Step]:
     steps = [Step(START, "", _names(fresh, [content for _, content, _ in fresh.heard]), *paths)]
     for source in _growing(paths):
         path = paths[source]
-        allowed = {kind for kind in HandshakeType.names() if not _refused(_walked(side, path), kind)}
+        allowed = {kind for kind in side.types if not _refused(_walked(side, path), kind)}
         for name, (kind, say) in side.say.items():
             if kind not in allowed:
                 continue
@@ -287,7 +376,7 @@ def test_every_way_ends_in_data_and_none_leads_back(side: Side) -> None:
     steps = explored(side)
     for step in steps:
         assert step.source != step.target or step.source == DATA
-        if step.source != DATA:
+        if step.target != DATA:  # from which in TLS 1.2 there is no way on
             assert any(other.source == step.target for other in steps), f"{step.target} has no way on"
     ends = {step.target for step in steps} - {step.source for step in steps if step.source != step.target}
     assert ends == {DATA}
