@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import product
 from typing import Any
 
@@ -123,3 +124,63 @@ def test_what_cannot_be_exported(label: str, length: int) -> None:
 def test_the_longest_label() -> None:
     client, server = connected()
     assert client.export_keying_material("x" * 249, 1) == server.export_keying_material("x" * 249, 1)
+
+
+# --- TLS 1.2 (RFC 5705) --------------------------------------------------------------------------------------------
+
+ONLY_12: dict[str, Any] = {"max_version": "1.2"}
+
+
+@pytest.mark.parametrize(
+    "suite", ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"]
+)
+@pytest.mark.parametrize("asked", ["none", "required"])
+def test_in_tls_1_2_both_sides_have_the_same(suite: str, asked: str) -> None:
+    client, server = connected({"client_authentication": asked}, cipher_suites=[suite])
+    for length, context in product((1, 32, 49, 1 << 16), (None, b"", b"context", bytes(65_535))):
+        exported = client.export_keying_material(LABEL, length, context)
+        assert len(exported) == length
+        assert exported == server.export_keying_material(LABEL, length, context)
+
+
+def test_in_tls_1_2_no_context_is_not_an_empty_one() -> None:
+    client, _ = connected(**ONLY_12)
+    found = [client.export_keying_material(LABEL, 32, context) for context in (None, b"", b"\0", b"\0\0")]
+    assert len(set(found)) == len(found)
+    other, _ = connected(**ONLY_12)
+    assert other.export_keying_material(LABEL, 32) != found[0]
+    assert client.export_keying_material(LABEL, 48)[:32] == found[0]  # the PRF is a stream
+
+
+@pytest.mark.parametrize(
+    "label", ["client finished", "server finished", "master secret", "extended master secret", "key expansion"]
+)
+def test_in_tls_1_2_the_protocol_s_own_labels_export_nothing(label: str) -> None:
+    client, _ = connected(**ONLY_12)
+    with fails(MisuseError, reasons.MISUSE):
+        client.export_keying_material(label, 32)
+
+
+def test_in_tls_1_2_a_context_has_two_bytes_of_length() -> None:
+    client, _ = connected(**ONLY_12)
+    with fails(MisuseError, reasons.MISUSE):
+        client.export_keying_material(LABEL, 32, bytes(65_536))
+    assert not client.failed
+
+
+@pytest.mark.parametrize(("kind", "length"), [("tls-unique", 12), ("tls-exporter", 32), ("tls-server-end-point", 32)])
+def test_channel_bindings_of_tls_1_2(kind: str, length: int) -> None:
+    client, server = connected({"client_authentication": "required"}, **ONLY_12)
+    assert client.channel_binding(kind) == server.channel_binding(kind)
+    assert len(client.channel_binding(kind)) == length
+    other, _ = connected(**ONLY_12)
+    assert (other.channel_binding(kind) == client.channel_binding(kind)) == (kind == "tls-server-end-point")
+
+
+def test_the_end_point_is_a_hash_of_the_server_s_certificate_in_both_versions() -> None:
+    for settings in ({}, ONLY_12):
+        client, server = connected(**settings)
+        digest = hashlib.sha256(client.handshake.peer.chain[0]).digest()
+        assert (
+            client.channel_binding("tls-server-end-point") == server.channel_binding("tls-server-end-point") == digest
+        )

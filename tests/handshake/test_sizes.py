@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from handfast import ApplicationData
+from handfast.crypto.suites import SUITES_12
 from handfast.testing import pair, pump
 from tests.handshake.parties import (
     ALL_SUITES,
@@ -17,6 +18,7 @@ from tests.handshake.parties import (
     server_config,
 )
 
+ALL_SUITES_12 = tuple(suite.name for suite in SUITES_12.values())
 LARGEST = (1 << 14) + 1
 LIMITS = (None, 64, 100, 4096, LARGEST)
 TAG = {suite: 8 if "CCM_8" in suite else 16 for suite in ALL_SUITES}
@@ -116,3 +118,43 @@ def test_another_configuration_for_this_client_brings_its_own_sizes() -> None:
     assert longest(seen, sent=True) == 1024
     received = [length - 16 for ours, _, length, encrypted in seen.records if encrypted and not ours]
     assert all(length % 512 == 0 for length in received)
+
+
+# --- TLS 1.2 -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client_limit", LIMITS)
+@pytest.mark.parametrize("server_limit", LIMITS)
+def test_in_tls_1_2_each_side_keeps_to_what_the_other_asks_for(
+    client_limit: int | None, server_limit: int | None
+) -> None:
+    """The limit is of content alone: a record of TLS 1.2 has no type inside (RFC 8449 section 4)."""
+    seen, most = Recorder(), 1 << 14
+    only_12 = {"max_version": "1.2"}
+    client, server = connected(
+        {"record_size_limit": client_limit, **only_12}, {"record_size_limit": server_limit, **only_12}, seen
+    )
+    seen.records.clear()
+    exchange(client, server)
+    overhead = 16 + 8
+    ours = most if client_limit is None else min(server_limit or most, most)
+    assert longest(seen, sent=True, tag=overhead) == ours
+    assert longest(seen, sent=False, tag=overhead) == min(client_limit or most, most)
+
+
+@pytest.mark.parametrize("suite", ALL_SUITES_12)
+def test_records_of_tls_1_2_are_as_long_as_their_content(suite: str) -> None:
+    """And the padding that is set up for TLS 1.3 is no more than that: TLS 1.2 has none."""
+    seen = Recorder()
+    key = "rsa2048" if "_RSA_" in suite else "p256"
+    client, server = pair(
+        client_config(cipher_suites=[suite], record_padding=100),
+        server_config(key, cipher_suites=[suite], record_padding=100),
+        client_tap=seen,
+    )
+    seen.records.clear()
+    client.send(b"x" * 33)
+    server.send(b"y" * 1)
+    pump(client, server)
+    overhead = (8 if "CCM_8" in suite else 16) + (0 if "CHACHA20" in suite else 8)
+    assert [length for _, _, length, _ in seen.records] == [33 + overhead, 1 + overhead]

@@ -129,11 +129,10 @@ CLIENT_HELLOS: list[tuple[str, dict[str, Any], type[TLSError], Reason]] = [
         PeerIncompatible,
         reasons.NO_COMMON_SIGNATURE_SCHEME,
     ),
-    ("TLS 1.2", {"supported_versions": [0x0303, 0x0302]}, PeerIncompatible, reasons.NO_COMMON_VERSION),
-    ("no supported_versions", {"supported_versions": None}, PeerIncompatible, reasons.NO_COMMON_VERSION),
+    ("TLS 1.1", {"supported_versions": [0x0302, 0x0301]}, PeerIncompatible, reasons.NO_COMMON_VERSION),
     (
-        "no supported_versions, but the number",
-        {"supported_versions": None, "legacy_version": 0x0304},
+        "no supported_versions, and an old number",
+        {"supported_versions": None, "legacy_version": 0x0302},
         PeerIncompatible,
         reasons.NO_COMMON_VERSION,
     ),
@@ -161,10 +160,27 @@ def test_client_hello(changes: dict[str, Any], kind: type[TLSError], reason: Rea
     assert error.step == "ClientHello"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"supported_versions": [0x0303, 0x0302]},
+        {"supported_versions": None},
+        {"supported_versions": None, "legacy_version": 0x0304},
+    ],
+    ids=["TLS 1.2", "no supported_versions", "no supported_versions, but the number"],
+)
+def test_a_server_of_tls_1_3_alone_refuses_older_clients(changes: dict[str, Any]) -> None:
+    client = at_server(profile="modern")
+    error = check_refused(
+        client, PeerIncompatible, reasons.NO_COMMON_VERSION, lambda: client.say(client.hello(**changes))
+    )
+    assert error.step == "ClientHello"
+
+
 EVIDENCE: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, object]]] = [
     (
         "version",
-        {},
+        {"profile": "modern"},
         {"supported_versions": [0x0A0A, 0x0303, 0x0301]},
         {
             "peer_speaks": "TLSv1.2",
@@ -173,16 +189,22 @@ EVIDENCE: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, object]]] = 
         },
     ),
     (
+        "version of a client of TLS 1.3",
+        {"max_version": "1.2"},
+        {"supported_versions": [0x0304]},
+        {"peer_speaks": "TLSv1.3", "peer_offered": ["TLSv1.3"], "we_accept": ["TLSv1.2"]},
+    ),
+    (
         "version of an old client",
         {},
         {"supported_versions": None, "legacy_version": 0x0300},
-        {"peer_speaks": "SSLv3", "peer_offered": ["SSLv3"], "we_accept": ["TLSv1.3"]},
+        {"peer_speaks": "SSLv3", "peer_offered": ["SSLv3"], "we_accept": ["TLSv1.3", "TLSv1.2"]},
     ),
     (
         "version of nothing but GREASE",
         {},
         {"supported_versions": [0x0A0A]},
-        {"peer_speaks": "0x0000", "peer_offered": ["GREASE(0x0a0a)"], "we_accept": ["TLSv1.3"]},
+        {"peer_speaks": "0x0000", "peer_offered": ["GREASE(0x0a0a)"], "we_accept": ["TLSv1.3", "TLSv1.2"]},
     ),
     (
         "suite",
