@@ -10,7 +10,7 @@ from handfast import AlertReceived, reasons
 from handfast.errors import CertificateNameMismatch, PeerIncompatible, PeerMisbehaved
 from handfast.reasons import Reason
 from handfast.testing import pair, pump
-from handfast.wire.codepoints import AlertDescription, CipherSuite, ExtensionType
+from handfast.wire.codepoints import AlertDescription, CipherSuite, ExtensionType, NamedGroup, SignatureScheme
 from handfast.wire.hello import ClientHello
 from tests.handshake.parties import SUITES, client_config, fails, identity, server_config, started
 
@@ -235,17 +235,49 @@ def hello_of(server_name: str = "localhost", **settings: Any) -> tuple[bytes, Cl
 def test_what_is_offered_by_default() -> None:
     _, hello = hello_of()
     assert [share.group for share in hello.key_share or ()] == [0x11EC, 0x001D]
-    assert hello.cipher_suites == [
-        CipherSuite.TLS_AES_128_GCM_SHA256,
-        CipherSuite.TLS_AES_256_GCM_SHA384,
-        CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
+    assert [CipherSuite.name(suite) for suite in hello.cipher_suites] == [
+        "TLS_AES_128_GCM_SHA256",
+        "TLS_AES_256_GCM_SHA384",
+        "TLS_CHACHA20_POLY1305_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
     ]
-    assert hello.supported_versions == [0x0304]
+    assert hello.supported_versions == [0x0304, 0x0303]
+    assert (hello.extended_main_secret, hello.renegotiation_info, hello.ec_point_formats) == (True, b"", b"\0")
     assert hello.legacy_version == 0x0303
     assert len(hello.legacy_session_id) == 32
     assert hello.server_name == "localhost"
     shares = {share.group: share.key_exchange for share in hello.key_share or ()}
     assert shares[0x11EC].endswith(shares[0x001D])  # the hybrid's half and the plain share are one key
+
+
+def test_what_is_offered_of_tls_1_3_alone() -> None:
+    _, hello = hello_of(profile="modern")
+    assert [CipherSuite.name(suite) for suite in hello.cipher_suites] == list(SUITES)
+    assert hello.supported_versions == [0x0304]
+    for extension in (
+        ExtensionType.EXTENDED_MAIN_SECRET,
+        ExtensionType.RENEGOTIATION_INFO,
+        ExtensionType.EC_POINT_FORMATS,
+    ):
+        assert extension not in hello.extension_types
+    assert SignatureScheme.RSA_PKCS1_SHA256 not in (hello.signature_algorithms or ())
+    assert SignatureScheme.RSA_PKCS1_SHA256 in (hello.signature_algorithms_cert or ())
+
+
+def test_what_is_offered_of_tls_1_2_alone() -> None:
+    """Nothing that a server of TLS 1.2 does not know: no versions, no shares, no session to pretend, no hybrids."""
+    _, hello = hello_of(max_version="1.2")
+    assert {CipherSuite.name(suite)[:10] for suite in hello.cipher_suites} == {"TLS_ECDHE_"}
+    assert (hello.supported_versions, hello.key_share, hello.legacy_session_id) == (None, None, b"")
+    assert hello.legacy_version == 0x0303
+    assert hello.supported_groups == [NamedGroup.X25519, NamedGroup.SECP256R1, NamedGroup.SECP384R1]
+    assert SignatureScheme.RSA_PKCS1_SHA256 in (hello.signature_algorithms or ())
+    assert SignatureScheme.MLDSA44 not in (hello.signature_algorithms or ())
 
 
 def test_two_connections_share_nothing() -> None:
@@ -303,11 +335,11 @@ def test_an_address_is_not_sent_as_a_name() -> None:
 
 def test_a_peer_of_another_version_is_named() -> None:
     _, server = started()
-    body = b"\x03\x03" + bytes(32) + b"\0" + b"\0\2\xc0\x2f" + b"\1\0"
+    body = b"\x03\x02" + bytes(32) + b"\0" + b"\0\2\xc0\x2f" + b"\1\0"
     server.receive_data(b"\x16\x03\x01" + (len(body) + 4).to_bytes(2) + b"\1\0" + len(body).to_bytes(2) + body)
     with fails(PeerIncompatible, reasons.NO_COMMON_VERSION) as caught:
         server.next_event()
-    assert caught.value.evidence["peer_speaks"] == "TLSv1.2"
+    assert caught.value.evidence["peer_speaks"] == "TLSv1.1"
     assert server.data_to_send() == b"\x15\x03\x03\x00\x02\x02" + bytes((AlertDescription.PROTOCOL_VERSION,))
 
 

@@ -17,19 +17,24 @@ from handfast import (
     TrustStore,
     reasons,
 )
-from handfast.config import DEFAULT_GROUPS, DEFAULT_SUITES
-from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES
+from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES, SCHEMES_12
 from handfast.insecure import NoVerification
+from handfast.profiles import INTERMEDIATE
 from handfast.wire.codepoints import NamedGroup, SignatureScheme
 from tests.handshake.parties import client_config, client_identity, fails, identity, server_config, trust
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("cipher_suites", {"cipher_suites": []}, "empty"),
     ("cipher_suites", {"cipher_suites": ["TLS_RSA_WITH_RC4_128_MD5"]}, "'TLS_RSA_WITH_RC4_128_MD5' is not known"),
-    ("cipher_suites", {"cipher_suites": [0xC02F]}, "49199 is not known"),
-    ("cipher_suites", {"cipher_suites": ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]}, "not known"),
+    ("cipher_suites", {"cipher_suites": [0xC0FF]}, "49407 is not known"),
+    ("cipher_suites", {"cipher_suites": [0x00FF]}, "255 is not known"),  # a signal is no suite
+    ("cipher_suites", {"cipher_suites": [0x009C]}, "156 cannot be used: RSA key exchange has no forward secrecy"),
+    ("cipher_suites", {"cipher_suites": ["TLS_RSA_WITH_AES_128_GCM_SHA256"]}, "no forward secrecy"),
+    ("cipher_suites", {"cipher_suites": ["tls_ecdhe_rsa_with_aes_128_cbc_sha"]}, "Lucky 13"),
+    ("cipher_suites", {"cipher_suites": ["TLS_DHE_RSA_WITH_AES_128_GCM_SHA256"]}, "ECDHE replaces it"),
     ("groups", {"groups": []}, "empty"),
-    ("groups", {"groups": ["ffdhe2048"]}, "'ffdhe2048' is not known"),
+    ("groups", {"groups": ["ffdhe2048"]}, "'ffdhe2048' cannot be used: finite-field Diffie-Hellman is slow"),
+    ("groups", {"groups": ["mlkem768"]}, "'mlkem768' is not known"),
     ("groups", {"groups": [None]}, "None is not known"),
     ("alpn", {"alpn": "h2"}, "a list of names"),
     ("alpn", {"alpn": b"h2"}, "a list of names"),
@@ -38,9 +43,10 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("handshake_timeout", {"handshake_timeout": 0}, "more than 0"),
     ("handshake_timeout", {"handshake_timeout": -1.0}, "more than 0"),
     ("signature_schemes", {"signature_schemes": []}, "empty"),
-    ("signature_schemes", {"signature_schemes": ["rsa_pkcs1_sha256"]}, "not known"),
+    ("signature_schemes", {"signature_schemes": ["rsa_pkcs1_sha1"]}, "SHA-1 is broken"),
+    ("signature_schemes", {"signature_schemes": ["ecdsa_sha1"]}, "SHA-1 is broken"),
     ("certificate_signature_schemes", {"certificate_signature_schemes": []}, "empty"),
-    ("certificate_signature_schemes", {"certificate_signature_schemes": ["rsa_pkcs1_sha1"]}, "not known"),
+    ("certificate_signature_schemes", {"certificate_signature_schemes": ["rsa_pkcs1_sha1"]}, "SHA-1 is broken"),
     ("record_size_limit", {"record_size_limit": 0}, "64 to 16385"),
     ("record_size_limit", {"record_size_limit": 63}, "64 to 16385"),
     ("record_size_limit", {"record_size_limit": 16_386}, "64 to 16385"),
@@ -105,8 +111,9 @@ def test_names_and_numbers_are_the_same() -> None:
 
 def test_defaults() -> None:
     config = client_config()
-    assert config.suite_ids == DEFAULT_SUITES
-    assert config.group_ids == DEFAULT_GROUPS
+    assert config.versions == (0x0304, 0x0303)
+    assert (*config.suite_ids, *config.suite_12_ids) == INTERMEDIATE.cipher_suites
+    assert config.group_ids == INTERMEDIATE.groups
     assert config.protocols == ()
     assert config.middlebox_compatibility
 
@@ -184,9 +191,11 @@ def test_records_are_as_ever_unless_something_else_is_set() -> None:
 def test_what_the_peer_may_sign_with() -> None:
     for config in (client_config(), server_config()):
         assert config.scheme_ids == tuple(SCHEMES)
+        assert set(config.scheme_12_ids) == set(SCHEMES_12)
         assert config.certificate_scheme_ids == tuple(CERTIFICATE_SCHEMES)
     config = server_config(signature_schemes=["ed25519", 0x0403, "ED25519"])
-    assert config.scheme_ids == (SignatureScheme.ED25519, SignatureScheme.ECDSA_SECP256R1_SHA256)
+    expected = (SignatureScheme.ED25519, SignatureScheme.ECDSA_SECP256R1_SHA256)
+    assert config.scheme_ids == config.scheme_12_ids == expected
 
 
 def test_a_client_has_no_certificate_unless_it_is_given_one() -> None:

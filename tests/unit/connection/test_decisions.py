@@ -191,7 +191,7 @@ def test_a_review_comes_before_anything_is_refused() -> None:
     """Even a client of another version is shown, so that it can be counted, or refused in one's own way."""
     seen: list[ClientHello] = []
     _, server = started(server={"on_client_hello": seen.append})
-    hello = ClientHello(random=bytes(32), legacy_session_id=b"", cipher_suites=[0xC02F]).encode()
+    hello = ClientHello(random=bytes(32), legacy_session_id=b"", cipher_suites=[0xC02F], legacy_version=0x0302).encode()
     server.receive_data(b"\x16\x03\x01" + len(hello).to_bytes(2) + hello)
     with fails(PeerIncompatible, reasons.NO_COMMON_VERSION):
         server.next_event()

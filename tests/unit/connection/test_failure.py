@@ -16,15 +16,27 @@ import pytest
 
 from handfast import AlertReceived, ApplicationData, MisuseError, PeerClosed, TLSError, reasons
 from handfast.connection import ClientConnection, Connection, ServerConnection
+from handfast.crypto import schedule12
 from handfast.crypto.schedule13 import EarlySecret, Exporter, HandshakeSecret, MainSecret, TrafficSecret
 from handfast.crypto.suites import SUITES
 from handfast.errors import BadRecord, PeerMisbehaved
 from handfast.testing import pair, pump
 from handfast.wire.codepoints import AlertDescription, CipherSuite
-from tests.handshake.parties import Lines, Recorder, carry, client_config, fails, identity, server_config, started
+from tests.handshake.parties import (
+    Lines,
+    Recorder,
+    carry,
+    client_config,
+    client_identity,
+    fails,
+    identity,
+    server_config,
+    started,
+)
 from tests.playbook.peers import RawServer
 
 SECRETS = (EarlySecret, HandshakeSecret, MainSecret, TrafficSecret, Exporter)
+SECRETS_12 = (schedule12.MainSecret, schedule12.RecordKey, schedule12.Exporter12)
 
 
 def failed() -> ClientConnection:
@@ -121,8 +133,10 @@ def secrets_alive(*connections: Connection) -> int:
     kept: list[Any] = []
     for connection in connections:
         layer: Any = connection._layer
-        kept += [connection._exporter, *(half.secret for half in (layer._sealer, layer._opener) if half is not None)]
-    alive = [thing for thing in gc.get_objects() if isinstance(thing, SECRETS)]
+        end = connection._established
+        kept += [end and end.exporter]
+        kept += [half.secret for half in (layer._sealer, layer._opener) if hasattr(half, "secret")]
+    alive = [thing for thing in gc.get_objects() if isinstance(thing, (*SECRETS, *SECRETS_12))]
     return sum(not any(thing is one for one in kept) for thing in alive)
 
 
@@ -179,6 +193,38 @@ def test_a_handshake_that_is_complete_leaves_no_secrets() -> None:
     pump(client, server)
     assert secrets_alive(client, server) == before  # and none of the keys before
     assert secrets_alive() == before + 6
+
+
+@pytest.mark.parametrize("asked", ["none", "optional", "required"])
+def test_a_handshake_of_tls_1_2_leaves_no_secrets_and_no_transcript(asked: Any) -> None:
+    before = secrets_alive()
+    identities = [client_identity()] if asked == "required" else []
+    client, server = pair(
+        client_config(max_version="1.2", identities=identities), server_config(client_authentication=asked)
+    )
+    assert secrets_alive(client, server) == before
+    assert secrets_alive() == before + 2  # each side has one to export from; the AEADs have their keys inside
+    for connection in (client, server):
+        assert connection._link.transcript._kept is None
+
+
+@pytest.mark.parametrize(("flight", "changed"), [(1, -1), (2, -5), (3, -1), (4, -1)])
+def test_a_script_of_tls_1_2_that_failed_leaves_no_secrets(flight: int, changed: int) -> None:
+    """Each flight in turn, with one bit changed: in its last field, or in the signature before ServerHelloDone."""
+    before = secrets_alive()
+    client, server = started({"max_version": "1.2"})
+    here, there = client, server
+    for _ in range(flight - 1):
+        carry(here, there)
+        here, there = there, here
+    data = bytearray(here.data_to_send())
+    data[changed] ^= 1
+    there.receive_data(data)
+    with pytest.raises(TLSError):
+        pump(client, server)
+    client.close()
+    server.close()
+    assert secrets_alive(client, server) == before
 
 
 @pytest.mark.parametrize("end", ["close", "timeout", "refusal"])
@@ -401,17 +447,18 @@ def alerted(description: int) -> AlertReceived:
 
 
 def test_a_server_that_refuses_our_version_is_told_apart() -> None:
-    """A server of TLS 1.2 says so by its alert: it has no ServerHello for a client that offers TLS 1.3 alone."""
+    """An older server says so by its alert: it has no ServerHello for a client that offers newer versions alone."""
     error = alerted(AlertDescription.PROTOCOL_VERSION)
     assert error.reason is reasons.VERSION_REFUSED
-    assert error.evidence == {"alert": "protocol_version", "we_offered": ["TLSv1.3"]}
+    assert error.evidence == {"alert": "protocol_version", "we_offered": ["TLSv1.3", "TLSv1.2"]}
 
 
 def test_a_server_that_refuses_the_offer_gets_an_error_that_names_it() -> None:
     error = alerted(AlertDescription.HANDSHAKE_FAILURE)
     assert error.reason is reasons.ALERT_RECEIVED
-    assert error.evidence["versions_we_offered"] == ["TLSv1.3"]
+    assert error.evidence["versions_we_offered"] == ["TLSv1.3", "TLSv1.2"]
     assert error.evidence["suites_we_offered"][0] == "TLS_AES_128_GCM_SHA256"  # type: ignore[index]
+    assert error.evidence["suites_we_offered"][-1].startswith("TLS_ECDHE_RSA_WITH_")  # type: ignore[index]
     assert error.evidence["groups_we_offered"] == ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"]
     assert error.evidence["we_sent_shares_of"] == ["X25519MLKEM768", "x25519"]
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
 
 from handfast import ApplicationData, MisuseError, PeerClosed, reasons
 from handfast.connection import Connection
+from handfast.crypto.schedule12 import Exporter12
 from handfast.crypto.schedule13 import Exporter
-from handfast.crypto.suites import SUITES
+from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.errors import BadRecord, PeerMisbehaved
 from handfast.testing import pair, pump
 from handfast.wire.codepoints import CipherSuite
 from tests.handshake.parties import SUITES as SUITE_NAMES
-from tests.handshake.parties import Lines, Recorder, client_config, fails, server_config, started
+from tests.handshake.parties import Lines, Recorder, client_config, fails, identity, server_config, started
+
+VERSIONS = ("1.2", "1.3")
+each_version = pytest.mark.parametrize("version", VERSIONS)
 
 
-def shaken(**taps: Any) -> tuple[Connection, Connection]:
-    return pair(client_config(), server_config(), **taps)
+def shaken(version: str = "1.3", key: str = "p256", **taps: Any) -> tuple[Connection, Connection]:
+    return pair(client_config(max_version=version), server_config(key), **taps)
 
 
 def updates(tap: Recorder) -> list[tuple[bool, bool]]:
@@ -32,6 +38,7 @@ BEFORE: list[tuple[str, Callable[[Connection], Any]]] = [
     ("update_keys", lambda connection: connection.update_keys()),
     ("export_keying_material", lambda connection: connection.export_keying_material("EXPERIMENTAL x", 32)),
     ("channel_binding", lambda connection: connection.channel_binding()),
+    ("tls-server-end-point", lambda connection: connection.channel_binding("tls-server-end-point")),
 ]
 each_call = pytest.mark.parametrize("call", [call for _, call in BEFORE], ids=[name for name, _ in BEFORE])
 
@@ -131,6 +138,16 @@ def test_threads_that_write_while_keys_change() -> None:
     assert [event for event in events if isinstance(event, ApplicationData)] == [ApplicationData(b"x")] * (4 * sent)
 
 
+def test_tls_1_2_has_no_way_to_change_keys() -> None:
+    client, server = shaken("1.2")
+    for connection in (client, server):
+        with fails(MisuseError, reasons.MISUSE) as caught:
+            connection.update_keys()
+        assert caught.value.evidence == {"problem": "TLSv1.2 has no KeyUpdate"}
+    client.send(b"data")
+    assert pump(client, server) == ([], [ApplicationData(b"data")])  # nothing else has happened
+
+
 # --- keys for other protocols --------------------------------------------------------------------------------------
 
 
@@ -155,8 +172,61 @@ def test_no_context_is_an_empty_one() -> None:
     assert client.export_keying_material("x", 32) != client.export_keying_material("x", 32, b"\0")
 
 
-def test_each_connection_exports_something_else() -> None:
-    assert len({shaken()[0].channel_binding() for _ in range(3)}) == 3
+@pytest.mark.parametrize(
+    "suite", ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"]
+)
+def test_both_sides_export_the_same_in_tls_1_2(suite: str) -> None:
+    lines, tap = Lines(), Recorder()
+    client, server = pair(
+        client_config(cipher_suites=[suite], max_version="1.2", keylog=lines), server_config(), client_tap=tap
+    )
+    number = CipherSuite.value(suite)
+    assert number is not None
+    ((label, client_random, secret),) = lines.lines
+    assert (label, len(secret)) == ("CLIENT_RANDOM", 48)
+    server_random = next(message.random for _, message, _ in tap.messages if message.NAME == "ServerHello")
+    exporter = Exporter12(SUITES_12[number], secret, (client_random, server_random))
+    for name, length, context in (("EXPERIMENTAL a", 32, None), ("EXPERIMENTAL b", 1000, b"context"), ("x", 1, b"")):
+        exported = client.export_keying_material(name, length, context)
+        assert exported == server.export_keying_material(name, length, context)
+        assert exported == exporter.export(name.encode(), context, length)
+        assert len(exported) == length
+
+
+def test_no_context_is_not_an_empty_one_in_tls_1_2() -> None:
+    """RFC 5705 section 4."""
+    client, _ = shaken("1.2")
+    found = {client.export_keying_material("x", 32, context) for context in (None, b"", b"\0")}
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    "label", ["client finished", "server finished", "master secret", "extended master secret", "key expansion"]
+)
+def test_labels_that_the_protocol_uses_itself(label: str) -> None:
+    """RFC 5705 section 4. TLS 1.3 derives its own keys from other secrets."""
+    client, server = shaken("1.2")
+    for connection in (client, server):
+        with fails(MisuseError, reasons.MISUSE) as caught:
+            connection.export_keying_material(label, 32)
+        assert caught.value.evidence == {"problem": f"the protocol itself uses the label {label!r}"}
+    assert shaken("1.3")[0].export_keying_material(label, 32)
+
+
+def test_a_context_that_is_too_long() -> None:
+    """In TLS 1.2 its length has two bytes (RFC 5705 section 4), in TLS 1.3 it is hashed."""
+    client, _ = shaken("1.2")
+    assert client.export_keying_material("x", 32, bytes(65_535))
+    with fails(MisuseError, reasons.MISUSE):
+        client.export_keying_material("x", 32, bytes(65_536))
+    assert shaken("1.3")[0].export_keying_material("x", 32, bytes(65_536))
+
+
+@each_version
+@pytest.mark.parametrize("kind", ["tls-exporter", "tls-unique"])
+def test_each_connection_exports_something_else(version: str, kind: str) -> None:
+    if (version, kind) != ("1.3", "tls-unique"):
+        assert len({shaken(version)[0].channel_binding(kind) for _ in range(3)}) == 3
 
 
 def test_what_is_exported_outlives_keys_and_close() -> None:
@@ -170,21 +240,40 @@ def test_what_is_exported_outlives_keys_and_close() -> None:
     assert client.channel_binding() == server.channel_binding() == before
 
 
-def test_the_channel_binding() -> None:
+@each_version
+def test_the_channel_binding(version: str) -> None:
     """RFC 9266 section 4.2: the exporter with this label, no context, 32 bytes."""
-    client, server = shaken()
+    client, server = shaken(version)
     binding = client.channel_binding()
     assert binding == client.channel_binding("tls-exporter") == server.channel_binding()
     assert binding == client.export_keying_material("EXPORTER-Channel-Binding", 32)
     assert len(binding) == 32
 
 
-@pytest.mark.parametrize("kind", ["tls-unique", "tls-server-end-point", "", "TLS-EXPORTER", "a\nb"])
-def test_there_is_one_kind_of_channel_binding(kind: str) -> None:
-    client, _ = shaken()
+@each_version
+@pytest.mark.parametrize("key", ["p256", "ed25519", "rsa2048"])
+def test_the_channel_binding_to_the_server_s_certificate(version: str, key: str) -> None:
+    """RFC 5929 section 4.1: a hash of the certificate, the same in every connection."""
+    client, server = shaken(version, key)
+    binding = hashlib.sha256(identity(key).chain[0]).digest()
+    assert client.channel_binding("tls-server-end-point") == server.channel_binding("tls-server-end-point") == binding
+
+
+def test_the_channel_binding_to_the_first_finished() -> None:
+    """RFC 5929 section 3.1: of a full handshake in TLS 1.2 that is the client's."""
+    tap = Recorder()
+    client, server = shaken("1.2", server_tap=tap)
+    first = next(message for _, message, _ in tap.messages if message.NAME == "Finished")
+    assert client.channel_binding("tls-unique") == server.channel_binding("tls-unique") == first.verify_data
+    assert len(first.verify_data) == 12
+
+
+@pytest.mark.parametrize(("version", "kind"), [("1.3", "tls-unique"), *product(VERSIONS, ("", "TLS-UNIQUE", "a\nb"))])
+def test_a_channel_binding_that_there_is_not(version: str, kind: str) -> None:
+    client, _ = shaken(version)
     with fails(MisuseError, reasons.MISUSE) as caught:
         client.channel_binding(kind)
-    assert "TLS 1.3" in str(caught.value)
+    assert f"in TLSv{version}" in str(caught.value)
     assert str(caught.value).isprintable()
 
 
@@ -197,10 +286,16 @@ def test_a_label_that_cannot_be(label: str) -> None:
     assert client.export_keying_material("x" * 249, 32)  # as long as it may be
 
 
-@pytest.mark.parametrize("suite", ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"])
-def test_a_length_that_cannot_be(suite: str) -> None:
+@pytest.mark.parametrize(
+    ("suite", "most"),
+    [
+        ("TLS_AES_128_GCM_SHA256", 255 * 32),
+        ("TLS_AES_256_GCM_SHA384", 255 * 48),
+        ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 65_536),  # a PRF that never ends: the limit is ours
+    ],
+)
+def test_a_length_that_cannot_be(suite: str, most: int) -> None:
     client, _ = pair(client_config(cipher_suites=[suite]), server_config())
-    most = 255 * (48 if suite.endswith("384") else 32)
     for length in (0, -1, most + 1):
         with fails(MisuseError, reasons.MISUSE) as caught:
             client.export_keying_material("x", length)
@@ -235,7 +330,7 @@ def test_not_after_a_failure(call: Callable[[Connection], Any]) -> None:
         pump(client, server)
     with fails(PeerMisbehaved, reasons.UNEXPECTED_MESSAGE):
         call(client)
-    assert client._exporter is None  # what nobody can export from any more is let go
+    assert client._established is None  # what nobody can export from any more is let go
 
 
 @each_call

@@ -14,6 +14,7 @@ from handfast.handshake import negotiate
 from handfast.testing import Authority
 from handfast.wire.codepoints import CipherSuite as C
 from handfast.wire.codepoints import NamedGroup as G
+from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.codepoints import SignatureScheme as S
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello
@@ -36,27 +37,69 @@ def hello(**fields: Any) -> ClientHello:
     return ClientHello(**{**values, **fields})
 
 
-@pytest.mark.parametrize("offered", [[0x0304], [0x0303, 0x0304], [0x0A0A, 0x0305, 0x0304]])
-def test_the_version(offered: list[int]) -> None:
-    assert negotiate.version(hello(supported_versions=offered)) == 0x0304
+BOTH, NEW, OLD = (0x0304, 0x0303), (0x0304,), (0x0303,)
 
 
 @pytest.mark.parametrize(
-    ("legacy", "offered", "named"),
+    ("legacy", "offered", "ours", "chosen"),
     [
-        (0x0303, [0x0303], "TLSv1.2"),
-        (0x0303, [0x0302, 0x0301], "TLSv1.1"),
-        (0x0303, None, "TLSv1.2"),
-        (0x0301, None, "TLSv1.0"),
-        (0x0399, None, "TLSv1.2"),  # before TLS 1.3 a newer number has to be read as TLS 1.2
-        (0x0303, [0x0305], "0x0305"),
-        (0x0303, [0x1A1A], "0x0000"),
+        (0x0303, [0x0304], BOTH, 0x0304),
+        (0x0303, [0x0303, 0x0304], BOTH, 0x0304),  # the best one, whatever the client likes best
+        (0x0303, [0x0303, 0x0304], NEW, 0x0304),
+        (0x0303, [0x0303, 0x0304], OLD, 0x0303),
+        (0x0303, [0x0A0A, 0x0305, 0x0304], BOTH, 0x0304),
+        (0x0303, [0x0A0A, 0x0305, 0x0303], BOTH, 0x0303),
+        (0x0301, [0x0304], BOTH, 0x0304),  # the list alone counts
+        (0x0301, [0x0303], BOTH, 0x0303),
+        (0x0303, None, BOTH, 0x0303),
+        (0x0303, None, OLD, 0x0303),
+        (0x0304, None, BOTH, 0x0303),  # before TLS 1.3 a newer number has to be read as TLS 1.2
+        (0x0399, None, BOTH, 0x0303),
+        (0xFFFF, None, OLD, 0x0303),
     ],
 )
-def test_no_version(legacy: int, offered: list[int] | None, named: str) -> None:
+def test_the_version(legacy: int, offered: list[int] | None, ours: tuple[int, ...], chosen: int) -> None:
+    assert negotiate.version(hello(legacy_version=legacy, supported_versions=offered), ours) == chosen
+
+
+@pytest.mark.parametrize(
+    ("legacy", "offered", "ours", "named"),
+    [
+        (0x0303, [0x0303], NEW, "TLSv1.2"),
+        (0x0303, [0x0304], OLD, "TLSv1.3"),
+        (0x0303, [0x0302, 0x0301], BOTH, "TLSv1.1"),
+        (0x0303, [], BOTH, "0x0000"),
+        (0x0303, None, NEW, "TLSv1.2"),
+        (0x0302, None, BOTH, "TLSv1.1"),
+        (0x0301, None, BOTH, "TLSv1.0"),
+        (0x0300, None, BOTH, "SSLv3"),
+        (0x0399, None, NEW, "TLSv1.2"),
+        (0x0303, [0x0305], BOTH, "0x0305"),
+        (0x0303, [0x1A1A], BOTH, "0x0000"),
+    ],
+)
+def test_no_version(legacy: int, offered: list[int] | None, ours: tuple[int, ...], named: str) -> None:
     with fails(PeerIncompatible, reasons.NO_COMMON_VERSION) as caught:
-        negotiate.version(hello(legacy_version=legacy, supported_versions=offered))
+        negotiate.version(hello(legacy_version=legacy, supported_versions=offered), ours)
     assert caught.value.evidence["peer_speaks"] == named
+    assert caught.value.evidence["we_accept"] == [ProtocolVersion.name(version) for version in ours]
+
+
+FALLBACK = [C.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, C.TLS_FALLBACK_SCSV]
+
+
+@pytest.mark.parametrize("offered", [None, [0x0303], [0x0303, 0x0302]])
+def test_a_client_that_fell_back_without_need_is_told(offered: list[int] | None) -> None:
+    """RFC 7507 section 3: somebody has made it believe that we speak nothing newer."""
+    with fails(PeerIncompatible, reasons.INAPPROPRIATE_FALLBACK) as caught:
+        negotiate.version(hello(cipher_suites=FALLBACK, supported_versions=offered), BOTH)
+    assert caught.value.evidence["we_accept"] == ["TLSv1.3", "TLSv1.2"]
+    assert caught.value.alert == 86  # inappropriate_fallback
+
+
+@pytest.mark.parametrize(("offered", "ours"), [(None, OLD), ([0x0303], OLD), ([0x0304, 0x0303], BOTH), ([0x0304], NEW)])
+def test_a_fall_back_to_the_best_that_we_have_is_none(offered: list[int] | None, ours: tuple[int, ...]) -> None:
+    assert negotiate.version(hello(cipher_suites=FALLBACK, supported_versions=offered), ours) == ours[0]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,9 @@ CONTENT = {
     "supported_versions": "02 0304",
     "cookie": "0001 aa",
     "key_share": "0005 001d 0001 aa",
+    "ec_point_formats": "01 00",
+    "extended_main_secret": "",
+    "renegotiation_info": "00",
 }
 CONTENT_IN = {("server_name", "EE"): "", ("key_share", "SH"): "001d 0001 aa", ("key_share", "HRR"): "001d"}
 
@@ -254,6 +257,10 @@ def test_a_block_that_does_not_parse(bytes_of_block: str, field: str | None, off
         ),
         ("padding", "", "padding", 0),
         ("padding", "000000", "padding", 3),
+        ("ec_point_formats", "03 01 00 ff", "ec_point_formats", b"\1\0\xff"),
+        ("extended_main_secret", "", "extended_main_secret", True),
+        ("renegotiation_info", "00", "renegotiation_info", b""),
+        ("renegotiation_info", "02 aabb", "renegotiation_info", b"\xaa\xbb"),
     ],
 )
 def test_extensions_of_a_client_hello(name: str, data: str, field: str | None, value: object) -> None:
@@ -262,6 +269,44 @@ def test_extensions_of_a_client_hello(name: str, data: str, field: str | None, v
     assert getattr(hello, field or name) == value
     assert hello.other_extensions == {}
     assert hello.encode() == raw
+
+
+# Those that both hellos of TLS 1.2 have.
+OF_TLS12 = [
+    ("ec_point_formats", "", "ec_point_format_list", 0),
+    ("ec_point_formats", "00", "ec_point_format_list", 0),
+    ("ec_point_formats", "02 00", "ec_point_format_list", 0),
+    ("ec_point_formats", "01 00 00", "ec_point_formats", 2),
+    ("extended_main_secret", "00", "extended_main_secret", 0),
+    ("renegotiation_info", "", "renegotiated_connection", 0),
+    ("renegotiation_info", "01", "renegotiated_connection", 0),
+    ("renegotiation_info", "00 00", "renegotiation_info", 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "field", "offset"),
+    [
+        *OF_TLS12,
+        ("server_name", "00", "server_name", 0),
+        ("application_layer_protocol_negotiation", "0000", "protocol_name_list", 0),
+        ("application_layer_protocol_negotiation", "0004 0161 0162", "protocol_name_list", 6),
+        ("record_size_limit", "40", "RecordSizeLimit", 0),
+        ("record_size_limit", "004000", "record_size_limit", 2),
+    ],
+)
+def test_malformed_extensions_of_a_server_hello_of_tls_1_2(name: str, data: str, field: str, offset: int) -> None:
+    with pytest.raises(DecodeError) as caught:
+        ServerHello.parse(build.server_hello((number_of(name), bytes.fromhex(data))))
+    assert (caught.value.reason, caught.value.field) == (DECODE_ERROR, field)
+    assert caught.value.offset == build.SERVER_DATA + offset
+
+
+@pytest.mark.parametrize("name", ["server_name", "ec_point_formats", "extended_main_secret", "renegotiation_info"])
+def test_what_tls_1_2_answers_has_no_place_in_a_retry_request(name: str) -> None:
+    with pytest.raises(PeerMisbehaved) as caught:
+        ServerHello.parse(build.retry_request(VERSION_13, (number_of(name), content_of(name, "CH"))))
+    assert caught.value.reason is EXTENSION_NOT_ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -313,6 +358,7 @@ def test_extensions_of_a_client_hello(name: str, data: str, field: str | None, v
         ("key_share", "0004 001d 0000", "key_exchange", 4),
         ("key_share", "0005 001d 0002 aa", "key_exchange", 4),
         ("key_share", "0005 001d 0001 aa 00", "key_share", 7),
+        *OF_TLS12,
     ],
 )
 def test_malformed_extensions_of_a_client_hello(name: str, data: str, field: str, offset: int) -> None:

@@ -20,7 +20,10 @@ FULL_CLIENT_HELLO = ClientHello(
     legacy_session_id=b"\x55" * 32,
     cipher_suites=[0x2A2A, 0x1301, 0x1302, 0x00FF],
     server_name="example.com",
+    extended_main_secret=True,
+    renegotiation_info=b"",
     supported_groups=[0x0A0A, 0x001D],
+    ec_point_formats=b"\0\1\2",
     application_layer_protocol_negotiation=[b"h2", b"http/1.1"],
     signature_algorithms=[0x0403, 0x0804],
     signature_algorithms_cert=[0x0401],
@@ -29,7 +32,7 @@ FULL_CLIENT_HELLO = ClientHello(
     cookie=b"cookie",
     key_share=[KeyShareEntry(0x0A0A, b"\0"), KeyShareEntry(0x001D, bytes(32))],
     padding=7,
-    other_extensions={0xBABA: b"", 0x0017: b""},
+    other_extensions={0xBABA: b"", 0x0023: b""},
 )
 
 
@@ -174,13 +177,41 @@ def test_a_selected_pre_shared_key_survives() -> None:
 
 
 def test_a_server_of_tls_1_2_has_extensions_of_its_own() -> None:
-    block = ((E.RENEGOTIATION_INFO, b"\0"), (E.EC_POINT_FORMATS, b"\1\0"), (E.SERVER_NAME, b""))
-    raw = build.server_hello(*block)
+    block = (
+        (E.RENEGOTIATION_INFO, b"\0"),
+        (E.EC_POINT_FORMATS, b"\1\0"),
+        (E.SERVER_NAME, b""),
+        (E.EXTENDED_MAIN_SECRET, b""),
+        (E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION, b"\0\3\2h2"),
+        (E.RECORD_SIZE_LIMIT, b"\4\0"),
+    )
+    others = ((E.SESSION_TICKET, b""), (E.KEY_SHARE, b"of TLS 1.3"), (0x1234, b"x"))
+    raw = build.server_hello(*block, *others)
     hello = ServerHello.parse(raw)
     assert (hello.version, hello.selected_version, hello.key_share) == (0x0303, None, None)
-    assert hello.other_extensions == dict(block)
-    assert hello.extension_types == [kind for kind, _ in block]
+    assert (hello.renegotiation_info, hello.ec_point_formats, hello.record_size_limit) == (b"", b"\0", 1024)
+    assert (hello.server_name_acknowledged, hello.extended_main_secret) == (True, True)
+    assert hello.application_layer_protocol_negotiation == b"h2"
+    assert hello.other_extensions == dict(others)  # whether they were offered is for others to say
+    assert hello.extension_types == [kind for kind, _ in (*block, *others)]
     assert hello.encode() == raw
+
+
+def test_a_server_hello_of_tls_1_2_is_encoded_in_our_order() -> None:
+    sent = ServerHello(
+        RANDOM, b"", 0xC02B, renegotiation_info=b"", extended_main_secret=True, ec_point_formats=b"\0",
+        server_name_acknowledged=True, application_layer_protocol_negotiation=b"h2", record_size_limit=64,
+    )  # fmt: skip
+    hello = ServerHello.parse(sent.encode())
+    assert rebuilt(hello) == rebuilt(sent)
+    assert hello.extension_types == [
+        E.RENEGOTIATION_INFO,
+        E.SERVER_NAME,
+        E.EC_POINT_FORMATS,
+        E.EXTENDED_MAIN_SECRET,
+        E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION,
+        E.RECORD_SIZE_LIMIT,
+    ]
 
 
 def test_what_tls_1_2_answers_may_not_stand_beside_version_1_3() -> None:
