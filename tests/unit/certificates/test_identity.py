@@ -120,6 +120,48 @@ def test_each_kind_of_key_signs_with_its_schemes(kind: str, schemes: tuple[int, 
         signatures.verify(parsed(made.chain[0]).key, scheme, signature, b"content")
 
 
+ECDSA_12 = (S.ECDSA_SECP256R1_SHA256, S.ECDSA_SECP384R1_SHA384, S.ECDSA_SECP521R1_SHA512)
+PSS_12 = (S.RSA_PSS_RSAE_SHA256, S.RSA_PSS_RSAE_SHA384, S.RSA_PSS_RSAE_SHA512)
+PKCS1_12 = (S.RSA_PKCS1_SHA256, S.RSA_PKCS1_SHA384, S.RSA_PKCS1_SHA512)
+
+
+@pytest.mark.parametrize(
+    ("kind", "schemes"),
+    [
+        ("p256", ECDSA_12),
+        ("p384", (S.ECDSA_SECP384R1_SHA384, S.ECDSA_SECP256R1_SHA256, S.ECDSA_SECP521R1_SHA512)),
+        ("p521", (S.ECDSA_SECP521R1_SHA512, S.ECDSA_SECP256R1_SHA256, S.ECDSA_SECP384R1_SHA384)),
+        ("rsa2048", (*PSS_12, *PKCS1_12)),
+        ("rsapss2048-sha384", (S.RSA_PSS_PSS_SHA384,)),
+        ("ed25519", (S.ED25519,)),
+        ("ed448", (S.ED448,)),
+        ("mldsa65", ()),
+    ],
+)
+def test_each_kind_of_key_has_other_schemes_in_tls_1_2(kind: str, schemes: tuple[int, ...]) -> None:
+    """ECDSA with any hash, that of the curve first, and RSA PKCS#1 last; ML-DSA is for TLS 1.3 alone."""
+    made = root().issue("server.example", key=kind)
+    assert made.schemes_12 == schemes
+    leaf = parsed(made.chain[0])
+    for scheme in schemes:
+        signature = made.signer.sign(scheme, b"content")
+        assert isinstance(signature, bytes)
+        signatures.verify(leaf.key, scheme, signature, b"content", signatures.SCHEMES_12, pss=leaf.pss)
+
+
+def test_a_signer_may_be_for_tls_1_2_alone() -> None:
+    """A token that knows RSA PKCS#1 alone is good for that."""
+
+    class Old:
+        schemes = (S.RSA_PKCS1_SHA256,)
+
+        def sign(self, scheme: int, content: bytes) -> bytes:
+            raise AssertionError("nobody asks it here")
+
+    identity = Identity(root().issue("server.example", key="rsa2048").chain, Old())
+    assert (identity.schemes, identity.schemes_12) == ((), (S.RSA_PKCS1_SHA256,))
+
+
 class _Remote:
     """A key that is somewhere else."""
 

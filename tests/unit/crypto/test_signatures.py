@@ -9,7 +9,16 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, padding, rsa
 
-from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES, PssKey, kind_of, schemes_of, sign, verify
+from handfast.crypto.signatures import (
+    CERTIFICATE_SCHEMES,
+    SCHEMES,
+    SCHEMES_12,
+    PssKey,
+    kind_of,
+    schemes_of,
+    sign,
+    verify,
+)
 from handfast.errors import PeerMisbehaved
 from handfast.reasons import BAD_SIGNATURE, WRONG_SIGNATURE_TYPE
 from handfast.testing.keys import new_key
@@ -220,6 +229,80 @@ def test_ecdsa_signatures_are_bound_to_curve_and_hash() -> None:
     with_sha384 = private.sign(CONTENT, ec.ECDSA(hashes.SHA384()))
     assert refused(private.public_key(), S.ECDSA_SECP256R1_SHA256, with_sha384) is BAD_SIGNATURE
     assert refused(private.public_key(), S.ECDSA_SECP384R1_SHA384, with_sha384) is WRONG_SIGNATURE_TYPE
+
+
+# --- TLS 1.2
+
+# The keys that go with each scheme of TLS 1.2.
+CURVES = ("p256", "p384", "p521")
+KEYS_12: dict[int, tuple[tuple[str, PssKey | None], ...]] = {
+    **{
+        scheme: (owner,) for scheme, owner in KEYS.items() if owner[0] not in (*CURVES, "mldsa44", "mldsa65", "mldsa87")
+    },
+    **{
+        scheme: tuple((kind, None) for kind in CURVES)
+        for scheme in (S.ECDSA_SECP256R1_SHA256, S.ECDSA_SECP384R1_SHA384, S.ECDSA_SECP521R1_SHA512)
+    },
+    **dict.fromkeys((S.RSA_PKCS1_SHA256, S.RSA_PKCS1_SHA384, S.RSA_PKCS1_SHA512), (("rsa2048", None),)),
+}
+PAIRS_12 = [(scheme, *owner) for scheme, owners in KEYS_12.items() for owner in owners]
+
+
+def test_these_are_the_schemes_of_tls_1_2() -> None:
+    """No SHA-1, which was TLS 1.2's default, and none that came after it."""
+    assert set(SCHEMES_12) == set(KEYS_12)
+    assert not {S.RSA_PKCS1_SHA1, S.ECDSA_SHA1, S.MLDSA44, S.MLDSA65, S.MLDSA87} & set(SCHEMES_12)
+    assert {scheme.hash_bits for scheme in SCHEMES_12.values()} == {0, 256, 384, 512}
+
+
+@pytest.mark.parametrize(("scheme", "kind", "pss"), PAIRS_12)
+def test_what_is_signed_in_tls_1_2_verifies(scheme: int, kind: str, pss: PssKey | None) -> None:
+    """ECDSA goes with any curve there (RFC 8422 section 5.1.3)."""
+    signature = sign(key(kind), scheme, CONTENT)
+    verify(key(kind).public_key(), scheme, signature, CONTENT, SCHEMES_12, pss=pss)
+    for bad, content in ((signature[:-1], CONTENT), (b"", CONTENT), (signature, CONTENT + b"!")):
+        with pytest.raises(PeerMisbehaved) as caught:
+            verify(key(kind).public_key(), scheme, bad, content, SCHEMES_12, pss=pss)
+        assert caught.value.reason is BAD_SIGNATURE
+
+
+@pytest.mark.parametrize("scheme", KEYS_12, ids=S.name)
+def test_no_scheme_of_tls_1_2_takes_a_key_of_another_kind(scheme: int) -> None:
+    right = KEYS_12[scheme]
+    signature = sign(key(right[0][0]), scheme, CONTENT)
+    for kind, pss in {*KEYS.values(), ("p224", None), ("secp256k1", None)} - set(right):
+        with pytest.raises(PeerMisbehaved) as caught:
+            verify(key(kind).public_key(), scheme, signature, CONTENT, SCHEMES_12, pss=pss)
+        assert caught.value.reason is WRONG_SIGNATURE_TYPE
+
+
+@pytest.mark.parametrize("scheme", [S.RSA_PKCS1_SHA256, S.RSA_PKCS1_SHA384, S.RSA_PKCS1_SHA512], ids=S.name)
+def test_rsa_pkcs_1_is_pkcs_1(scheme: int) -> None:
+    algorithm = HASHES[SCHEMES_12[scheme].hash_bits]
+    private = key("rsa2048")
+    assert sign(private, scheme, CONTENT) == private.sign(CONTENT, padding.PKCS1v15(), algorithm)
+    pss = private.sign(CONTENT, padding.PSS(padding.MGF1(algorithm), algorithm.digest_size), algorithm)
+    with pytest.raises(PeerMisbehaved) as caught:
+        verify(private.public_key(), scheme, pss, CONTENT, SCHEMES_12)
+    assert caught.value.reason is BAD_SIGNATURE
+
+
+@pytest.mark.parametrize("kind", CURVES)
+def test_the_hash_of_the_curve_comes_first(kind: str) -> None:
+    """A peer that speaks TLS 1.3 too is the surer to know it."""
+    both = schemes_of(key(kind)), schemes_of(key(kind), SCHEMES_12)
+    assert both[0][0] == both[1][0]
+    assert len(both[1]) == 3
+
+
+def test_a_curve_that_tls_does_not_know_has_no_scheme_in_tls_1_2() -> None:
+    for kind in ("p224", "secp256k1", "brainpool256"):
+        assert schemes_of(key(kind), SCHEMES_12) == ()
+
+
+def test_a_pss_key_has_no_pkcs_1() -> None:
+    schemes = schemes_of(key("rsa2048"), SCHEMES_12, pss=PSS)
+    assert schemes == (S.RSA_PSS_PSS_SHA256, S.RSA_PSS_PSS_SHA384, S.RSA_PSS_PSS_SHA512)
 
 
 # --- vectors

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from handfast.crypto.suites import SUITES
+from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.crypto.transcript import HASHES, Transcript
 from handfast.wire.messages13 import Finished
 
@@ -14,7 +14,8 @@ FIRST, SECOND, THIRD = (Finished(b"", raw) for raw in (b"first", b"second", b"th
 
 
 def test_every_suite_has_its_hash() -> None:
-    assert {suite.hash for suite in SUITES.values()} == set(HASHES)
+    for suites in (SUITES, SUITES_12):
+        assert {suite.hash for suite in suites.values()} == set(HASHES)
 
 
 @pytest.mark.parametrize("hash_name", HASHES)
@@ -70,3 +71,47 @@ def test_looking_at_it_changes_nothing() -> None:
 def test_there_is_no_digest_before_the_hash_is_known() -> None:
     with pytest.raises(AssertionError, match="fixed before"):
         Transcript().digest()
+
+
+# --- the bytes of TLS 1.2
+
+
+def test_the_bytes_are_kept_where_something_will_be_signed_over_them() -> None:
+    """RFC 5246 section 7.4.8: all messages, those before the hash was known too, by a hash of the scheme's own."""
+    transcript = Transcript()
+    transcript.add(FIRST)
+    transcript.use_and_keep("sha384")
+    transcript.add(SECOND)
+    assert transcript.digest() == hashlib.sha384(b"firstsecond").digest()
+    assert transcript.take_kept() == b"firstsecond"
+    transcript.add(THIRD)
+    assert transcript.digest() == hashlib.sha384(b"firstsecondthird").digest()
+
+
+def test_what_was_taken_is_kept_no_longer() -> None:
+    transcript = Transcript()
+    transcript.use_and_keep("sha256")
+    transcript.add(FIRST)
+    assert transcript.take_kept() == b"first"
+    transcript.add(SECOND)
+    with pytest.raises(AssertionError, match="until they are taken"):
+        transcript.take_kept()
+
+
+def test_what_nobody_will_sign_is_dropped() -> None:
+    transcript = Transcript()
+    transcript.use_and_keep("sha256")
+    transcript.add(FIRST)
+    transcript.drop_kept()
+    transcript.add(SECOND)
+    assert transcript._kept is None
+    assert transcript.digest() == hashlib.sha256(b"firstsecond").digest()
+    transcript.drop_kept()  # a second time, or without anything kept, does nothing
+
+
+def test_nothing_is_kept_unless_asked_for() -> None:
+    transcript = Transcript()
+    transcript.add(FIRST)
+    transcript.use("sha256")
+    transcript.add(SECOND)
+    assert transcript._kept is None
