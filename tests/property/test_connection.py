@@ -28,8 +28,9 @@ from tests.playbook.peers import CLOSE_NOTIFY, RawClient, RawPeer, RawServer
 
 EXAMPLES = settings().max_examples  # the profile's; HYPOTHESIS_PROFILE=thorough has more
 ALPN: dict[str, Any] = {"alpn": ["h2", "http/1.1"]}
-# Two conversations: the shortest there is; and one with a retry, a cookie, certificates on both sides, short and padded
-# records, and key updates. The settings of the client, and those of the server.
+# Three conversations: the shortest there is; one with a retry, a cookie, certificates on both sides, short and padded
+# records, and key updates; and one of TLS 1.2, with certificates on both sides and short records. The settings of the
+# client, and those of the server.
 CONVERSATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "short": ({"groups": ["x25519"], **ALPN}, {"groups": ["x25519"], **ALPN}),
     "long": (
@@ -50,12 +51,32 @@ CONVERSATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             **ALPN,
         },
     ),
+    "1.2": (
+        {"groups": ["x25519"], "identities": [client_identity("ed25519")], "record_size_limit": 700, **ALPN},
+        {
+            "max_version": "1.2",
+            "groups": ["x25519"],
+            "client_authentication": "required",
+            "record_size_limit": 900,
+            "cipher_suites": ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"],
+            **ALPN,
+        },
+    ),
 }
-TO_SERVER = {"short": (b"ping" * 10, b"x" * 20_000), "long": (b"ping" * 10, b"x" * 2_000, b"last")}
-TO_CLIENT = {"short": (b"pong" * 10, b"y" * 20_000, b"z"), "long": (b"pong" * 10, b"y" * 2_000, b"z")}
+TO_SERVER = {
+    "short": (b"ping" * 10, b"x" * 20_000),
+    "long": (b"ping" * 10, b"x" * 2_000, b"last"),
+    "1.2": (b"ping" * 10, b"x" * 2_000, b"last"),
+}
+TO_CLIENT = {
+    "short": (b"pong" * 10, b"y" * 20_000, b"z"),
+    "long": (b"pong" * 10, b"y" * 2_000, b"z"),
+    "1.2": (b"pong" * 10, b"y" * 2_000, b"z"),
+}
 AGREED = {
     "short": ("TLS_AES_128_GCM_SHA256", "x25519", "h2", "localhost", False, None),
     "long": ("TLS_AES_256_GCM_SHA384", "secp256r1", "h2", "localhost", True, "ed25519"),
+    "1.2": ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "x25519", "h2", "localhost", False, "ed25519"),
 }
 
 
@@ -285,7 +306,7 @@ def _to_the_end(peer: RawPeer, play: Callable[[], None]) -> None:
     list(peer.connection.events())
 
 
-def _changed_in_nothing(peer: RawServer | RawClient) -> bool:
+def changed_in_nothing(peer: Any) -> bool:
     """Whether the certificate came with another encoding of the same content and the same signature.
 
     The count of unused bits in the signature's BIT STRING is outside of what is signed, and `cryptography` lets it pass
@@ -348,7 +369,7 @@ def test_a_server_that_garbles_a_message_and_is_honest_otherwise(which: str, at:
 
     error = refusal(lambda: _to_the_end(server, play))
     assert error is not None  # at the latest the end, which comes without close_notify
-    if server.connection.handshake is not None and not _changed_in_nothing(server):
+    if server.connection.handshake is not None and not changed_in_nothing(server):
         assert which in FREE_IN_PLACES, (which, at, bit)
 
 
@@ -411,7 +432,7 @@ def test_a_client_that_garbles_a_message_of_the_long_way(which: str, at: int, bi
 
     error = refusal(lambda: _to_the_end(client, play))
     assert error is not None
-    if client.connection.handshake is not None and not _changed_in_nothing(client):
+    if client.connection.handshake is not None and not changed_in_nothing(client):
         # Padding, and what is said of protocols that nobody speaks; and a KeyUpdate comes after the handshake.
         assert which in ("ClientHello", "the second ClientHello", "KeyUpdate"), (which, at, bit)
 
