@@ -358,6 +358,23 @@ def test_a_client_answers_as_it_is_asked(changes: dict[str, Any], key: str | Non
     assert server.connection.handshake is not None
 
 
+@pytest.mark.parametrize("chosen", ["p256", None])
+def test_the_application_may_choose_who_it_is(chosen: str | None) -> None:
+    """From what the server asks for; the authorities that it names are then the application's affair."""
+    asked = []
+
+    def choose(request: Any) -> Any:
+        asked.append(request)
+        return client_identity(chosen) if chosen else None
+
+    server = at_client12("CertificateRequest or ServerHelloDone", choose_identity=choose)
+    server.say(server.request(certificate_authorities=[b"\x30\0"]))
+    server.say(server.done())
+    sent = Certificate12.parse(server.heard_messages()[0]).certificate_list
+    assert tuple(sent) == (client_identity(chosen).chain if chosen else ())
+    assert [request.certificate_authorities for request in asked] == [[b"\x30\0"]]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -234,6 +234,15 @@ def test_an_answer_has_only_what_was_offered() -> None:
     assert isinstance(client.server_hello, ServerHello)
 
 
+@pytest.mark.parametrize("chosen", ["rsa2048", None])
+def test_the_application_may_choose_who_it_is(chosen: str | None) -> None:
+    """The suite is then one that goes with the key."""
+    client = at_server12("", choose_identity=lambda hello: identity(chosen) if chosen else None)
+    assert client.connection.handshake is not None
+    assert client.connection.handshake.identity is identity(chosen or "p256")
+    assert ("_RSA_" in client.connection.handshake.cipher_suite) == (chosen is not None)
+
+
 # --- what the server signs -----------------------------------------------------------------------------------------
 
 
