@@ -11,12 +11,29 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handfast.errors import DecodeError, PeerMisbehaved
-from handfast.reasons import BAD_ALERT, BAD_KEY_UPDATE, BAD_RECORD_SIZE_LIMIT, DECODE_ERROR, EXTENSION_NOT_ALLOWED
+from handfast.reasons import (
+    BAD_ALERT,
+    BAD_CURVE_TYPE,
+    BAD_KEY_UPDATE,
+    BAD_RECORD_SIZE_LIMIT,
+    DECODE_ERROR,
+    EXTENSION_NOT_ALLOWED,
+)
 from handfast.wire.alert import Alert
 from handfast.wire.codepoints import ExtensionType
 from handfast.wire.cursor import Reader
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import HELLO_RETRY_RANDOM, ClientHello, ServerHello
+from handfast.wire.messages12 import (
+    Certificate12,
+    CertificateRequest12,
+    CertificateVerify12,
+    ClientKeyExchange,
+    Finished12,
+    HelloRequest,
+    ServerHelloDone,
+    ServerKeyExchange,
+)
 from handfast.wire.messages13 import (
     Certificate,
     CertificateEntry,
@@ -49,6 +66,8 @@ def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | strategy
 
 
+flag = maybe(st.just(True))
+point_formats = st.binary(min_size=1, max_size=255)
 client_hellos = st.builds(
     ClientHello,
     random=random,
@@ -57,7 +76,10 @@ client_hellos = st.builds(
     legacy_version=code_point,
     legacy_compression_methods=st.binary(min_size=1, max_size=3),
     server_name=maybe(host_name),
+    extended_main_secret=flag,
+    renegotiation_info=maybe(st.binary(max_size=255)),
     supported_groups=maybe(code_points),
+    ec_point_formats=maybe(point_formats),
     application_layer_protocol_negotiation=maybe(protocols),
     signature_algorithms=maybe(code_points),
     signature_algorithms_cert=maybe(code_points),
@@ -85,6 +107,12 @@ old_server_hellos = st.builds(
     random=random,
     legacy_session_id_echo=session_id,
     cipher_suite=code_point,
+    renegotiation_info=maybe(st.binary(max_size=255)),
+    server_name_acknowledged=flag,
+    ec_point_formats=maybe(point_formats),
+    extended_main_secret=flag,
+    application_layer_protocol_negotiation=maybe(st.binary(min_size=1, max_size=255)),
+    record_size_limit=maybe(size_limit),
     other_extensions=others,
 )
 retry_requests = st.builds(
@@ -122,6 +150,16 @@ certificate_verifies = st.builds(CertificateVerify, code_point, st.binary(max_si
 finisheds = st.builds(Finished, st.binary(max_size=64))
 key_updates = st.builds(KeyUpdate, st.booleans())
 
+# Those of TLS 1.2.
+certificates_12 = st.builds(Certificate12, st.lists(some_bytes, max_size=4))
+server_key_exchanges = st.builds(
+    ServerKeyExchange, code_point, st.binary(min_size=1, max_size=255), code_point, st.binary(max_size=200)
+)
+certificate_requests_12 = st.builds(
+    CertificateRequest12, st.binary(min_size=1, max_size=255), code_points, st.lists(some_bytes, max_size=4)
+)
+client_key_exchanges = st.builds(ClientKeyExchange, st.binary(min_size=1, max_size=255))
+
 MESSAGES = {
     "ClientHello": client_hellos,
     "ServerHello": server_hellos,
@@ -133,7 +171,18 @@ MESSAGES = {
     "CertificateVerify": certificate_verifies,
     "Finished": finisheds,
     "KeyUpdate": key_updates,
+    "Certificate of TLS 1.2": certificates_12,
+    "ServerKeyExchange": server_key_exchanges,
+    "CertificateRequest of TLS 1.2": certificate_requests_12,
+    "ServerHelloDone": st.builds(ServerHelloDone),
+    "HelloRequest": st.builds(HelloRequest),
+    "ClientKeyExchange": client_key_exchanges,
+    "CertificateVerify of TLS 1.2": st.builds(CertificateVerify12, code_point, st.binary(max_size=200)),
+    "Finished of TLS 1.2": st.builds(Finished12, st.binary(max_size=12)),
 }
+# A Finished is as long as it is: that its length is right shows with its value.
+OF_ANY_LENGTH = ("Finished", "Finished of TLS 1.2")
+EMPTY = ("ServerHelloDone", "HelloRequest")  # there is nothing to cut
 PARSERS = [
     ClientHello,
     ServerHello,
@@ -144,8 +193,16 @@ PARSERS = [
     Finished,
     KeyUpdate,
     NewSessionTicket,
+    Certificate12,
+    ServerKeyExchange,
+    CertificateRequest12,
+    ServerHelloDone,
+    HelloRequest,
+    ClientKeyExchange,
+    CertificateVerify12,
+    Finished12,
 ]
-each_parser = pytest.mark.parametrize("kind", PARSERS, ids=lambda kind: kind.NAME)
+each_parser = pytest.mark.parametrize("kind", PARSERS, ids=lambda kind: kind.__name__)
 
 
 def fields(message: Any) -> dict[str, Any]:
@@ -169,7 +226,7 @@ def parsed(kind: Any, raw: bytes) -> Any | None:
         assert outcome.field
         assert outcome.alert in (47, 50)  # illegal_parameter, decode_error
     elif isinstance(outcome, PeerMisbehaved):
-        assert outcome.reason in (EXTENSION_NOT_ALLOWED, BAD_RECORD_SIZE_LIMIT, BAD_KEY_UPDATE)
+        assert outcome.reason in (EXTENSION_NOT_ALLOWED, BAD_RECORD_SIZE_LIMIT, BAD_KEY_UPDATE, BAD_CURVE_TYPE)
     else:
         assert outcome.raw == raw
         return outcome
@@ -257,7 +314,7 @@ def test_a_changed_message_is_a_message_or_refused(name: str, data: st.DataObjec
     check(type(message), bytes(raw))
 
 
-@pytest.mark.parametrize("name", [name for name in MESSAGES if name != "Finished"])
+@pytest.mark.parametrize("name", [name for name in MESSAGES if name not in (*OF_ANY_LENGTH, *EMPTY)])
 @given(data=st.data())
 def test_a_message_cut_short_is_refused(name: str, data: st.DataObject) -> None:
     message = data.draw(MESSAGES[name])
@@ -269,7 +326,7 @@ def test_a_message_cut_short_is_refused(name: str, data: st.DataObject) -> None:
         assert type(message).parse(cut).extension_types == []
 
 
-@pytest.mark.parametrize("name", [name for name in MESSAGES if name != "Finished"])
+@pytest.mark.parametrize("name", [name for name in MESSAGES if name not in OF_ANY_LENGTH])
 @given(data=st.data(), more=st.binary(min_size=1, max_size=5))
 def test_a_message_with_something_behind_it_is_refused(name: str, data: st.DataObject, more: bytes) -> None:
     message = data.draw(MESSAGES[name])
