@@ -60,6 +60,57 @@ def test_groups(ours: Any, client: dict[str, Any], chosen: str) -> None:
     assert here.handshake.group == there.handshake.group == chosen
 
 
+# --- versions ------------------------------------------------------------------------------------------------------
+
+ECDSA_128, ECDSA_256 = (f"TLS_ECDHE_ECDSA_WITH_AES_{size}" for size in ("128_GCM_SHA256", "256_GCM_SHA384"))
+RSA_128, ECDSA_CHACHA = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "version"),
+    [
+        ({}, {}, "TLSv1.3"),
+        ({"max_version": "1.2"}, {}, "TLSv1.2"),
+        ({}, {"max_version": "1.2"}, "TLSv1.2"),
+        ({"min_version": "1.3"}, {}, "TLSv1.3"),
+        ({}, {"profile": "modern"}, "TLSv1.3"),
+        ({"cipher_suites": [ECDSA_128]}, {}, "TLSv1.2"),
+        ({}, {"cipher_suites": [ECDSA_128]}, "TLSv1.2"),
+        # The version comes first: what is only fit for TLS 1.2 does not lead there.
+        ({"cipher_suites": [ECDSA_128, AES128]}, {"suite_order": "client"}, "TLSv1.3"),
+    ],
+)
+def test_the_version(client: dict[str, Any], server: dict[str, Any], version: str) -> None:
+    here, there = pair(client_config(**client), server_config(**server))
+    assert here.handshake is not None
+    assert there.handshake is not None
+    assert here.handshake.version == there.handshake.version == version
+
+
+@pytest.mark.parametrize(
+    ("keys", "ours", "order", "theirs", "chosen"),
+    [
+        (["p256"], (ECDSA_256, ECDSA_128), "server", (ECDSA_128, ECDSA_256), ECDSA_256),
+        (["p256"], (ECDSA_256, ECDSA_128), "client", (ECDSA_128, ECDSA_256), ECDSA_128),
+        (["p256"], (ECDSA_128, ECDSA_CHACHA), "server", (ECDSA_CHACHA, ECDSA_128), ECDSA_CHACHA),
+        (["p256", "rsa2048"], (RSA_128, ECDSA_128), "server", (ECDSA_128, RSA_128), RSA_128),
+        (["p256"], (RSA_128, ECDSA_128), "server", (RSA_128, ECDSA_128), ECDSA_128),
+    ],
+)
+def test_suites_of_tls_1_2(keys: list[str], ours: Any, order: Any, theirs: Any, chosen: str) -> None:
+    """There a suite also says by which kind of certificate the server proves who it is."""
+    identities = [identity(key) for key in keys]
+    client, server = pair(
+        client_config(cipher_suites=theirs), server_config(identities=identities, cipher_suites=ours, suite_order=order)
+    )
+    assert client.handshake is not None
+    assert server.handshake is not None
+    assert client.handshake.cipher_suite == server.handshake.cipher_suite == chosen
+    kind = "rsa" if "_RSA_" in chosen else "secp256r1"
+    assert server.handshake.identity is not None
+    assert server.handshake.identity.kind == kind
+
+
 # --- application protocols -----------------------------------------------------------------------------------------
 
 
@@ -202,10 +253,10 @@ NOTHING_IN_COMMON: list[tuple[str, dict[str, Any], dict[str, Any], Reason, dict[
     [row[1:] for row in NOTHING_IN_COMMON],
     ids=[row[0] for row in NOTHING_IN_COMMON],
 )
-def test_nothing_in_common(
+def test_nothing_in_common_in_tls_1_3(
     client: dict[str, Any], server: dict[str, Any], reason: Reason, evidence: dict[str, Any]
 ) -> None:
-    here, there = started(client, server)
+    here, there = started(client, {"min_version": "1.3", **server})
     with fails(PeerIncompatible, reason) as caught:
         pump(here, there)
     assert caught.value.evidence == evidence
@@ -215,6 +266,16 @@ def test_nothing_in_common(
         here.next_event()
     assert told.value.description == reason.alert
     assert told.value.step == "ServerHello"
+
+
+def test_versions_without_a_common_one() -> None:
+    here, there = started({"max_version": "1.2"}, {"min_version": "1.3"})
+    with fails(PeerIncompatible, reasons.NO_COMMON_VERSION) as caught:
+        pump(here, there)
+    assert caught.value.evidence["peer_speaks"] == "TLSv1.2"
+    with fails(AlertReceived, reasons.VERSION_REFUSED) as told:
+        here.next_event()
+    assert told.value.evidence["we_offered"] == ["TLSv1.2"]
 
 
 def test_the_side_that_refuses_is_the_one_that_raises() -> None:

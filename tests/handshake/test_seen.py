@@ -47,6 +47,20 @@ def test_both_sides_log_the_same_secrets(suite: str, length: int) -> None:
     assert len({secret for _, _, secret in here.lines}) == len(LABELS)
 
 
+@pytest.mark.parametrize("hash_name", ["SHA256", "SHA384"])
+def test_tls_1_2_logs_its_main_secret(hash_name: str) -> None:
+    """RFC 9850 section 2.2: one line, from which everything else follows."""
+    here, there = Lines(), Lines()
+    suite = f"TLS_ECDHE_ECDSA_WITH_AES_{128 if hash_name == 'SHA256' else 256}_GCM_{hash_name}"
+    client, server = started({"keylog": here, "cipher_suites": [suite]}, {"keylog": there})
+    client_hello = bytes(client.data_to_send())
+    server.receive_data(client_hello)
+    pump(client, server)
+    assert here.lines == there.lines
+    ((label, client_random, secret),) = here.lines
+    assert (label, client_random, len(secret)) == ("CLIENT_RANDOM", client_hello[11:43], 48)
+
+
 def test_nothing_is_logged_unless_asked_for() -> None:
     lines = Lines()
     pair(client_config(), server_config(keylog=lines))
@@ -95,6 +109,20 @@ def test_the_time_of_a_client_certificate_is_counted() -> None:
     assert at_client.key_exchange == 3.0  # two times shares, and opening the answer
     assert (at_client.certificate_verification, at_client.signature) == (1.0, 1.0)
     assert (at_server.certificate_verification, at_server.signature) == (1.0, 1.0)
+
+
+def test_timings_of_tls_1_2() -> None:
+    client, server = pair(
+        client_config(clock=steady(1.0), identities=[client_identity()], max_version="1.2"),
+        server_config(clock=steady(1.0), client_authentication="required"),
+    )
+    assert client.handshake is not None
+    assert server.handshake is not None
+    at_client, at_server = client.handshake.timings, server.handshake.timings
+    assert at_client.key_exchange == 2.0  # no shares before it is known of which group; then both halves in one step
+    assert at_server.key_exchange == 2.0  # making the share, and opening the answer
+    for timings in (at_client, at_server):
+        assert (timings.certificate_verification, timings.signature) == (1.0, 1.0)
 
 
 def test_a_clock_that_steps_backwards_breaks_nothing() -> None:
@@ -178,20 +206,67 @@ def test_a_tap_sees_a_retry_and_a_client_certificate() -> None:
     assert sorted(here.story) == sorted((other[way], name, encrypted) for way, name, encrypted in there.story)
 
 
-def test_a_tap_sees_the_same_records_on_both_sides() -> None:
+@pytest.mark.parametrize("asked", [False, True], ids=["no request", "client certificate"])
+def test_a_tap_sees_the_figure_of_tls_1_2(asked: bool) -> None:
+    """Figure 1 of RFC 5246 section 7.3, where ChangeCipherSpec says where encryption begins."""
     here, there = Recorder(), Recorder()
-    client, server = pair(client_config(), server_config(), client_tap=here, server_tap=there)
+    client, server = pair(
+        client_config(max_version="1.2", identities=[client_identity()]),
+        server_config(client_authentication="required" if asked else "none"),
+        client_tap=here,
+        server_tap=there,
+    )
+    client.close()
+    pump(client, server)
+    expected = [
+        ("sent", "ClientHello", False),
+        ("received", "ServerHello", False),
+        ("received", "Certificate", False),
+        ("received", "ServerKeyExchange", False),
+        *([("received", "CertificateRequest", False)] if asked else []),
+        ("received", "ServerHelloDone", False),
+        *([("sent", "Certificate", False)] if asked else []),
+        ("sent", "ClientKeyExchange", False),
+        *([("sent", "CertificateVerify", False)] if asked else []),
+        ("sent", "ChangeCipherSpec", False),
+        ("sent", "Finished", True),
+        ("received", "ChangeCipherSpec", False),
+        ("received", "Finished", True),
+        ("sent", "Alert", True),
+    ]
+    other = {"sent": "received", "received": "sent"}
+    assert here.story == expected
+    assert there.story == [(other[way], name, encrypted) for way, name, encrypted in expected]
+    for tap in (here, there):
+        changes = [message.changes_keys for _, message, _ in tap.messages if message.NAME == "ChangeCipherSpec"]
+        assert changes == [True, True]
+
+
+def test_a_change_cipher_spec_of_tls_1_3_changes_nothing() -> None:
+    here, there = Recorder(), Recorder()
+    pair(client_config(), server_config(), client_tap=here, server_tap=there)
+    for tap in (here, there):
+        changes = [message.changes_keys for _, message, _ in tap.messages if message.NAME == "ChangeCipherSpec"]
+        assert changes == [False, False]
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_tap_sees_the_same_records_on_both_sides(version: str) -> None:
+    here, there = Recorder(), Recorder()
+    client, server = pair(client_config(max_version=version), server_config(), client_tap=here, server_tap=there)
     client.send(bytes(20_000))
     server.close()
     pump(client, server)
     assert [line[1:] for line in here.records if line[0]] == [line[1:] for line in there.records if not line[0]]
     assert [line[1:] for line in there.records if line[0]] == [line[1:] for line in here.records if not line[0]]
-    assert (True, 23, 16_384 + 17, True) in here.records
+    overhead = {"1.2": 8 + 16, "1.3": 1 + 16}[version]  # half a nonce, or the content type; and the tag
+    assert (True, 23, 16_384 + overhead, True) in here.records
 
 
-def test_a_message_keeps_its_bytes() -> None:
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_message_keeps_its_bytes(version: str) -> None:
     here, there = Recorder(), Recorder()
-    pair(client_config(), server_config(), client_tap=here, server_tap=there)
+    pair(client_config(max_version=version), server_config(), client_tap=here, server_tap=there)
     sent = [message.raw for way, message, _ in there.messages if way and hasattr(message, "raw")]
     received = [message.raw for way, message, _ in here.messages if not way and hasattr(message, "raw")]
     assert sent == received
@@ -202,10 +277,11 @@ def test_a_message_keeps_its_bytes() -> None:
 # --- repeated handshakes -------------------------------------------------------------------------------------------
 
 
-def transcript(seed: object, group: str, key: str = "ed25519") -> tuple[bytes, bytes]:
+def transcript(seed: object, group: str, key: str = "ed25519", version: str = "1.3") -> tuple[bytes, bytes]:
     """All the bytes of a handshake, some data and the end."""
+    entropy = EntropyForTests(f"client {seed}")
     client = ClientConnection(
-        client_config(groups=[group], entropy_for_tests=EntropyForTests(f"client {seed}")), server_name="localhost"
+        client_config(groups=[group], max_version=version, entropy_for_tests=entropy), server_name="localhost"
     )
     server = ServerConnection(server_config(key, entropy_for_tests=EntropyForTests(f"server {seed}")))
     client.start()
@@ -231,10 +307,11 @@ def transcript(seed: object, group: str, key: str = "ed25519") -> tuple[bytes, b
 
 @pytest.mark.parametrize("group", ["x25519", "secp256r1", "secp384r1"])
 @pytest.mark.parametrize("key", ["ed25519", "ed448"])
-def test_a_handshake_can_be_repeated_byte_for_byte(group: str, key: str) -> None:
-    first = transcript(1, group, key)
-    assert transcript(1, group, key) == first
-    assert transcript(2, group, key) != first
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_handshake_can_be_repeated_byte_for_byte(group: str, key: str, version: str) -> None:
+    first = transcript(1, group, key, version)
+    assert transcript(1, group, key, version) == first
+    assert transcript(2, group, key, version) != first
 
 
 def test_a_handshake_with_a_retry_and_a_client_certificate_can_be_repeated() -> None:
