@@ -65,8 +65,8 @@ _Exports = Annotated[
     _option(
         _SHOWN,
         "LABEL:LENGTH",
-        "Print so many bytes of keying material (RFC 5705), which are secret. Repeatable. "
-        "The channel binding tls-exporter is EXPORTER-Channel-Binding:32.",
+        "Print so many bytes of keying material (RFC 5705), which are secret; or a channel binding: tls-exporter, "
+        "tls-unique (TLS 1.2 alone), tls-server-end-point. Repeatable.",
     ),
 ]
 

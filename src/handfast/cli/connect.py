@@ -176,12 +176,13 @@ class Session:
     def _settle(self, tls: TLSSocket) -> None:
         """Where the server has asked for our certificate: hear what it makes of it, or of our having none.
 
-        Our side of the handshake is over before the server has looked at it, and TLS 1.3 has no message that says yes
+        In TLS 1.3 our side of the handshake is over before the server has looked at it, and no message says yes
         (RFC 9846 section 4.5.3). A no is an alert, which is raised; to have got a ticket, or to be let go in good order,
-        is a yes. A server that says nothing in time, or breaks off without a word, leaves it open.
+        is a yes. A server that says nothing in time, or breaks off without a word, leaves it open. In TLS 1.2 the
+        server's Finished has said it already.
         """
         proof = self._proof
-        if proof is None or not proof.requested:
+        if proof is None or not proof.requested or proof.accepted is not None:
             return
         deadline = time.monotonic() + min(_SETTLE_SECONDS, self._options.timeout)
         try:
@@ -220,7 +221,7 @@ class Session:
     def explain(self, failure: AlertReceived) -> None:
         """Say what we had shown, where an alert comes after we have: it is likely to be about that."""
         proof = self._proof
-        if proof is None or self._tls is None or self._tls.connection.handshake is None or not proof.requested:
+        if proof is None or not proof.answered:
             return
         self._accepted = False
         if proof.sent is not None:

@@ -1,18 +1,24 @@
-"""What a client's handshake was besides what was agreed: a round trip lost, a certificate that was asked for."""
+"""What a client's handshake was besides what was agreed: a round trip lost, a version, a certificate asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.errors import CertificateError, shown
 from handfast.events import Handshake
+from handfast.observe import phrases
 from handfast.observe.tap import Trace
-from handfast.wire.codepoints import NamedGroup, SignatureScheme
-from handfast.wire.hello import ClientHello, ServerHello
-from handfast.wire.messages13 import CertificateRequest
+from handfast.wire.codepoints import NamedGroup, ProtocolVersion, SignatureScheme
+from handfast.wire.hello import DOWNGRADED_TO_12, ClientHello, ServerHello
+from handfast.wire.messages12 import Certificate12, CertificateRequest12, CertificateVerify12
+from handfast.wire.messages13 import Certificate, CertificateRequest, CertificateVerify
+
+REQUESTS: Final = (CertificateRequest, CertificateRequest12)
+"""What a server asks for a certificate with, in either version."""
 
 _NAMED = 4  # authorities or schemes, before the rest is only counted
 
@@ -62,6 +68,31 @@ def retry(trace: Trace) -> Retry | None:
     return None
 
 
+def why_this_version(trace: Trace) -> str:
+    """Why it is TLS 1.2 that was agreed, and not TLS 1.3; "" where it is not TLS 1.2."""
+    hello = next((seen.message for seen in trace.messages if isinstance(seen.message, ClientHello)), None)
+    answer = next((seen.message for seen in trace.messages if isinstance(seen.message, ServerHello)), None)
+    if hello is None or answer is None or answer.version != ProtocolVersion.TLS_1_2:
+        return ""
+    if ProtocolVersion.TLS_1_3 in (hello.supported_versions or ()):
+        return "the best that the server speaks: TLS 1.3 was offered, and not taken"
+    if answer.random.endswith(DOWNGRADED_TO_12):
+        return "all that was offered; the server speaks TLS 1.3 as well"
+    return "all that was offered"
+
+
+def in_the_clear(trace: Trace) -> str:
+    """What TLS 1.2 let everybody on the way read, of what TLS 1.3 encrypts: the certificates, the protocol."""
+    parts = []
+    for seen in trace.messages:
+        message = seen.message
+        if isinstance(message, Certificate12) and message.certificate_list:
+            parts.append(f"the {phrases.sender(seen.from_client)}'s certificate")
+        elif isinstance(message, ServerHello) and message.application_layer_protocol_negotiation is not None:
+            parts.append("the application protocol")
+    return ", ".join(parts)
+
+
 @dataclass(frozen=True)
 class ClientProof:
     """Whether the server wanted to know who we are, and what it got.
@@ -79,6 +110,11 @@ class ClientProof:
     not_sent: str | None = None
     accepted: bool | None = None
 
+    @property
+    def answered(self) -> bool:
+        """Whether we have answered the request: with a certificate, or with none."""
+        return self.sent is not None or self.not_sent is not None
+
 
 def client_proof(
     trace: Trace, facts: Handshake | None, identity: Identity | None, accepted: bool | None
@@ -86,22 +122,36 @@ def client_proof(
     """What came of client authentication; None where the handshake did not get that far.
 
     ``identity``  the one that the call gave us; None if it gave none
+    ``accepted``  what the server is known to have made of our answer
+
+    In TLS 1.3 the handshake is over on our side before the server has looked at our certificate. In TLS 1.2 its Finished
+    comes after it has, and means that it goes on.
     """
-    request = next((seen.message for seen in trace.messages if isinstance(seen.message, CertificateRequest)), None)
+    request = next((seen.message for seen in trace.messages if isinstance(seen.message, REQUESTS)), None)
     if request is None:
         return ClientProof(requested=False) if facts is not None else None
-    if facts is None:
+    ours = [seen.message for seen in trace.messages if seen.sent]
+    shown_one = next((message for message in ours if isinstance(message, (Certificate, Certificate12))), None)
+    if shown_one is None:
         return ClientProof(requested=True)
-    if facts.identity is not None:
-        leaf = parsed(facts.identity.chain[0])
-        return ClientProof(True, leaf, facts.client_signature_scheme, accepted=accepted)
-    return ClientProof(True, not_sent=why_not(identity, request), accepted=accepted)
+    if accepted is None and facts is not None and isinstance(request, CertificateRequest12):
+        accepted = True
+    if not shown_one.certificate_list or identity is None:
+        return ClientProof(True, not_sent=why_not(identity, request), accepted=accepted)
+    proof = next((message for message in ours if isinstance(message, (CertificateVerify, CertificateVerify12))), None)
+    scheme = SignatureScheme.name(proof.algorithm) if proof is not None else None
+    return ClientProof(True, parsed(identity.chain[0]), scheme, accepted=accepted)
 
 
-def why_not(identity: Identity | None, request: CertificateRequest) -> str:
+def why_not(identity: Identity | None, request: CertificateRequest | CertificateRequest12) -> str:
     """Why an identity is not what a server asks for: the checks of negotiate.client_identity, in words."""
     if identity is None:
         return "none was given"
+    if isinstance(request, CertificateRequest12):
+        kinds = phrases.certificate_kinds(request.certificate_types)
+        ours = "RSA" if identity.kind.startswith("rsa") else "ECDSA"
+        if ours not in kinds:
+            return f"our key is for {ours}, and the server accepts {_some(kinds)}"
     authorities = request.certificate_authorities or ()
     if authorities and not identity.issued_by(authorities):
         issuers = dict.fromkeys(parsed(der).issuer for der in identity.chain)
@@ -109,9 +159,10 @@ def why_not(identity: Identity | None, request: CertificateRequest) -> str:
             f"ours is from {' below '.join(map(shown, issuers))}, "
             f"and the server wants one from {_some(authority_name(name) for name in authorities)}"
         )
-    ours = _some(map(SignatureScheme.name, identity.schemes))
+    in_12 = isinstance(request, CertificateRequest12)
+    can = _some(map(SignatureScheme.name, identity.schemes_12 if in_12 else identity.schemes))
     theirs = _some(map(SignatureScheme.name, request.signature_algorithms or ()))
-    return f"our key signs with {ours}, and the server accepts {theirs}"
+    return f"our key signs with {can}, and the server accepts {theirs}"
 
 
 def subject(certificate: Parsed) -> str:

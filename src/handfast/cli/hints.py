@@ -9,7 +9,17 @@ from typing import Final
 
 from handfast.errors import AlertReceived, ConnectionFailed, TLSError
 from handfast.observe import words
-from handfast.reasons import ALERT_RECEIVED, CONNECTION_FAILED, KEY_ENCRYPTED, NOT_A_KEY, Reason
+from handfast.reasons import (
+    ALERT_RECEIVED,
+    CONNECTION_FAILED,
+    INAPPROPRIATE_FALLBACK,
+    KEY_ENCRYPTED,
+    NO_COMMON_VERSION,
+    NO_EXTENDED_MAIN_SECRET,
+    NOT_A_KEY,
+    VERSION_REFUSED,
+    Reason,
+)
 from handfast.wire.codepoints import AlertDescription
 
 _REFUSED: Final = "Nothing listens on that port, or a firewall refuses it: check the port, and that the server runs."
@@ -30,11 +40,16 @@ _DNS: Final = ("name", "nodename", "resolution", "no address")
 # Where an alert of a server is about the certificate that we showed, or did not show.
 _SHOW_ONE: Final = "Show a certificate from one of the authorities that the server trusts: --cert FILE --key FILE."
 _OF_CLIENTS: Final[Mapping[int, str]] = {
+    AlertDescription.HANDSHAKE_FAILURE: _SHOW_ONE,  # what TLS 1.2 has in place of certificate_required
     AlertDescription.CERTIFICATE_REQUIRED: _SHOW_ONE,
     AlertDescription.UNSUPPORTED_CERTIFICATE: "Show a certificate that is for client authentication (clientAuth).",
     AlertDescription.UNKNOWN_CA: "Show the whole chain (fullchain.pem), or let the server trust the root of it.",
     AlertDescription.CERTIFICATE_UNKNOWN: "The server's log says what it does not like about the certificate.",
 }
+_NEEDED: Final = "the server needs a client certificate, or does not accept this one: TLS 1.2 has no finer alert for it"
+
+# Where the two sides have no version in common.
+_VERSIONS: Final = ("TLSv1.3", "TLSv1.2")
 # Where a file of --cert or --key is not what it has to be.
 _OF_KEYS: Final[Mapping[Reason, str]] = {
     KEY_ENCRYPTED: "Give the key without its password: openssl pkey -in FILE -out PLAIN",
@@ -51,10 +66,45 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
     if isinstance(problem, ConnectionFailed) and problem.reason is CONNECTION_FAILED:
         found.append(_of_system(str(problem.evidence.get("problem", ""))))
     found.append(_OF_KEYS.get(problem.reason, ""))
+    if problem.reason in (NO_COMMON_VERSION, VERSION_REFUSED):
+        found.append(_of_versions(problem, serving))
+    if problem.reason is INAPPROPRIATE_FALLBACK:
+        found.append("Let the client try its newest version first; if that fails, look for a box in between.")
+    if problem.reason is NO_EXTENDED_MAIN_SECRET:
+        found.append("Update the peer, or let it speak TLS 1.3: the extended master secret of TLS 1.2 is from 2015.")
     found = [hint for hint in found if hint]
     if not found and problem.reason.hint:
         found.append(problem.reason.hint)
     return [hint.replace("--ca FILE", "--client-ca FILE") for hint in found] if serving else found
+
+
+def alert_meaning(problem: AlertReceived) -> str:
+    """What the sender of an alert says by it, there where it was sent."""
+    if problem.description == AlertDescription.HANDSHAKE_FAILURE and "client_certificate" in problem.evidence:
+        return _NEEDED
+    return words.alert(problem.description)
+
+
+def _of_versions(problem: TLSError, serving: bool) -> str:
+    """What brings two sides together that have no version in common: an option here, or an update there.
+
+    The evidence is what each side offered, as far as it is known; an alert says nothing of its sender's versions.
+    """
+    ours = _names(problem, "we_accept" if serving else "we_offered")
+    theirs = [*_names(problem, "peer_offered"), str(problem.evidence.get("peer_speaks", ""))]
+    for version in _VERSIONS:
+        if ours and version not in ours and (version in theirs or theirs == [""]):
+            number = version.removeprefix("TLSv")
+            if serving:
+                return f"Accept TLS {number} as well: --tls 1.2,1.3"
+            does = "speaks" if version in theirs else "may speak"
+            return f"The server {does} TLS {number}: offer it as well (--tls 1.2,1.3), with a group and a suite that it has."
+    return f"Update the {'client' if serving else 'server'}: TLS 1.2 is from 2008, and what was before it is broken."
+
+
+def _names(problem: TLSError, name: str) -> list[str]:
+    value = problem.evidence.get(name)
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) else []
 
 
 def _of_system(words_of_system: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from handfast.certificates.parsed import parsed
 from handfast.cli import report
-from handfast.cli.facts import subject
+from handfast.cli.facts import REQUESTS, subject
 from handfast.cli.hints import hints
 from handfast.cli.streams import abandon
 from handfast.errors import AlertReceived, TLSError, shown
@@ -21,7 +21,6 @@ from handfast.observe import explain, words
 from handfast.observe.tap import Trace
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.hello import ClientHello
-from handfast.wire.messages13 import CertificateRequest
 
 _WIDTH = 96
 
@@ -112,7 +111,7 @@ def _failure(problem: TLSError) -> list[str]:
 
 def asked(trace: Trace | None) -> bool:
     """Whether the client was asked for a certificate."""
-    return any(isinstance(seen.message, CertificateRequest) for seen in (trace.messages if trace else ()))
+    return any(isinstance(seen.message, REQUESTS) for seen in (trace.messages if trace else ()))
 
 
 def visitor(facts: Handshake) -> str:
@@ -135,12 +134,14 @@ def _sentence(problem: Exception | str | None) -> str:
 def _offer_in_brief(offer: dict[str, Any]) -> str:
     if not offer:
         return "no ClientHello"
-    shares = " and ".join(offer["key_shares"]) or "no group"
+    shares = ""  # which only TLS 1.3 has in its first message
+    if offer["key_shares"] or "TLSv1.3" in offer["versions"]:
+        shares = ", shares of " + (" and ".join(offer["key_shares"]) or "no group")
     alpn = f", ALPN {' '.join(offer['alpn'])}" if offer["alpn"] else ""
     count = len(offer["cipher_suites"])
     return (
         f"offered {offer['server_name'] or 'no name'}, {' '.join(offer['versions'])}, "
-        f"{count} suite{'' if count == 1 else 's'}, shares of {shares}{alpn}"
+        f"{count} suite{'' if count == 1 else 's'}{shares}{alpn}"
     )
 
 

@@ -14,23 +14,27 @@ from rich.text import Text
 
 from handfast.certificates.parsed import parsed
 from handfast.cli.exports import Exported
-from handfast.cli.facts import ClientProof, retry, subject
-from handfast.cli.hints import hints
+from handfast.cli.facts import ClientProof, in_the_clear, retry, subject, why_this_version
+from handfast.cli.hints import alert_meaning, hints
 from handfast.cli.streams import Paper
 from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
 from handfast.events import Handshake
 from handfast.observe import explain, words
 from handfast.observe.tap import Seen, Trace
-from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, SignatureScheme
+from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.hello import ClientHello
 
 _WIDEST: Final = 100
 _BODY: Final = 4  # where the text of a message begins, below its name
 _NAME: Final = 22  # columns for the name of a field
+_TLS12: Final = ProtocolVersion.name(ProtocolVersion.TLS_1_2)
 _HELLO_AGAIN: Final = "The client says its hello again, with what the server asked for."
 
-# The settings of a configuration, as the command line calls them.
+# The settings of a configuration, as the command line calls them; "" where it has no option.
 _OPTIONS: Final = {
+    "min_version": "--tls",
+    "max_version": "--tls",
+    "signature_schemes": "",
     "groups": "--group",
     "cipher_suites": "--suite",
     "alpn": "--alpn",
@@ -154,11 +158,13 @@ def _size(length: int) -> str:
 
 def summary(out: Paper, facts: Handshake, trace: Trace, trusted: str, proof: ClientProof | None) -> None:
     """What was agreed, and who proved to be whom. ``trusted`` says where the roots are from."""
+    scheme = SignatureScheme.value(facts.signature_scheme) or 0
+    in_12 = facts.version == _TLS12
     rows: list[tuple[str, str, str]] = [
-        ("version", facts.version, ""),
+        ("version", facts.version, why_this_version(trace)),
         ("cipher suite", facts.cipher_suite, words.suite(CipherSuite.value(facts.cipher_suite) or 0)),
         ("key exchange", facts.group, words.group(NamedGroup.value(facts.group) or 0)),
-        ("signature", facts.signature_scheme, words.scheme(SignatureScheme.value(facts.signature_scheme) or 0)),
+        ("signature", facts.signature_scheme, words.scheme_12(scheme) if in_12 else words.scheme(scheme)),
     ]
     if facts.alpn is not None:
         rows.append(("application", shown(facts.alpn), "the protocol inside, by ALPN"))
@@ -167,6 +173,9 @@ def summary(out: Paper, facts: Handshake, trace: Trace, trusted: str, proof: Cli
         rows.append(("round trips", "2, one more than needed" if again.remedy else "2", again.why))
         if again.remedy:
             rows.append(("", again.remedy, ""))
+    if in_12:
+        rows.append(("round trips", "2", "before the client may send data; TLS 1.3 needs one"))
+        rows.append(("in the clear", in_the_clear(trace), "everybody on the way could read this; TLS 1.3 encrypts it"))
     for row in rows:
         _row(out, *row)
     _server(out, facts, trusted)
@@ -229,9 +238,11 @@ def times(out: Paper, facts: Handshake, tcp_seconds: float, trace: Trace) -> Non
 
 
 def exports(out: Paper, found: Sequence[Exported]) -> None:
-    """The secrets that were asked for: label and length, and the value whole, on a line of its own."""
+    """What --export asked for: label and length, and the value whole, on a line of its own."""
     for item in found:
-        _paragraph(out, f"export {item.label}, {_size(len(item.value))}, secret:", 0, "cyan")
+        what = f"channel binding {item.label}" if item.is_binding else f"export {item.label}"
+        secret = ", secret" if item.is_secret else ""
+        _paragraph(out, f"{what}, {_size(len(item.value))}{secret}:", 0, "cyan")
         out.print("  " + item.value.hex())
     if found:
         out.print()
@@ -270,13 +281,14 @@ def error(out: Paper, problem: TLSError) -> None:
     """What happened, in which message, who broke off, the evidence, what to try."""
     setting = problem.evidence.get("setting")
     if isinstance(problem, ConfigurationError) and setting and "problem" in problem.evidence:
-        warning(out, f"{_OPTIONS.get(str(setting), shown(setting))}: {shown(problem.evidence['problem'])}")
-        _facts(out, [(name, value) for name, value in problem.evidence.items() if name not in ("setting", "problem")])
+        warning(out, f"{_option(str(setting))}: {shown(problem.evidence['problem'])}")
+        told = ("setting", "problem", "profile")  # no option chooses a profile
+        _facts(out, [(name, value) for name, value in problem.evidence.items() if name not in told])
         return
     warning(out, problem.reason.sentence)
     facts: list[tuple[str, object]] = []
     if isinstance(problem, AlertReceived):
-        facts.append(("it means", words.alert(problem.description)))
+        facts.append(("it means", alert_meaning(problem)))
     if problem.step:
         facts.append(("in message", problem.step))
     if problem.sent_by != "nobody":
@@ -284,6 +296,12 @@ def error(out: Paper, problem: TLSError) -> None:
         alert = f", with the alert {AlertDescription.name(problem.alert)}" if problem.alert is not None else ""
         facts.append(("broken off", by + alert))
     _facts(out, facts + _evidence(problem))
+
+
+def _option(setting: str) -> str:
+    """A setting, or several with commas between, as options."""
+    options = dict.fromkeys(_OPTIONS.get(name, shown(name)) for name in setting.split(", "))
+    return ", ".join(filter(None, options))
 
 
 def _evidence(problem: TLSError) -> list[tuple[str, object]]:

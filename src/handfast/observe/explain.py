@@ -31,6 +31,7 @@ from handfast.wire.codepoints import (
     NamedGroup,
     ProtocolVersion,
     SignatureScheme,
+    is_grease,
 )
 from handfast.wire.hello import ClientHello, ServerHello
 from handfast.wire.messages12 import Finished12
@@ -92,20 +93,26 @@ def _client_hello_purpose(hello: ClientHello, _: bool) -> str:
             "The client says its hello again, with what the server asked for. Nothing else may have changed: the server "
             "compares, and both hellos count in the proofs."
         )
-    if _TLS13 not in (hello.supported_versions or ()):
-        return "The client says what it can do; TLS 1.3 is not among it."
+    if not _offers_13(hello):
+        return "The client says what it can do; TLS 1.3 is not among it, so its half of the key exchange comes a round trip later."
     return "The client says what it can do, and sends its half of a key exchange at once, to save a round trip."
 
 
 def _client_hello(hello: ClientHello) -> Iterable[Line]:
     if hello.server_name is not None:
         yield "server_name", shown(hello.server_name), "whom it wants to reach, readable for everybody on the way"
-    versions = hello.supported_versions or [hello.legacy_version]
-    yield "supported_versions", listed(ProtocolVersion.name, versions), "the versions it speaks, the best first"
+    if hello.supported_versions is None:
+        yield "legacy_version", ProtocolVersion.name(hello.legacy_version), "the newest version that it speaks"
+    else:
+        versions = listed(ProtocolVersion.name, hello.supported_versions)
+        yield "supported_versions", versions or "none", "the versions it speaks, the best first"
     yield "cipher_suites", listed(CipherSuite.name, hello.cipher_suites), "how records may be encrypted"
     yield "supported_groups", listed(NamedGroup.name, hello.supported_groups) or "none", "how keys may be agreed on"
-    shares = [f"{NamedGroup.name(share.group)} ({len(share.key_exchange)} bytes)" for share in hello.key_share or ()]
-    yield "key_share", ", ".join(shares) or "none", "public keys made for this connection alone, one a group"
+    if hello.key_share is not None or _offers_13(hello):
+        shares = [
+            f"{NamedGroup.name(share.group)} ({len(share.key_exchange)} bytes)" for share in hello.key_share or ()
+        ]
+        yield "key_share", ", ".join(shares) or "none", "public keys made for this connection alone, one a group"
     if hello.cookie is not None:
         yield cookie(hello.cookie, "what the server sent in its HelloRetryRequest, brought back as it came")
     yield from accepted_schemes(hello, "server")
@@ -120,18 +127,26 @@ def _client_hello(hello: ClientHello) -> Iterable[Line]:
     yield from other_extensions(hello)
     yield "random", excerpt(hello.random), "fresh each time, so that no handshake can be replayed"
     if hello.legacy_session_id:
-        yield (
-            "legacy_session_id",
-            f"{len(hello.legacy_session_id)} bytes",
-            "means nothing in TLS 1.3; makes it look like TLS 1.2 to old middleboxes",
-        )
+        meaning = "an earlier session that it would like to go on with"
+        if _offers_13(hello):
+            meaning = "means nothing in TLS 1.3; makes it look like TLS 1.2 to old middleboxes"
+        yield "legacy_session_id", count(len(hello.legacy_session_id), "byte"), meaning
 
 
 def _client_hello_summary(hello: ClientHello) -> str:
     asked = f" for {shown(hello.server_name)}" if hello.server_name else ""
-    shares = listed(NamedGroup.name, [share.group for share in hello.key_share or ()]) or "no group"
     again = " again, with the server's cookie" if hello.cookie is not None else ""
-    return f"asks{asked}{again}: {count(len(hello.cipher_suites), 'suite')}, shares of {shares}"
+    suites = count(len(hello.cipher_suites), "suite")
+    if not _offers_13(hello):
+        known = [version for version in hello.supported_versions or () if not is_grease(version)]
+        best = max(known, default=hello.legacy_version)
+        return f"asks{asked}: {suites}, {ProtocolVersion.name(best)} at best"
+    shares = listed(NamedGroup.name, [share.group for share in hello.key_share or ()]) or "no group"
+    return f"asks{asked}{again}: {suites}, shares of {shares}"
+
+
+def _offers_13(hello: ClientHello) -> bool:
+    return _TLS13 in (hello.supported_versions or ())
 
 
 def _server_hello_purpose(hello: ServerHello, _: bool) -> str:
@@ -147,8 +162,8 @@ def _server_hello_purpose(hello: ServerHello, _: bool) -> str:
         )
     if hello.version != _TLS13:
         return (
-            f"The server chooses, in {ProtocolVersion.name(hello.version)}: its certificate follows in the clear, and the key "
-            "exchange takes a round trip more."
+            f"The server chooses {ProtocolVersion.name(hello.version)}: its certificate follows in the clear, and the key "
+            "exchange takes a round trip more than in TLS 1.3."
         )
     return "The server chooses, and sends its half of the key exchange."
 
@@ -179,7 +194,7 @@ def _server_hello(hello: ServerHello) -> Iterable[Line]:
             "in all proofs to come the first hello is replaced by its hash, so that the server need not keep it",
         )
     else:
-        yield "random", excerpt(hello.random), "fresh on this side too"
+        yield "random", excerpt(hello.random), explain12.server_random(hello)
 
 
 def _server_hello_summary(hello: ServerHello) -> str:

@@ -9,15 +9,17 @@ from handfast.observe import words
 from handfast.observe.phrases import (
     Line,
     accepted_schemes,
+    certificate_kinds,
     certificates,
     count,
     excerpt,
+    listed,
     protocols,
     sender,
     size_limit,
 )
-from handfast.wire.codepoints import NamedGroup, SignatureScheme
-from handfast.wire.hello import ClientHello, ServerHello
+from handfast.wire.codepoints import CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
+from handfast.wire.hello import DOWNGRADED_FURTHER, DOWNGRADED_TO_12, ClientHello, ServerHello
 from handfast.wire.messages12 import (
     Certificate12,
     CertificateRequest12,
@@ -38,12 +40,22 @@ def client_hello(hello: ClientHello) -> Iterable[Line]:
         yield (
             "extended_main_secret",
             "offered",
-            "in TLS 1.2 the keys shall depend on the whole handshake, certificates too",
+            "or extended_master_secret: in TLS 1.2 the keys shall depend on the whole handshake, certificates too",
         )
     if hello.renegotiation_info is not None:
-        yield "renegotiation_info", "empty", "in TLS 1.2: this is a first handshake, and nobody can put data before it"
+        yield _renegotiation(
+            hello.renegotiation_info, "in TLS 1.2: a first handshake, before which nobody can put data"
+        )
+    if CipherSuite.TLS_EMPTY_RENEGOTIATION_INFO_SCSV in hello.cipher_suites:
+        yield "TLS_EMPTY_RENEGOTIATION_INFO_SCSV", "offered", "no suite: stands for an empty renegotiation_info"
+    if CipherSuite.TLS_FALLBACK_SCSV in hello.cipher_suites:
+        yield (
+            "TLS_FALLBACK_SCSV",
+            "offered",
+            "no suite: says that a try with a newer version failed; a server that has one refuses",
+        )
     if hello.ec_point_formats is not None:
-        yield "ec_point_formats", "uncompressed", "the only format that is left"
+        yield _point_formats(hello.ec_point_formats)
 
 
 def server_hello(hello: ServerHello) -> Iterable[Line]:
@@ -60,9 +72,37 @@ def server_hello(hello: ServerHello) -> Iterable[Line]:
             "the keys depend on the whole handshake, so no other connection can have them",
         )
     if hello.renegotiation_info is not None:
-        yield "renegotiation_info", "empty", "a first handshake for the server too"
+        yield _renegotiation(hello.renegotiation_info, "a first handshake for the server too")
+    if hello.ec_point_formats is not None:
+        yield _point_formats(hello.ec_point_formats)
     if hello.record_size_limit is not None:
         yield size_limit(hello.record_size_limit)
+    if hello.legacy_session_id_echo and hello.version <= ProtocolVersion.TLS_1_2:
+        size = count(len(hello.legacy_session_id_echo), "byte")
+        yield "session_id", size, "a name for this session, to go on with it later; it is not used yet"
+
+
+def server_random(hello: ServerHello) -> str:
+    """What a server's random is: it also tells of a newer version that was not used (RFC 9846 section 4.2.3)."""
+    if hello.version <= ProtocolVersion.TLS_1_2 and hello.random.endswith(DOWNGRADED_TO_12):
+        return "ends in DOWNGRD and 1: the server speaks TLS 1.3 too, and a client that does would break off here"
+    if hello.version <= ProtocolVersion.TLS_1_2 and hello.random.endswith(DOWNGRADED_FURTHER):
+        return "ends in DOWNGRD and 0: the server speaks TLS 1.2 too, and a client that does would break off here"
+    return "fresh on this side too"
+
+
+def _renegotiation(content: bytes, meaning: str) -> Line:
+    if content:
+        return "renegotiation_info", excerpt(content), "names an earlier handshake, which there was none of"
+    return "renegotiation_info", "empty", meaning
+
+
+def _point_formats(formats: bytes) -> Line:
+    names = listed(lambda value: _POINT_FORMATS.get(value, str(value)), formats)
+    return "ec_point_formats", names, "how points on curves may be written; only uncompressed is left"
+
+
+_POINT_FORMATS: Final = {0: "uncompressed", 1: "compressed (prime)", 2: "compressed (char2)"}
 
 
 # --- the server's flight, in the clear
@@ -70,8 +110,10 @@ def server_hello(hello: ServerHello) -> Iterable[Line]:
 
 def _certificate_purpose(message: Certificate12, from_client: bool) -> str:
     who = sender(from_client)
+    if not message.certificate_list and from_client:
+        return "The client has no certificate to show. Whether it gets in without one is up to the server."
     if not message.certificate_list:
-        return f"The {who} has no certificate to show."
+        return "The server has no certificate to show, which it has to."
     return (
         f"Who the {who} says it is, in the clear: there are no keys yet, so everybody on the way can read it. TLS 1.3 hides "
         "it. Anybody could send this: the proof comes next."
@@ -89,18 +131,18 @@ def _certificate_summary(message: Certificate12) -> str:
 def _server_key_exchange_purpose(_: ServerKeyExchange, __: bool) -> str:
     return (
         "The server's half of the key exchange, signed with the key of its certificate. The signature covers both randoms, "
-        "so it is made for this handshake; it does not cover the offer, which only Finished protects."
+        "so it is made for this handshake; it does not cover what was offered: only Finished protects that."
     )
 
 
 def _server_key_exchange(message: ServerKeyExchange) -> Iterable[Line]:
     share = f"{NamedGroup.name(message.group)} ({count(len(message.public), 'byte')})"
     yield "public", share, words.group(message.group)
-    yield "algorithm", SignatureScheme.name(message.algorithm), words.scheme(message.algorithm)
+    yield "algorithm", SignatureScheme.name(message.algorithm), words.scheme_12(message.algorithm)
     yield (
         "signature",
         excerpt(message.signature),
-        "over both randoms and the share: nobody else can have made it, or before",
+        "over both randoms and the share: nobody else can have made it, nor at another time",
     )
 
 
@@ -113,12 +155,9 @@ def _certificate_request_purpose(_: CertificateRequest12, __: bool) -> str:
 
 
 def _certificate_request(message: CertificateRequest12) -> Iterable[Line]:
-    kinds = [_KINDS.get(kind, str(kind)) for kind in message.certificate_types]
-    yield "certificate_types", ", ".join(kinds), "kinds of keys that certificates may have"
+    kinds = listed(lambda kind: certificate_kinds([kind])[0], message.certificate_types)
+    yield "certificate_types", kinds, "kinds of keys that the client's certificate may have"
     yield from accepted_schemes(message, "client")
-
-
-_KINDS: Final = {1: "RSA", 64: "ECDSA"}
 
 
 def _certificate_request_summary(message: CertificateRequest12) -> str:
@@ -145,7 +184,7 @@ def _client_key_exchange(message: ClientKeyExchange) -> Iterable[Line]:
     yield (
         "public",
         excerpt(message.public),
-        "a public key made for this connection alone: once it is gone, nothing can be read",
+        "made for this connection alone: once its private half is gone, nobody can read what was recorded",
     )
 
 
@@ -158,8 +197,8 @@ def _certificate_verify_purpose(_: CertificateVerify12, __: bool) -> str:
 
 
 def _certificate_verify(message: CertificateVerify12) -> Iterable[Line]:
-    yield "algorithm", SignatureScheme.name(message.algorithm), words.scheme(message.algorithm)
-    yield "signature", excerpt(message.signature), "good for this handshake alone"
+    yield "algorithm", SignatureScheme.name(message.algorithm), words.scheme_12(message.algorithm)
+    yield "signature", excerpt(message.signature), "good for this handshake alone: the randoms and shares are in it"
 
 
 def _certificate_verify_summary(message: CertificateVerify12) -> str:
@@ -173,7 +212,11 @@ def _finished_purpose(_: Finished12, from_client: bool) -> str:
 
 
 def _finished(message: Finished12) -> Iterable[Line]:
-    yield "verify_data", excerpt(message.verify_data), "a MAC over all messages so far, with the main secret"
+    yield (
+        "verify_data",
+        excerpt(message.verify_data),
+        "a MAC over all messages so far, with the main secret (or master secret)",
+    )
 
 
 def _finished_summary(_: Finished12) -> str:

@@ -57,7 +57,7 @@ def accepted_schemes(message: Any, whose: str) -> Iterable[Line]:
             f"how the {whose}'s certificates may be signed, by whoever issued them",
         )
     names = message.certificate_authorities
-    if names is not None:
+    if names:
         meaning = f"whose certificates are accepted, so that the {whose} can choose one that leads there"
         yield "certificate_authorities", authorities(names), meaning
 
@@ -67,6 +67,14 @@ def authorities(names: list[bytes]) -> str:
     shown_names = [shown(distinguished_name(name)) for name in names[:2]]
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return "; ".join(shown_names) + more
+
+
+def certificate_kinds(types: Iterable[int]) -> list[str]:
+    """The kinds of keys in a CertificateRequest of TLS 1.2; ECDSA stands for EdDSA too (RFC 8422 section 5.5)."""
+    return [_KINDS.get(kind, str(kind)) for kind in types]
+
+
+_KINDS: Final = {1: "RSA", 2: "DSA", 64: "ECDSA"}
 
 
 def size_limit(limit: int) -> Line:

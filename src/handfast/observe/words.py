@@ -53,9 +53,19 @@ _SCHEMES: Final = {
     C.RSA_PSS_PSS_SHA256: "RSA-PSS with SHA-256, by a key for PSS alone",
     C.RSA_PSS_PSS_SHA384: "RSA-PSS with SHA-384, by a key for PSS alone",
     C.RSA_PSS_PSS_SHA512: "RSA-PSS with SHA-512, by a key for PSS alone",
+    C.RSA_PKCS1_SHA256: "RSA PKCS#1 with SHA-256",
+    C.RSA_PKCS1_SHA384: "RSA PKCS#1 with SHA-384",
+    C.RSA_PKCS1_SHA512: "RSA PKCS#1 with SHA-512",
+    C.RSA_PKCS1_SHA1: "RSA PKCS#1 with SHA-1, which is broken",
+    C.ECDSA_SHA1: "ECDSA with SHA-1, which is broken",
     C.MLDSA44: "post-quantum ML-DSA-44",
     C.MLDSA65: "post-quantum ML-DSA-65",
     C.MLDSA87: "post-quantum ML-DSA-87",
+}
+_SCHEMES_12: Final = {
+    C.ECDSA_SECP256R1_SHA256: "ECDSA with SHA-256",
+    C.ECDSA_SECP384R1_SHA384: "ECDSA with SHA-384",
+    C.ECDSA_SECP521R1_SHA512: "ECDSA with SHA-512",
 }
 
 # What the sender of an alert says by it; and what whoever gets it can try.
@@ -104,7 +114,10 @@ _ALERTS: Final = {
         "a signature or a Finished is wrong",
         "The key may not belong to the certificate, or something in between changes messages.",
     ),
-    A.PROTOCOL_VERSION: ("no version of TLS in common", "Update the older side: TLS 1.3 is from 2018."),
+    A.PROTOCOL_VERSION: (
+        "no version of TLS in common",
+        "Offer another version, or update the older side: TLS 1.2 is from 2008, TLS 1.3 from 2018.",
+    ),
     A.INSUFFICIENT_SECURITY: (
         "what was offered is too weak for the peer",
         "Offer stronger suites and groups, if any were left out.",
@@ -136,6 +149,14 @@ _ALERTS: Final = {
         "Offer one that the server speaks, such as --alpn h2,http/1.1, or none.",
     ),
     A.ECH_REQUIRED: ("the server needs Encrypted Client Hello", "handfast has no ECH yet."),
+    # Of TLS 1.2, and of what was before it.
+    A.DECRYPTION_FAILED: ("a record could not be decrypted, as it was said before TLS 1.1", _NOT_OURS),
+    A.DECOMPRESSION_FAILURE: ("a record could not be decompressed", _NOT_OURS),
+    A.NO_CERTIFICATE: ("no certificate to show, as it was said in SSL 3.0", ""),
+    A.EXPORT_RESTRICTION: ("keys that were once forbidden to be exported", _NOT_OURS),
+    A.NO_RENEGOTIATION: ("no second handshake in this connection", "Open a new connection instead."),
+    A.CERTIFICATE_UNOBTAINABLE: ("the certificate could not be fetched from where it should be", _NOT_OURS),
+    A.BAD_CERTIFICATE_HASH_VALUE: ("a certificate that was fetched is another one", _NOT_OURS),
 }
 
 
@@ -154,9 +175,14 @@ def scheme(value: int) -> str:
     return _SCHEMES.get(value, "")
 
 
+def scheme_12(value: int) -> str:
+    """The same in TLS 1.2, where a scheme of ECDSA names the hash alone, and any curve goes (RFC 5246 section 7.4.1.4.1)."""
+    return _SCHEMES_12.get(value) or scheme(value)
+
+
 def alert(description: int) -> str:
     """What the sender of an alert says by it."""
-    return _ALERTS.get(description, ("an alert that has no name in TLS 1.3", ""))[0]
+    return _ALERTS.get(description, ("an alert that has no name in TLS", ""))[0]
 
 
 def alert_hint(description: int) -> str:

@@ -7,9 +7,22 @@ import os
 
 import pytest
 
-from handfast.cli.hints import hints
-from handfast.errors import AlertReceived, ConfigurationError, ConnectionFailed, PeerMisbehaved
-from handfast.reasons import BAD_FINISHED, KEY_ENCRYPTED, NOT_A_KEY, RESET, VERSION_REFUSED
+from handfast.cli.hints import alert_meaning, hints
+from handfast.errors import AlertReceived, ConfigurationError, ConnectionFailed, PeerIncompatible, PeerMisbehaved
+from handfast.reasons import (
+    BAD_FINISHED,
+    DOWNGRADE,
+    INAPPROPRIATE_FALLBACK,
+    KEY_ENCRYPTED,
+    NO_COMMON_VERSION,
+    NO_EXTENDED_MAIN_SECRET,
+    NO_SECURE_RENEGOTIATION,
+    NOT_A_KEY,
+    RENEGOTIATION_REFUSED,
+    RESET,
+    VERSION_REFUSED,
+    Reason,
+)
 from handfast.wire.codepoints import AlertDescription
 
 
@@ -35,9 +48,72 @@ def test_an_alert_has_the_hint_of_its_kind() -> None:
 
 
 def test_a_finer_reason_keeps_its_own_hint() -> None:
-    refused = AlertReceived(AlertDescription.PROTOCOL_VERSION, "protocol_version", VERSION_REFUSED)
-    assert hints(refused) == [VERSION_REFUSED.hint]
     assert hints(ConnectionFailed(RESET, problem="Connection reset by peer")) == [RESET.hint]
+
+
+@pytest.mark.parametrize(
+    ("offered", "words"),
+    [
+        (["TLSv1.3", "TLSv1.2"], "Update the server: TLS 1.2 is from 2008"),
+        (["TLSv1.3"], "The server may speak TLS 1.2: offer it as well (--tls 1.2,1.3)"),
+        (["TLSv1.2"], "The server may speak TLS 1.3: offer it as well (--tls 1.2,1.3)"),
+    ],
+)
+def test_a_refused_version_has_an_option_or_an_update(offered: list[str], words: str) -> None:
+    refused = AlertReceived(AlertDescription.PROTOCOL_VERSION, "protocol_version", VERSION_REFUSED, we_offered=offered)
+    [hint] = hints(refused)
+    assert hint.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("speaks", "offered", "words"),
+    [
+        ("TLSv1.2", ["TLSv1.3"], "The server speaks TLS 1.2: offer it as well"),
+        ("TLSv1.1", ["TLSv1.3"], "Update the server: TLS 1.2 is from 2008"),
+        ("TLSv1.1", ["TLSv1.3", "TLSv1.2"], "Update the server: TLS 1.2 is from 2008"),
+    ],
+)
+def test_a_server_that_names_its_version_is_believed(speaks: str, offered: list[str], words: str) -> None:
+    [hint] = hints(PeerIncompatible(NO_COMMON_VERSION, peer_speaks=speaks, we_offered=offered))
+    assert hint.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("offered", "accepted", "words"),
+    [
+        (["TLSv1.2"], ["TLSv1.3"], "Accept TLS 1.2 as well: --tls 1.2,1.3"),
+        (["GREASE(0x0a0a)", "TLSv1.3"], ["TLSv1.2"], "Accept TLS 1.3 as well: --tls 1.2,1.3"),
+        (["SSLv3"], ["TLSv1.2"], "Update the client: TLS 1.2 is from 2008, and what was before it is broken."),
+        (["TLSv1.1", "TLSv1.0"], ["TLSv1.3", "TLSv1.2"], "Update the client: TLS 1.2 is from 2008, and"),
+    ],
+)
+def test_a_server_says_what_would_let_the_client_in(offered: list[str], accepted: list[str], words: str) -> None:
+    problem = PeerIncompatible(NO_COMMON_VERSION, peer_speaks=offered[-1], peer_offered=offered, we_accept=accepted)
+    [hint] = hints(problem, serving=True)
+    assert hint.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (NO_EXTENDED_MAIN_SECRET, "let it speak TLS 1.3"),
+        (NO_SECURE_RENEGOTIATION, "Update the server"),
+        (RENEGOTIATION_REFUSED, "Open a new connection"),
+        (INAPPROPRIATE_FALLBACK, "newest version first"),
+        (DOWNGRADE, "try another network"),
+    ],
+)
+def test_each_reason_of_tls_1_2_has_its_hint(reason: Reason, words: str) -> None:
+    assert words in hints(PeerIncompatible(reason))[0]
+
+
+def test_a_handshake_failure_after_our_certificate_is_about_it() -> None:
+    plain = AlertReceived(AlertDescription.HANDSHAKE_FAILURE, "handshake_failure")
+    ours = AlertReceived(AlertDescription.HANDSHAKE_FAILURE, "handshake_failure", client_certificate="not sent")
+    assert "--cert FILE --key FILE" in hints(ours)[0]
+    assert "--cert" not in hints(plain)[0]
+    assert "needs a client certificate" in alert_meaning(ours)
+    assert "nothing in common" in alert_meaning(plain)
 
 
 def test_an_alert_about_our_certificate_has_the_hint_of_a_client() -> None:
