@@ -300,10 +300,16 @@ async def upgrade(
     tap: Tap | None = None,
 ) -> None:
     """Shake hands over asyncio's streams (STARTTLS); afterwards the same two are protected. As :func:`start_tls`."""
-    await writer.drain()
-    protocol = cast("asyncio.Transport", writer.transport).get_protocol()
+    below = cast("asyncio.Transport", writer.transport)
+    if not below.is_closing():
+        below.pause_reading()  # while we wait: what comes now is for the handshake, and not for the reader
+        try:
+            await writer.drain()
+        finally:
+            below.resume_reading()
+    protocol = below.get_protocol()
     transport = await start_tls(
-        cast("asyncio.Transport", writer.transport),
+        below,
         protocol,
         config,
         server_side=server_side,

@@ -459,3 +459,26 @@ def test_the_wait_for_a_thread_has_an_end(run: Loop, monkeypatch: pytest.MonkeyP
             assert time.monotonic() - started < 0.45
 
     run(main())
+
+
+def test_a_long_chain_from_a_real_peer(run: Loop) -> None:
+    """ChainVerifier's own estimate: more certificates than any honest chain has."""
+
+    class Watched(ChainVerifier):
+        thread: threading.Thread | None = None
+
+        def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
+            self.thread = threading.current_thread()
+            return super().verify_server(chain, server_name, now)
+
+    async def main() -> None:
+        others = [identity("p256", f"{number}.example").chain[0] for number in range(8)]
+        padded = Identity([*identity().chain, *others], identity().signer)
+        for who, elsewhere in ((identity(), False), (padded, True)):
+            verifier = Watched(trust())
+            async with serving(identities=[who]) as served:
+                _, writer = await served.connect(config=client_config(verifier=verifier))
+                await closed(writer)
+            assert (verifier.thread is not threading.current_thread()) is elsewhere
+
+    run(main())
