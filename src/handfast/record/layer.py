@@ -14,6 +14,7 @@ from handfast.reasons import (
     BAD_CHANGE_CIPHER_SPEC,
     BAD_RECORD_MAC,
     EMPTY_RECORD,
+    RECORD_OVERFLOW,
     TOO_MANY_CHANGE_CIPHER_SPECS,
     TOO_MANY_EMPTY_RECORDS,
     TOO_MUCH_EARLY_DATA,
@@ -176,7 +177,7 @@ class RecordLayer(Guarded):
 
     def _skip(self, body: memoryview) -> None:
         assert self._early_data is not None, "there is early data to skip"
-        self._early_data -= len(body)
+        self._early_data -= HEADER_LENGTH + len(body)  # empty records count too
         if self._early_data < 0:
             raise BadRecord(TOO_MUCH_EARLY_DATA, limit=limits.EARLY_DATA_SKIPPED)
 
@@ -185,6 +186,8 @@ class RecordLayer(Guarded):
             raise BadRecord(UNEXPECTED_RECORD, content_type=C.name(content_type))
         if not body:
             raise BadRecord(EMPTY_RECORD, content_type=C.name(content_type))
+        if len(body) > PLAINTEXT_LIMIT:  # framing lets longer ones pass while early data is skipped
+            raise BadRecord(RECORD_OVERFLOW, length=len(body), limit=PLAINTEXT_LIMIT)
         return content_type, body, False
 
     def _plaintext_alert(self, content_type: int, body: memoryview) -> tuple[int, memoryview, bool]:
