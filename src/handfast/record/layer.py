@@ -177,7 +177,7 @@ class RecordLayer(Guarded):
 
     def _skip(self, body: memoryview) -> None:
         assert self._early_data is not None, "there is early data to skip"
-        self._early_data -= HEADER_LENGTH + len(body)  # empty records count too
+        self._early_data -= max(len(body), HEADER_LENGTH)  # empty records count too
         if self._early_data < 0:
             raise BadRecord(TOO_MUCH_EARLY_DATA, limit=limits.EARLY_DATA_SKIPPED)
 

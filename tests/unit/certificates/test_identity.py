@@ -133,7 +133,9 @@ def test_a_signer_of_ones_own(issued: IssuedIdentity) -> None:
     remote = _Remote()
     identity = Identity(issued.chain, remote)
     assert identity.signer is remote
-    assert identity.schemes == (S.ECDSA_SECP256R1_SHA256,)  # RSA PKCS#1 is for certificates alone, and for older versions
+    assert identity.schemes == (
+        S.ECDSA_SECP256R1_SHA256,
+    )  # RSA PKCS#1 is for certificates alone, and for older versions
 
 
 @pytest.mark.parametrize(
