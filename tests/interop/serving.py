@@ -3,22 +3,60 @@
 from __future__ import annotations
 
 import queue
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
 from handfast import Handshake, Server, ServerConfig, TLSError, TLSSocket, TruncationError
 from tests.interop import http
+from tests.interop.peer import EXPORTED, EXPORTER
 from tests.interop.processes import PATIENCE
 
 GREETING = b"good bye\n"
+
+
+class Seen:
+    """A tap: the messages and the encrypted records that crossed the wire, in their order."""
+
+    def __init__(self) -> None:
+        self.messages_sent: list[Any] = []
+        self.messages_received: list[Any] = []
+        self.lengths_sent: list[int] = []
+        self.lengths_received: list[int] = []
+
+    def record(self, sent: bool, content_type: int, length: int, encrypted: bool) -> None:
+        if encrypted:
+            (self.lengths_sent if sent else self.lengths_received).append(length)
+
+    def message(self, sent: bool, message: Any, encrypted: bool) -> None:
+        (self.messages_sent if sent else self.messages_received).append(message)
+
+    @property
+    def sent(self) -> list[str]:
+        """Names of messages."""
+        return [message.NAME for message in self.messages_sent]
+
+    @property
+    def received(self) -> list[str]:
+        return [message.NAME for message in self.messages_received]
 
 
 class Serving:
     """A Server whose handler echoes until the client has closed, or greets and closes first.
 
     ``protocol``  "bytes", or "http": what is echoed is the body of a request
+    ``first``     done with each connection before that
+    ``seen``      what crossed the wire, with the last client
+    ``exported``  what we exported under EXPORTER
     """
 
-    def __init__(self, config: ServerConfig, protocol: str = "bytes", *, closes: bool = False) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        protocol: Literal["bytes", "http"] = "bytes",
+        *,
+        closes: bool = False,
+        first: Callable[[TLSSocket], None] | None = None,
+    ) -> None:
         handlers = {
             ("bytes", False): self._echo,
             ("bytes", True): self._greet,
@@ -26,13 +64,23 @@ class Serving:
             ("http", True): self._answer_once,
         }
         self._handler = handlers[protocol, closes]
+        self._first = first
         self._ends: queue.Queue[Handshake | Exception] = queue.Queue()
         self.answered_close: bool | None = None
-        self._server = Server(self._handle, config=config, on_failure=self._failed)
+        self.exported = b""
+        self.seen = Seen()
+        self._server = Server(self._handle, config=config, on_failure=self._failed, tap=self._tap)
         self.port = self._server.address[1]
+
+    def _tap(self, address: Any) -> Seen:
+        self.seen = Seen()
+        return self.seen
 
     def _handle(self, tls: TLSSocket) -> None:
         tls.settimeout(PATIENCE)
+        self.exported = tls.connection.export_keying_material(EXPORTER, EXPORTED)
+        if self._first is not None:
+            self._first(tls)
         self._handler(tls)
         self._ends.put(tls.handshake)
 

