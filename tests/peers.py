@@ -19,12 +19,17 @@ import pytest
 
 # What is run -> what installs it. scripts/peers.sh installs the packages of the system, pyproject.toml the others.
 PEERS = {
+    "certutil": "apt-get install libnss3-tools",
+    "chromium": "apt-get install chromium",
     "curl": "apt-get install curl",
     "gnutls-cli": "apt-get install gnutls-bin",
     "gnutls-serv": "apt-get install gnutls-bin",
     "go": "make venv",
+    "java": "apt-get install default-jdk-headless",
+    "javac": "apt-get install default-jdk-headless",
     "nginx": "apt-get install nginx-light",
     "openssl": "apt-get install openssl",
+    "tstclnt": "apt-get install libnss3-tools",
 }
 
 # The environment's own programs come first; a plain user's PATH has no sbin, where Debian has nginx.

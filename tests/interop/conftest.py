@@ -11,7 +11,7 @@ import pytest
 from tests.interop.credentials import Credentials
 from tests.interop.matrix import tried
 from tests.interop.peer import Peer
-from tests.interop.peers.golang import Go
+from tests.interop.peers.piped import CACHE
 from tests.interop.sides import Accepting, Connecting
 
 
@@ -38,9 +38,9 @@ def accepting(credentials: Credentials, peer: Peer) -> Accepting:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Where the Go program is compiled: the next run finds it there."""
+    """Where programs are compiled: the next run finds them there."""
     cache = getattr(request.config, "cache", None)  # absent with -p no:cacheprovider
-    Go.cache = Path(cache.mkdir("interop-go")) if cache else tmp_path_factory.mktemp("interop-go")
+    CACHE.append(Path(cache.mkdir("interop")) if cache else tmp_path_factory.mktemp("interop"))
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from tests.interop.credentials import Credentials
     from tests.interop.features import Abilities
 
+UNEXPECTED_MESSAGE: Final = 10
 HANDSHAKE_FAILURE: Final = 40
 BAD_CERTIFICATE: Final = 42
+CERTIFICATE_UNKNOWN: Final = 46
 UNKNOWN_CA: Final = 48
 ACCESS_DENIED: Final = 49
 PROTOCOL_VERSION: Final = 70
@@ -37,6 +39,8 @@ OPENSSL_ALERTS: Final = {
 # What both sides export, where a peer can.
 EXPORTER: Final = "EXPORTER-handfast-interop"
 EXPORTED: Final = 32  # bytes
+
+UPDATED_AFTER: Final = 2048  # bytes after which a peer changes its key that cannot be told to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +134,7 @@ class Running:
         return self.program.read(len(data))
 
     def update_keys(self) -> None:
-        """Have it change its key, and ask us to change ours. One that does so by itself, and often, need not be told."""
+        """Have it change its key, and ask us to change ours: at once, or by itself after UPDATED_AFTER bytes."""
         raise NotImplementedError
 
     def close(self, tls: TLSSocket | None) -> None:
@@ -161,6 +165,7 @@ class Peer:
     ``limits``              which of suite and group it can be told to use alone; else handfast's configuration does it
     ``unknown_ca``          the alerts that it may send, as a client, where it does not know the issuer
     ``unknown_client_ca``   likewise, as a server
+    ``no_common_group``     the alerts that it may send, as a server that takes none of the client's groups
     ``without_certificate`` the alerts that it may send to a client that shows no certificate
     ``only_12``             the alerts that it may send, as a server that knows nothing newer than TLS 1.2
     ``answers_close``       whether it answers our close_notify with its own, as RFC 9846 section 6.1 allows it not to,
@@ -176,6 +181,7 @@ class Peer:
     limits: frozenset[str] = frozenset({"suite", "group"})
     unknown_ca = frozenset({UNKNOWN_CA})
     unknown_client_ca = frozenset({UNKNOWN_CA, BAD_CERTIFICATE})
+    no_common_group = frozenset({HANDSHAKE_FAILURE})
     without_certificate = frozenset({CERTIFICATE_REQUIRED})
     only_12 = frozenset({PROTOCOL_VERSION})
     answers_close: frozenset[str] = frozenset({"server", "client"})

@@ -8,7 +8,7 @@ import pytest
 
 from handfast import TLSSocket
 from tests.interop.matrix import feature
-from tests.interop.peer import EXPORTED, EXPORTER, Peer
+from tests.interop.peer import EXPORTED, EXPORTER, UPDATED_AFTER, Peer
 from tests.interop.sides import HELLO, Accepting, Connecting
 
 pytestmark = pytest.mark.timeout(300)  # the first one of Go waits for the compiler
@@ -74,10 +74,12 @@ def test_a_client_follows_our_key_update(peer: Peer, accepting: Accepting) -> No
 
 @feature("server", "key update by the peer")
 def test_we_follow_the_key_update_of_a_server(connecting: Connecting) -> None:
+    data = lines(UPDATED_AFTER // 64 + 1)
     with connecting.serve(updates=True) as running:
         tls = connecting(running)
         running.update_keys()
-        assert running.swap(tls, b"first\n") == (b"first\n", b"first\n")
+        assert running.swap(tls, data) == (data, data)
+        assert running.swap(tls, b"then\n") == (b"then\n", b"then\n")  # now we know of it, and say so the next time
         connecting.check(tls, running)
     assert connecting.seen.received.count("KeyUpdate") >= 1
     assert connecting.seen.sent.count("KeyUpdate") >= 1
@@ -85,9 +87,11 @@ def test_we_follow_the_key_update_of_a_server(connecting: Connecting) -> None:
 
 @feature("client", "key update by the peer")
 def test_we_follow_the_key_update_of_a_client(accepting: Accepting) -> None:
+    data = lines(UPDATED_AFTER // 64 + 1)
     with accepting.serve() as serving, accepting.connect(serving, updates=True) as running:
         assert running.echo(b"first\n") == b"first\n"
         running.update_keys()
+        assert running.echo(data) == data
         accepting.check(serving, running)
     assert serving.seen.received.count("KeyUpdate") >= 1
     assert serving.seen.sent.count("KeyUpdate") >= 1

@@ -144,12 +144,11 @@ func main() {
 	check(connection.Handshake())
 	state := connection.ConnectionState()
 	say(map[string]any{
-		"version":      tls.VersionName(state.Version),
-		"suite":        tls.CipherSuiteName(state.CipherSuite),
-		"group":        state.CurveID.String(),
-		"alpn":         state.NegotiatedProtocol,
-		"server_name":  state.ServerName,
-		"certificates": len(state.PeerCertificates),
+		"version":     strings.Replace(tls.VersionName(state.Version), " ", "v", 1),
+		"suite":       tls.CipherSuiteName(state.CipherSuite),
+		"group":       state.CurveID.String(),
+		"alpn":        state.NegotiatedProtocol,
+		"server_name": state.ServerName,
 	})
 
 	if *exports != "" && state.Version == tls.VersionTLS13 {
