@@ -204,12 +204,11 @@ async def create_connection(
     try:
         await loop.create_connection(lambda: driver, host, port, **tcp)  # type: ignore[call-overload]
         transport, protocol = await waiting.future
-    except OSError as error:
-        if isinstance(error, TLSError):  # HandshakeTimeout is a TimeoutError
-            raise
-        raise connection_failed(CONNECTION_FAILED, error, host=host, port=port) from error
-    finally:
+    except BaseException as error:
         waiting.give_up(driver)
+        if isinstance(error, OSError) and not isinstance(error, TLSError):  # HandshakeTimeout is a TimeoutError
+            raise connection_failed(CONNECTION_FAILED, error, host=host, port=port) from error
+        raise
     return transport, cast("P", protocol)
 
 
@@ -284,8 +283,9 @@ async def start_tls(
         transport.resume_reading()
     try:
         upgraded, _ = await waiting.future
-    finally:
+    except BaseException:
         waiting.give_up(driver)
+        raise
     return upgraded
 
 
@@ -375,9 +375,9 @@ class _Waiting:
             self.future.set_exception(error)
 
     def give_up(self, driver: Driver) -> None:
-        """Nobody waits any more. Where that is before the end, by a cancellation, the connection goes too."""
-        if self.future.cancel() or self.future.cancelled():
-            driver.abandon()
+        """Nobody waits any more, be it after a failure or a cancellation, which may come when all is done already."""
+        self.future.cancel()
+        driver.abandon()
 
 
 class _Serving:

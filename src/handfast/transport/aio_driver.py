@@ -478,12 +478,14 @@ class Driver(asyncio.Protocol):
             self.abandon()
 
     def abandon(self) -> None:
-        """Give up a handshake: whoever waited for it no longer does."""
+        """Whoever waited for the handshake no longer does, and nobody else will close the connection."""
         if self._state is _State.NEW:
             self._state = _State.CLOSED
         elif self._state is _State.SHAKING:
             self.connection.close()
             self._flush()
+            self.abort()
+        elif self._state is _State.OPEN:
             self.abort()
 
     def abort(self) -> None:
@@ -520,8 +522,12 @@ class Driver(asyncio.Protocol):
             self._linger()
         if self._eof or self._peer_closed or not lower.can_write_eof():
             lower.close()
-        else:
+            return
+        try:
             lower.write_eof()
+        except OSError:  # reset meanwhile: nothing of what we say will arrive
+            lower.abort()
+        else:
             lower.resume_reading()
 
     def _give_up(self, seconds: float) -> None:
