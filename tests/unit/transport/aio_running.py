@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,12 +33,8 @@ def descriptors() -> int:
 @cache
 def _begin(kind: str) -> None:
     """The first loop of a process opens what stays open: uvloop a pipe, for the signals of all its loops."""
-
-    async def main() -> None:
-        await (await asyncio.create_subprocess_exec(sys.executable, "-c", "")).wait()
-
     with asyncio.Runner(loop_factory=LOOPS[kind]) as runner:
-        runner.run(main())
+        runner.run(asyncio.sleep(0))
 
 
 @dataclass

@@ -15,11 +15,13 @@ from handfast import AlertReceived, TLSError, TruncationError, aio, reasons
 from handfast.errors import UnknownIssuer
 from handfast.testing import Authority
 from tests.handshake.parties import authority, client_config, client_identity, fails, identity
-from tests.interop.processes import free_port
+from tests.interop.processes import Program, free_port
 from tests.peers import require_peer
 from tests.unit.transport.aio_running import LOOPS, Loop, closed, echo, serving, wait_until
 
 DATA = bytes(range(256)) * 8192  # 2 MiB
+
+free_port()  # the first one opens a file that stays open, which would be taken for something left behind
 
 
 @pytest.fixture(params=LOOPS)
@@ -158,32 +160,27 @@ async def ssl_closed(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def openssl(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        require_peer("openssl"),
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+async def openssl(*arguments: str) -> AsyncIterator[Program]:
+    """A program in the hands of threads, so that this loop is none of its business."""
+    program = await asyncio.to_thread(Program, require_peer("openssl"), *arguments)
     try:
-        yield process
+        yield program
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.communicate()
+        await asyncio.to_thread(program.stop)
+
+
+@asynccontextmanager
+async def s_server(files: Files, *options: str) -> AsyncIterator[tuple[Program, int]]:
+    port = free_port()
+    command = ["s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(files.chain), "-key", str(files.key)]
+    async with openssl(*command, "-naccept", "1", *options) as program:
+        await asyncio.to_thread(program.wait_for, "ACCEPT", "stdout")
+        yield program, port
 
 
 def test_openssl_s_server(run: Loop, files: Files) -> None:
     async def main() -> None:
-        port = free_port()
-        options = ["-cert", str(files.chain), "-key", str(files.key), "-naccept", "1", "-rev"]
-        async with openssl("s_server", "-accept", f"127.0.0.1:{port}", *options) as process:
-            assert process.stdout is not None
-            while b"ACCEPT" not in await process.stdout.readline():
-                pass
+        async with s_server(files, "-rev") as (_, port):
             reader, writer = await aio.open_connection("127.0.0.1", port, config=client_config())
             writer.write(b"turn around\n")
             assert await reader.readline() == b"dnuora nrut\n"
@@ -194,20 +191,27 @@ def test_openssl_s_server(run: Loop, files: Files) -> None:
     run(main())
 
 
+def test_openssl_s_server_sees_our_alert(run: Loop, files: Files) -> None:
+    """And not a reset in its place."""
+
+    async def main() -> None:
+        async with s_server(files) as (program, port):
+            with pytest.raises(TLSError):
+                await aio.open_connection("127.0.0.1", port, config=client_config(), server_name="other.example")
+            await asyncio.to_thread(program.wait_for, "alert bad certificate")
+
+    run(main())
+
+
 def test_openssl_s_client(run: Loop, files: Files) -> None:
     async def main() -> None:
         async with serving() as served:
             options = ["-CAfile", str(files.root), "-verify_return_error", "-quiet", "-no_ign_eof"]
-            async with openssl("s_client", "-connect", f"127.0.0.1:{served.port}", *options) as process:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                process.stdin.write(b"there and back\n")
-                while line := await process.stdout.readline():
-                    if line == b"there and back\n":
-                        break
-                assert line
-                process.stdin.close()
-                await process.wait()
+            async with openssl("s_client", "-connect", f"127.0.0.1:{served.port}", *options) as program:
+                program.write(b"there and back\n")
+                await asyncio.to_thread(program.wait_for, "^there and back$", "stdout")
+                program.end_input()
+                assert await asyncio.to_thread(program.wait) == 0
             assert not served.failures
 
     run(main())
@@ -220,30 +224,11 @@ def test_openssl_s_client_that_trusts_somebody_else(run: Loop, tmp_path: Path) -
     async def main() -> None:
         async with serving() as served:
             options = ["-CAfile", str(other), "-verify_return_error", "-quiet"]
-            async with openssl("s_client", "-connect", f"127.0.0.1:{served.port}", *options) as process:
-                output, _ = await process.communicate()
-                assert b"verify error" in output
-            (error,) = await served.failed()
+            async with openssl("s_client", "-connect", f"127.0.0.1:{served.port}", *options) as program:
+                await asyncio.to_thread(program.wait_for, "verify error")
+                (error,) = await served.failed()
             assert isinstance(error, AlertReceived)
             assert error.name == "unknown_ca"
             await served.check_serving()
-
-    run(main())
-
-
-def test_openssl_sees_our_alert(run: Loop, files: Files) -> None:
-    """And not a reset in its place."""
-
-    async def main() -> None:
-        port = free_port()
-        options = ["-cert", str(files.chain), "-key", str(files.key), "-naccept", "1"]
-        async with openssl("s_server", "-accept", f"127.0.0.1:{port}", *options) as process:
-            assert process.stdout is not None
-            while b"ACCEPT" not in await process.stdout.readline():
-                pass
-            with pytest.raises(TLSError):
-                await aio.open_connection("127.0.0.1", port, config=client_config(), server_name="other.example")
-            while b"alert bad certificate" not in (line := await process.stdout.readline()):
-                assert line, "no alert"
 
     run(main())
