@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.credentials import Credentials
-from tests.interop.matrix import tried
+from tests.interop.matrix import PEERS, tried
 from tests.interop.peer import Peer
 from tests.interop.peers.piped import CACHE
 from tests.interop.sides import Accepting, Connecting
@@ -20,6 +20,14 @@ def credentials() -> Iterator[Credentials]:
     """Files for all peers, in a folder with a short name: some put sockets there."""
     with tempfile.TemporaryDirectory(prefix="interop-") as folder:
         yield Credentials(Path(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _finish(credentials: Credentials) -> Iterator[None]:
+    """Nothing goes on running, and while it does it has its files."""
+    yield
+    for peer in PEERS:
+        peer.finish()
 
 
 @pytest.fixture

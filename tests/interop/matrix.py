@@ -9,6 +9,7 @@ import pytest
 
 from tests.interop.features import FEATURES
 from tests.interop.peer import Peer
+from tests.interop.peers.chromium import Chromium
 from tests.interop.peers.curl import Curl
 from tests.interop.peers.gnutls import GnuTLS
 from tests.interop.peers.golang import Go
@@ -17,7 +18,7 @@ from tests.interop.peers.nginx import Nginx
 from tests.interop.peers.openssl3 import OpenSSL3
 from tests.interop.peers.openssl4 import OpenSSL4
 
-PEERS: Final[tuple[Peer, ...]] = (OpenSSL3(), OpenSSL4(), GnuTLS(), Go(), Java(), Curl(), Nginx())
+PEERS: Final[tuple[Peer, ...]] = (OpenSSL3(), OpenSSL4(), GnuTLS(), Go(), Java(), Chromium(), Curl(), Nginx())
 AXES: Final = ("suites", "groups", "keys", "client_keys", "features")
 
 Test = Callable[..., None]

@@ -103,6 +103,10 @@ class Running:
         """The alert that it says it received."""
         raise NotImplementedError
 
+    def check_alert(self, number: int) -> None:
+        """It received this alert; a peer that gives several of them one name has to override this."""
+        assert self.alert() == number
+
     def exported(self) -> bytes:
         """What it exported under EXPORTER, EXPORTED bytes."""
         raise NotImplementedError
@@ -171,6 +175,7 @@ class Peer:
     ``answers_close``       whether it answers our close_notify with its own, as RFC 9846 section 6.1 allows it not to,
                             as a server or a client
     ``answers_update``      whether it has more to say, after we asked it to change its key, that shows that it did so
+    ``asks_its_user``       whether it may break off where a server asks for a certificate, and come again with the answer
     ``protocol``            what it speaks over TLS: "bytes" or "http"
     """
 
@@ -186,6 +191,7 @@ class Peer:
     only_12 = frozenset({PROTOCOL_VERSION})
     answers_close: frozenset[str] = frozenset({"server", "client"})
     answers_update = True
+    asks_its_user = False
     protocol: Literal["bytes", "http"] = "bytes"
 
     def __repr__(self) -> str:
@@ -200,6 +206,9 @@ class Peer:
 
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
         raise NotImplementedError
+
+    def finish(self) -> None:
+        """End what it has kept running for the next test."""
 
     def abilities(self, role: str) -> Abilities | None:
         return self.as_server if role == "server" else self.as_client

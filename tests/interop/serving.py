@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
-from handfast import Handshake, Server, ServerConfig, TLSError, TLSSocket, TruncationError
+from handfast import ConnectionFailed, Handshake, Server, ServerConfig, TLSError, TLSSocket, TruncationError
 from tests.interop import http
 from tests.interop.peer import EXPORTED, EXPORTER
 from tests.interop.processes import PATIENCE
@@ -45,7 +46,8 @@ class Serving:
 
     ``protocol``  "bytes", or "http": what is echoed is the body of a request
     ``first``     done with each connection before that
-    ``seen``      what crossed the wire, with the last client
+    ``broken_off``  the client may break off during a handshake, and come again: that does not count
+    ``seen``      what crossed the wire in the first handshake that was complete
     ``exported``  what we exported under EXPORTER
     """
 
@@ -56,6 +58,7 @@ class Serving:
         *,
         closes: bool = False,
         first: Callable[[TLSSocket], None] | None = None,
+        broken_off: bool = False,
     ) -> None:
         handlers = {
             ("bytes", False): self._echo,
@@ -65,19 +68,22 @@ class Serving:
         }
         self._handler = handlers[protocol, closes]
         self._first = first
+        self._broken_off = broken_off
         self._ends: queue.Queue[Handshake | Exception] = queue.Queue()
         self.answered_close: bool | None = None
         self.exported = b""
-        self.seen = Seen()
+        self._seen: Seen | None = None
+        self._of_thread = threading.local()
         self._server = Server(self._handle, config=config, on_failure=self._failed, tap=self._tap)
         self.port = self._server.address[1]
 
     def _tap(self, address: Any) -> Seen:
-        self.seen = Seen()
-        return self.seen
+        seen = self._of_thread.seen = Seen()  # the handler runs in the same thread
+        return seen
 
     def _handle(self, tls: TLSSocket) -> None:
         tls.settimeout(PATIENCE)
+        self._seen = self._seen or self._of_thread.seen
         self.exported = tls.connection.export_keying_material(EXPORTER, EXPORTED)
         if self._first is not None:
             self._first(tls)
@@ -85,7 +91,9 @@ class Serving:
         self._ends.put(tls.handshake)
 
     def _failed(self, address: Any, error: Exception, tap: Any) -> None:
-        self._ends.put(error)
+        during_handshake = tap is not self._seen
+        if not (self._broken_off and during_handshake and isinstance(error, (TruncationError, ConnectionFailed))):
+            self._ends.put(error)
 
     def _echo(self, tls: TLSSocket) -> None:
         while data := tls.recv():
@@ -97,6 +105,10 @@ class Serving:
 
     def _echo_bodies(self, tls: TLSSocket) -> None:
         while message := http.read_message(tls):
+            if message[0].startswith("POST /close "):
+                tls.sendall(http.response(b"", close=True))
+                self._close_first(tls)
+                return
             tls.sendall(http.response(message[1]))
 
     def _answer_once(self, tls: TLSSocket) -> None:
@@ -109,10 +121,15 @@ class Serving:
         try:
             assert tls.recv() == b""
             self.answered_close = True
-        except TruncationError:
+        except (TruncationError, ConnectionFailed):
             self.answered_close = False
 
     # --- how it went
+
+    @property
+    def seen(self) -> Seen:
+        assert self._seen is not None, "no handshake was completed"
+        return self._seen
 
     def handshake(self) -> Handshake:
         """What was agreed, once the connection has ended as it should: with close_notify from the client."""

@@ -111,7 +111,13 @@ class Accepting:
             ]
         if settings.get("client_authentication", "none") != "none":
             settings.setdefault("client_trust", self._credentials.trust)
-        return Serving(ServerConfig(**settings), self._peer.protocol, closes=closes, first=first)
+        return Serving(
+            ServerConfig(**settings),
+            self._peer.protocol,
+            closes=closes,
+            first=first,
+            broken_off=self._peer.asks_its_user,
+        )
 
     def connect(self, serving: Serving, **setup: Any) -> Running:
         return self._peer.connect(self._credentials, Setup(**setup), serving.port)

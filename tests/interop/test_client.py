@@ -124,7 +124,7 @@ def test_a_server_of_an_unknown_authority(connecting: Connecting, credentials: C
         assert isinstance(error, errors.UnknownIssuer)
         assert error.alert == UNKNOWN_CA
         assert error.sent_by == "us"
-        assert running.alert() == UNKNOWN_CA
+        running.check_alert(UNKNOWN_CA)
 
 
 @feature("server", "no common ALPN")

@@ -101,7 +101,7 @@ def test_a_client_without_the_certificate_that_is_required(accepting: Accepting)
         error = serving.error()
         assert error.reason is reasons.CERTIFICATE_REQUIRED
         assert error.sent_by == "us"
-        assert running.alert() == CERTIFICATE_REQUIRED
+        running.check_alert(CERTIFICATE_REQUIRED)
 
 
 @feature("client", "unknown client CA")
@@ -113,4 +113,4 @@ def test_certificate_of_an_authority_that_we_do_not_know(accepting: Accepting, c
         running.shaken()
         error = serving.error()
         assert isinstance(error, errors.UnknownIssuer)
-        assert running.alert() == UNKNOWN_CA
+        running.check_alert(UNKNOWN_CA)

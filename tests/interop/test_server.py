@@ -115,7 +115,7 @@ def test_no_common_alpn(accepting: Accepting) -> None:
         running.shaken()
         error = serving.error()
         assert error.reason is reasons.NO_COMMON_ALPN
-        assert running.alert() == NO_APPLICATION_PROTOCOL
+        running.check_alert(NO_APPLICATION_PROTOCOL)
 
 
 @feature("client", "no common suite")
@@ -125,7 +125,7 @@ def test_a_client_without_a_common_suite(accepting: Accepting) -> None:
         error = serving.error()
         assert error.reason is reasons.NO_COMMON_SUITE
         assert error.evidence["peer_offered"][0] == CCM
-        assert running.alert() == HANDSHAKE_FAILURE
+        running.check_alert(HANDSHAKE_FAILURE)
 
 
 @feature("client", "no common group")
@@ -135,7 +135,7 @@ def test_a_client_without_a_common_group(accepting: Accepting) -> None:
         error = serving.error()
         assert error.reason is reasons.NO_COMMON_GROUP
         assert error.evidence["peer_offered"] == ["secp521r1"]
-        assert running.alert() == HANDSHAKE_FAILURE
+        running.check_alert(HANDSHAKE_FAILURE)
 
 
 @feature("client", "TLS 1.2 only")
@@ -147,4 +147,4 @@ def test_a_client_that_knows_only_tls_12(accepting: Accepting) -> None:
         assert error.alert == PROTOCOL_VERSION
         assert error.sent_by == "us"
         assert error.evidence["peer_speaks"] == "TLSv1.2"
-        assert running.alert() == PROTOCOL_VERSION
+        running.check_alert(PROTOCOL_VERSION)

@@ -9,7 +9,6 @@ import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
-import pytest
 from cryptography.hazmat.bindings.openssl.binding import Binding
 
 from tests.interop.credentials import OTHER_NAMES
@@ -26,7 +25,7 @@ from tests.interop.features import (
 )
 from tests.interop.peer import EXPORTED, EXPORTER, Peer, Running, Setup, alert_of
 from tests.interop.processes import PATIENCE
-from tests.peers import in_ci
+from tests.peers import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,10 +238,7 @@ class OpenSSL4(Peer):
         try:
             from OpenSSL import SSL
         except ImportError:
-            sentence = "pyOpenSSL is not on this machine: make venv"
-            if in_ci():
-                pytest.fail(sentence)
-            pytest.skip(sentence)
+            raise missing("pyOpenSSL is not on this machine: make venv") from None
         openssl = " ".join(SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode().split()[:2])
         return f"{openssl} (pyOpenSSL {version('pyOpenSSL')})"
 
