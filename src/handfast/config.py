@@ -211,7 +211,7 @@ class ClientConfig(_Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set("share_ids", self._shares())
-        self._set("server_verifier", self.verifier or self._default_verifier())
+        self._set("server_verifier", self._default_verifier() if self.verifier is None else self.verifier)
 
     def _shares(self) -> tuple[int, ...]:
         if self.key_shares is not None and not self.key_shares:
@@ -231,7 +231,7 @@ class ClientConfig(_Config):
     def _roots(self) -> TrustStore:
         from handfast.certificates.store import TrustStore
 
-        return self.trust or TrustStore.default()
+        return TrustStore.default() if self.trust is None else self.trust
 
     def authorities(self) -> list[bytes] | None:
         """What the ClientHello has as certificate_authorities: distinguished names (DER), None to leave it out."""
@@ -291,7 +291,9 @@ class ServerConfig(_Config):
         if self.retry == "always" and self.cookie_key is None:
             # Without a cookie a retry may be one that changes nothing, which clients have to refuse.
             raise ConfigurationError(setting="retry", problem='"always" needs a cookie_key')
-        self._set("verifier_of_clients", self.client_verifier or self._default_verifier())
+        self._set(
+            "verifier_of_clients", self._default_verifier() if self.client_verifier is None else self.client_verifier
+        )
 
     def _default_verifier(self) -> ClientVerifier | None:
         from handfast.certificates.policy import ChainVerifier

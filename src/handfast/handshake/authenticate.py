@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto import signatures
 from handfast.crypto.schedule13 import TrafficSecret
-from handfast.errors import PeerMisbehaved
+from handfast.errors import PeerMisbehaved, TLSError
 from handfast.handshake.flow import CheckPeer, Flow, Sign, VerifyPeer, expect
 from handfast.reasons import (
     BAD_CERTIFICATE_CONTEXT,
     BAD_FINISHED,
+    CALLBACK_FAILED,
     SCHEME_NOT_OFFERED,
     UNSOLICITED_EXTENSION,
 )
@@ -48,6 +49,8 @@ def verify_identity(
 ) -> Flow[tuple[PeerIdentity, int]]:
     """After the peer's Certificate: who it is, and the scheme by which its CertificateVerify proves that."""
     peer: PeerIdentity = yield question
+    if peer.der != question.chain[0]:  # the key that proves has to be that of the certificate that was sent
+        raise TLSError(CALLBACK_FAILED, question=question.NAME, problem="the identity is of another certificate")
     proof = yield from expect(CertificateVerify)
     check_certificate_verify(proof, peer, config.scheme_ids, context + link.transcript.digest())
     link.transcript.add(proof)

@@ -78,6 +78,7 @@ def check_hello(hello: ClientHello) -> None:
         raise PeerMisbehaved(BAD_LEGACY_VERSION, legacy_version=ProtocolVersion.name(hello.legacy_version))
     if hello.legacy_compression_methods != b"\0":
         raise PeerMisbehaved(BAD_COMPRESSION, methods=list(hello.legacy_compression_methods))
+    required(hello.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
     groups = required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS)
     shares = [share.group for share in required(hello.key_share, ExtensionType.KEY_SHARE)]
     # Each share belongs to a group that is offered, there is one of each, and their order is that of the groups.
@@ -154,8 +155,13 @@ def identity(identities: Sequence[Identity], hello: ClientHello, refuse_unknown:
         for candidate in fitting or identities
         if (scheme := _scheme(candidate, accepted)) is not None
     ]
+    in_certificates = hello.signature_algorithms_cert or accepted
+    able.sort(key=lambda item: not item[0].signed_by(in_certificates))  # those first whose chain the client can verify
+    authorities = frozenset(
+        hello.certificate_authorities or ()
+    )  # once: a hello has room for 20,000, and we may be many
     for candidate, scheme in able:
-        if hello.certificate_authorities and candidate.issued_by(hello.certificate_authorities):
+        if candidate.issued_by(authorities):
             return candidate, scheme
     if able:
         return able[0]
@@ -176,8 +182,9 @@ def client_identity(
     application has ``chosen`` needs only a scheme.
     """
     accepted = required(request.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
+    authorities = frozenset(request.certificate_authorities or ())
     for candidate in identities:
-        if request.certificate_authorities and not chosen and not candidate.issued_by(request.certificate_authorities):
+        if authorities and not chosen and not candidate.issued_by(authorities):
             continue
         scheme = _scheme(candidate, accepted)
         if scheme is not None:

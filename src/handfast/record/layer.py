@@ -9,7 +9,7 @@ from typing import Final
 from handfast import limits
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule13 import TrafficSecret
-from handfast.errors import BadRecord
+from handfast.errors import BadRecord, MisuseError
 from handfast.reasons import (
     BAD_CHANGE_CIPHER_SPEC,
     BAD_RECORD_MAC,
@@ -22,7 +22,7 @@ from handfast.reasons import (
     UNEXPECTED_RECORD,
 )
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH, PLAINTEXT_LIMIT, Framing
-from handfast.record.protection13 import Opener, Sealer
+from handfast.record.protection13 import Opener, Sealer, forks
 from handfast.wire.codepoints import ContentType as C
 from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.messages13 import KeyUpdate
@@ -44,6 +44,8 @@ class RecordLayer(Guarded):
         "_change_cipher_specs",
         "_early_data",
         "_empty",
+        "_ended",
+        "_forks",
         "_framing",
         "_hook",
         "_lock",
@@ -63,6 +65,7 @@ class RecordLayer(Guarded):
 
     def __init__(self, hook: RecordHook | None = None) -> None:
         self._framing = Framing()
+        self._forks = forks()
         self._opener: Opener | None = None
         self._sealer: Sealer | None = None
         self._output: list[bytes | bytearray] = []  # records, or runs of them
@@ -71,6 +74,7 @@ class RecordLayer(Guarded):
         self._empty = 0
         self._change_cipher_specs = 0
         self._early_data: int | None = None  # bytes that may still be skipped
+        self._ended = False
         self._send_limit = PLAINTEXT_LIMIT
         self._receive_limit = PLAINTEXT_LIMIT + 1
         self.padding = 0
@@ -114,6 +118,11 @@ class RecordLayer(Guarded):
         """Open what comes from now on with this key. Keys change at record borders only: the caller has checked that."""
         self._opener = Opener(secret, self._receive_limit)
         self._framing.limit = CIPHERTEXT_LIMIT
+
+    @property
+    def update_awaited(self) -> bool:
+        """Whether the peer owes us a KeyUpdate."""
+        return self._update_requested
 
     def update_read(self, update_requested: bool) -> None:
         """The peer has sent a KeyUpdate: it uses its next key from here on, and may want us to do the same."""
@@ -163,8 +172,9 @@ class RecordLayer(Guarded):
             self._early_data = None
             if content:
                 self._empty = 0
-                return inner_type, content, True
-            self._count_empty(inner_type)
+            else:
+                self._count_empty(inner_type)
+            return inner_type, content, True
         return None
 
     def skip_early_data(self) -> None:
@@ -215,7 +225,7 @@ class RecordLayer(Guarded):
     def install_write(self, secret: TrafficSecret) -> None:
         """Seal what is written from now on with this key."""
         with self._lock:
-            self._sealer = Sealer(secret, self._send_limit, self.padding)
+            self._sealer = Sealer(secret, self._send_limit, self.padding, self._forks)
 
     def limit_sending(self, limit: int) -> None:
         """Keep protected records to ``limit`` bytes of content, type and padding, as the peer asked (RFC 8449)."""
@@ -227,10 +237,37 @@ class RecordLayer(Guarded):
     def write(self, content_type: int, data: bytes | bytearray | memoryview) -> None:
         """Queue content for the peer, as many records as it needs; see Sealer.seal for what it raises."""
         with self._lock:
+            if not self._ended:  # a script that another thread has closed may still be running
+                self._write(content_type, data)
+
+    def _write(self, content_type: int, data: bytes | bytearray | memoryview) -> None:
+        if self._sealer is not None:
+            self._queue(self._sealer.seal(content_type, memoryview(data).cast("B")))
+        else:
+            self._queue(self._in_plaintext(content_type, data))
+
+    def write_last(self, *alerts: bytes) -> None:
+        """Queue the alerts that end what we send; nothing goes out after them (RFC 9846 sections 6.1 and 6.2)."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            for alert in alerts:
+                self._write(C.ALERT, alert)
+
+    def forget(self) -> None:
+        """The connection has failed: its keys are forgotten (RFC 9846 section 6)."""
+        with self._lock:
+            self._ended = True
             if self._sealer is not None:
-                self._queue(self._sealer.seal(content_type, memoryview(data).cast("B")))
-            else:
-                self._queue(self._in_plaintext(content_type, data))
+                self._sealer.forget()
+        if self._opener is not None:
+            self._opener.forget()
+
+    def _check_open(self) -> None:
+        """Under the lock: what another thread has ended, nobody may add to."""
+        if self._ended:
+            raise MisuseError(problem="the connection is closed")
 
     def write_application_data(self, data: bytes | bytearray | memoryview) -> None:
         """Queue application data.
@@ -240,6 +277,7 @@ class RecordLayer(Guarded):
         """
         content = memoryview(data).cast("B")
         with self._lock:
+            self._check_open()
             sealer = self._sealer
             assert sealer is not None, "application data is encrypted"
             if self._update_owed:
@@ -257,14 +295,19 @@ class RecordLayer(Guarded):
         ``request_peer``: ask the peer to do the same, unless it has been asked and has not answered yet.
         """
         with self._lock:
-            self._update_write(KeyUpdate(request_peer and not self._update_requested))
+            self._check_open()
+            request = request_peer and not self._update_requested
+            if self._update_owed or not request:
+                self._update_write(KeyUpdate(update_requested=False))
+            if request:
+                self._update_write(KeyUpdate(update_requested=True))
 
     def _update_write(self, message: KeyUpdate) -> Sealer:
         """Under the lock: nothing may come between the KeyUpdate, which has the old key, and the change."""
         assert self._sealer is not None, "a KeyUpdate is encrypted"
         message.raw = message.encode()
         sealed = self._sealer.seal(C.HANDSHAKE, memoryview(message.raw))
-        self._sealer = Sealer(self._sealer.secret.next(), self._send_limit, self.padding)
+        self._sealer = Sealer(self._sealer.secret.next(), self._send_limit, self.padding, self._forks)
         self._update_owed = False
         self._update_requested |= message.update_requested
         self._queue(sealed)  # last: a hook that raises must not leave us with the old key
@@ -283,7 +326,8 @@ class RecordLayer(Guarded):
     def write_change_cipher_spec(self) -> None:
         """Queue the record that makes middleboxes see TLS 1.2 (RFC 9846 appendix E.4). It is never encrypted."""
         with self._lock:
-            self._queue(b"\x14\x03\x03\x00\x01\x01")
+            if not self._ended:
+                self._queue(b"\x14\x03\x03\x00\x01\x01")
 
     def _queue(self, records: bytes | bytearray) -> None:
         self._output.append(records)

@@ -28,6 +28,11 @@ def _forked() -> None:
     _Process.forks += 1
 
 
+def forks() -> int:
+    """Says which process this is: a connection seals only where it was made."""
+    return _Process.forks
+
+
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(after_in_child=_forked)
 
@@ -42,14 +47,16 @@ class Sealer(Guarded):
 
     __slots__ = ("_cipher", "_forks", "_iv", "_left", "_tag", "limit", "padding", "secret", "sequence")
 
-    def __init__(self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT, padding: int = 0) -> None:
+    def __init__(
+        self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT, padding: int = 0, forks: int | None = None
+    ) -> None:
         self.secret = secret
         self.limit = limit
         self.padding = padding
         self._cipher, self._iv = secret.cipher()
         self._tag = secret.suite.tag_length
         self._left = secret.suite.records
-        self._forks = _Process.forks
+        self._forks = _Process.forks if forks is None else forks
         self.sequence = 0
 
     def seal(self, content_type: int, data: memoryview) -> bytearray:
@@ -91,6 +98,10 @@ class Sealer(Guarded):
             self._cipher.encrypt_into(nonce, view[body : body + inner], header, view[body:at])
         return output
 
+    def forget(self) -> None:
+        """Drop the key; there is nothing that this can seal any more."""
+        self._cipher = self.secret = None  # type: ignore[assignment]
+
     @property
     def room(self) -> int:
         """How many bytes of content this key may still protect."""
@@ -111,6 +122,10 @@ class Opener(Guarded):
         self.limit = limit
         self._cipher, self._iv = secret.cipher()
         self.sequence = 0
+
+    def forget(self) -> None:
+        """Drop the key; there is nothing that this can open any more."""
+        self._cipher = self.secret = None  # type: ignore[assignment]
 
     def open(self, header: bytes, body: memoryview) -> tuple[int, bytes]:
         """The content type and content of a TLSCiphertext.

@@ -209,6 +209,8 @@ async def create_connection(
         if isinstance(error, OSError) and not isinstance(error, TLSError):  # HandshakeTimeout is a TimeoutError
             raise connection_failed(CONNECTION_FAILED, error, host=host, port=port) from error
         raise
+    finally:
+        del connection, waiting, driver  # an error keeps this frame, which would keep them, and with them the error
     return transport, cast("P", protocol)
 
 
@@ -286,6 +288,8 @@ async def start_tls(
     except BaseException:
         waiting.give_up(driver)
         raise
+    finally:
+        del connection, waiting, driver  # as above
     return upgraded
 
 
