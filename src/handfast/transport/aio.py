@@ -202,7 +202,7 @@ async def create_connection(
     waiting = _Waiting(loop, connection)
     driver = Driver(loop, waiting, protocol_factory, shutdown_timeout)
     try:
-        await loop.create_connection(lambda: driver, host, port, **tcp)  # type: ignore[call-overload]
+        await loop.create_connection(lambda made=driver: made, host, port, **tcp)  # type: ignore[call-overload]
         transport, protocol = await waiting.future
     except BaseException as error:
         waiting.give_up(driver)
