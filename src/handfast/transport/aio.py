@@ -34,6 +34,7 @@ from handfast.errors import ConfigurationError, MisuseError, PeerMisbehaved, TLS
 from handfast.reasons import CONNECTION_FAILED, PLAINTEXT
 from handfast.transport.aio_driver import Driver, connection_failed
 from handfast.transport.aio_offload import client_off_loop, server_off_loop
+from handfast.transport.aio_owners import FailureHandler, Serving, Waiting
 from handfast.transport.aio_transport import TLSTransport
 
 __all__ = [
@@ -52,9 +53,6 @@ SHUTDOWN_SECONDS = 30.0
 _STREAM_LIMIT = 65_536  # asyncio's
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
-
-FailureHandler = Callable[[Any, Exception, Tap | None], None]
-"""Called with the peer's address, what went wrong, and the connection's tap."""
 
 StreamHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
 
@@ -199,7 +197,7 @@ async def create_connection(
     connection = ClientConnection(
         client_off_loop(config), server_name=host if server_name is None else server_name, tap=tap
     )
-    waiting = _Waiting(loop, connection)
+    waiting = Waiting(loop, connection)
     driver = Driver(loop, waiting, protocol_factory, shutdown_timeout)
     try:
         await loop.create_connection(lambda made=driver: made, host, port, **tcp)  # type: ignore[call-overload]
@@ -239,7 +237,7 @@ async def create_server(
     """
     _check_options(cast("ConnectOptions", tcp))
     loop = asyncio.get_running_loop()
-    serving = _Serving(config, on_failure, max_handshakes, tap)
+    serving = Serving(config, on_failure, max_handshakes, tap)
     server: asyncio.AbstractServer = await loop.create_server(  # type: ignore[call-overload]
         lambda: Driver(loop, serving, protocol_factory, shutdown_timeout), host, port, **tcp
     )
@@ -277,7 +275,7 @@ async def start_tls(
         raise MisuseError(problem="the connection to upgrade is closing")
     _refuse_plaintext(transport, protocol)
     loop = asyncio.get_running_loop()
-    waiting = _Waiting(loop, connection)
+    waiting = Waiting(loop, connection)
     driver = Driver(loop, waiting, lambda: protocol, shutdown_timeout, connected=protocol)
     transport.set_protocol(driver)
     driver.connection_made(transport)
@@ -352,83 +350,3 @@ def _check_options(tcp: ConnectOptions, *instead: str) -> None:
     for name in tcp:
         if name.startswith(("ssl", "server_hostname")):
             raise TypeError(f"{name!r} is for asyncio's TLS; here it is {' or '.join(['config', *instead])}")
-
-
-# --- who has drivers made ------------------------------------------------------------------------------------------
-
-
-class _Waiting:
-    """A coroutine that waits for one handshake."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Connection) -> None:
-        self.future: asyncio.Future[tuple[TLSTransport, asyncio.BaseProtocol]] = loop.create_future()
-        self._connection = connection
-
-    def connection(self, lower: asyncio.Transport) -> Connection:
-        return self._connection
-
-    def admit(self, driver: Driver) -> bool:
-        return True
-
-    def opened(self, driver: Driver, protocol: asyncio.BaseProtocol) -> None:
-        if not self.future.done():
-            self.future.set_result((driver.transport, protocol))
-
-    def failed(self, driver: Driver, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    def give_up(self, driver: Driver) -> None:
-        """Nobody waits any more, be it after a failure or a cancellation, which may come when all is done already."""
-        self.future.cancel()
-        driver.abandon()
-
-
-class _Serving:
-    """A server: the connections that shake hands, and those that wait until they may."""
-
-    def __init__(
-        self,
-        config: ServerConfig,
-        on_failure: FailureHandler | None,
-        max_handshakes: int,
-        tap: Callable[[Any], Tap] | None,
-    ) -> None:
-        self._config = server_off_loop(config)
-        self._on_failure = on_failure
-        self._max_handshakes = max_handshakes
-        self._make_tap = tap
-        self._shaking = 0
-        self._waiting: dict[Driver, None] = {}  # in the order in which they came
-
-    def connection(self, lower: asyncio.Transport) -> Connection:
-        tap = self._make_tap(lower.get_extra_info("peername")) if self._make_tap else None
-        return ServerConnection(self._config, tap=tap)
-
-    def admit(self, driver: Driver) -> bool:
-        if self._shaking < self._max_handshakes:
-            self._shaking += 1
-            return True
-        self._waiting[driver] = None
-        return False
-
-    def opened(self, driver: Driver, protocol: asyncio.BaseProtocol) -> None:
-        self._left(driver)
-
-    def failed(self, driver: Driver, error: Exception) -> None:
-        self._left(driver)
-        if self._on_failure is not None:
-            connection = getattr(driver, "connection", None)
-            address = driver.lower.get_extra_info("peername")
-            self._on_failure(address, error, None if connection is None else connection.tap)
-
-    def _left(self, driver: Driver) -> None:
-        if driver in self._waiting:
-            del self._waiting[driver]
-            return
-        self._shaking -= 1
-        while self._waiting and self._shaking < self._max_handshakes:
-            waiting = next(iter(self._waiting))
-            del self._waiting[waiting]
-            self._shaking += 1
-            waiting.go_on()

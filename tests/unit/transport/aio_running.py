@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -52,8 +53,14 @@ class Loop:
         _begin(self.kind)
         gc.collect()
         before = descriptors()
-        with asyncio.Runner(debug=True, loop_factory=LOOPS[self.kind]) as runner:
+        runner = asyncio.Runner(debug=True, loop_factory=LOOPS[self.kind])
+        try:
             result = runner.run(self._watched(main, seconds))
+        except BaseException:
+            with warnings.catch_warnings(action="ignore"):  # as errors, those of what a failure leaves open hang uvloop
+                runner.close()
+            raise
+        runner.close()
         gc.collect()
         assert descriptors() == before
         assert self.reports == [], self.reports
