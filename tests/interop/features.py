@@ -51,9 +51,7 @@ FEATURES: Final = {
     "exporter": Feature("both sides export the same keying material"),
     "key update by handfast": Feature("it changes its key and asks the peer to do so too; data goes on both ways"),
     "key update by the peer": Feature("likewise, the other way round"),
-    "record size limit of handfast": Feature(
-        "it takes short records only, and the peer sends no others (RFC 8449)", ("server",)
-    ),
+    "record size limit of handfast": Feature("it takes short records only, and the peer sends no others (RFC 8449)"),
     "record size limit of the peer": Feature("likewise, the other way round"),
     "padding by handfast": Feature("its records are all of one length"),
     "padding by the peer": Feature("likewise"),

@@ -15,10 +15,11 @@ from tests.interop.peers.gnutls import GnuTLS
 from tests.interop.peers.golang import Go
 from tests.interop.peers.java import Java
 from tests.interop.peers.nginx import Nginx
+from tests.interop.peers.nss import NSS
 from tests.interop.peers.openssl3 import OpenSSL3
 from tests.interop.peers.openssl4 import OpenSSL4
 
-PEERS: Final[tuple[Peer, ...]] = (OpenSSL3(), OpenSSL4(), GnuTLS(), Go(), Java(), Chromium(), Curl(), Nginx())
+PEERS: Final[tuple[Peer, ...]] = (OpenSSL3(), OpenSSL4(), GnuTLS(), Go(), Java(), NSS(), Chromium(), Curl(), Nginx())
 AXES: Final = ("suites", "groups", "keys", "client_keys", "features")
 
 Test = Callable[..., None]

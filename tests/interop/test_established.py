@@ -110,6 +110,15 @@ def test_a_server_sends_us_short_records(connecting: Connecting) -> None:
     assert max(connecting.seen.lengths_received) <= SIZE_LIMIT + OVERHEAD
 
 
+@feature("client", "record size limit of handfast")
+def test_a_client_sends_us_short_records(accepting: Accepting) -> None:
+    data = lines(256)
+    with accepting.serve(record_size_limit=SIZE_LIMIT) as serving, accepting.connect(serving, data=data) as running:
+        assert running.echo(data) == data
+        accepting.end(serving, running)
+    assert max(serving.seen.lengths_received) <= SIZE_LIMIT + OVERHEAD
+
+
 @feature("server", "record size limit of the peer")
 def test_we_send_a_server_short_records(connecting: Connecting) -> None:
     data = lines(256)

@@ -30,6 +30,7 @@ from tests.interop.peer import (
     Setup,
     said,
 )
+from tests.interop.peers.nss import make_database
 from tests.interop.processes import PATIENCE
 from tests.peers import missing, require_peer
 
@@ -96,8 +97,7 @@ class Browser:
     """A browser that runs, and its DevTools protocol: JSON, each message ended by a zero byte."""
 
     def __init__(self, start: Start, folder: Path) -> None:
-        folder.mkdir()
-        self._fill_database(start, folder)
+        make_database(folder / ".pki" / "nssdb", start.root, start.client)
         command = [require_peer("chromium"), *_OPTIONS, f"--user-data-dir={folder / 'profile'}"]
         if start.newest == "1.2":
             command.append("--ssl-version-max=tls1.2")
@@ -125,24 +125,6 @@ class Browser:
         self._numbers = 0
         self._received = b""
         self.events: list[dict[str, Any]] = []
-
-    @staticmethod
-    def _fill_database(start: Start, folder: Path) -> None:
-        database = folder / ".pki" / "nssdb"
-        database.mkdir(parents=True)
-        place = ["-d", f"sql:{database}"]
-        commands = [
-            [require_peer("certutil"), "-N", *place, "--empty-password"],
-            [require_peer("certutil"), "-A", *place, "-n", "root", "-t", "C,,", "-i", str(start.root)],
-        ]
-        if start.client is not None:
-            bundle = str(folder / "client.p12")
-            files = ["-in", str(start.client.chain), "-inkey", str(start.client.key)]
-            commands.append([require_peer("openssl"), "pkcs12", "-export", *files, "-out", bundle, "-passout", "pass:"])
-            commands.append([require_peer("pk12util"), "-i", bundle, *place, "-W", ""])
-        for command in commands:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-            assert done.returncode == 0, done.stdout + done.stderr
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
         """Have something done, and wait for what comes of it."""
