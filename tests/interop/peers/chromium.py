@@ -1,8 +1,8 @@
 """Chromium without a window, as a client, told what to do by its DevTools protocol.
 
-Starting a browser takes a second, so one is kept for each way to be started, and each connection has a browser context of
-its own: no cache, no sessions and no sockets are shared. Whom it trusts, and who it is, stands in an NSS database in a home
-of its own, as it would for a user.
+Starting a browser takes a second, so one is kept for all tests that want nothing special of it, and each connection has a
+browser context of its own: no cache, no sessions and no sockets are shared. Whom it trusts, and who it is, stands in an NSS
+database in a home of its own, as it would for a user.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import select
 import shutil
 import subprocess
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -162,6 +163,10 @@ class Browser:
         message: dict[str, Any] = json.loads(line)
         return message
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def close(self) -> None:
         with suppress(AssertionError, OSError):
             self.call("Browser.close")
@@ -176,9 +181,13 @@ class Browser:
 
 
 class _Page(Running):
-    """A page of our server's, from which the browser sends requests."""
+    """A page of our server's, from which the browser sends requests.
 
-    def __init__(self, browser: Browser, setup: Setup, port: int) -> None:
+    ``kept``  whether the browser is for others too, and goes on running
+    """
+
+    def __init__(self, browser: Browser, setup: Setup, port: int, *, kept: bool) -> None:
+        self._kept = kept
         self.port = port
         self._alpn = bool(setup.alpn)
         self._address = f"https://{setup.name}:{port}/"
@@ -250,7 +259,10 @@ class _Page(Running):
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
             error.add_note(f"Chromium: {self._error}; {self._response}")
-        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
+        if self._kept:
+            self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
+        else:
+            self._browser.close()
 
 
 class Chromium(Peer):
@@ -280,7 +292,7 @@ class Chromium(Peer):
     protocol = "http"
 
     def __init__(self) -> None:
-        self._browsers: dict[Start, Browser] = {}
+        self._browser: Browser | None = None  # the one that most tests share
 
     def version(self) -> str:
         require_peer("certutil")
@@ -290,10 +302,15 @@ class Chromium(Peer):
 
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
         start = Start(credentials.trusted_by(setup), credentials.client_of(setup), setup.newest)
-        if start not in self._browsers:
-            self._browsers[start] = Browser(start, credentials.folder / f"chromium-{len(self._browsers)}")
-        return _Page(self._browsers[start], setup, port)
+        kept = start == Start(credentials.root, None, None)
+        if kept and self._browser is not None and self._browser.running:
+            return _Page(self._browser, setup, port, kept=True)
+        browser = Browser(start, Path(tempfile.mkdtemp(prefix="chromium-", dir=credentials.folder)))
+        if kept:
+            self._browser = browser
+        return _Page(browser, setup, port, kept=kept)
 
     def finish(self) -> None:
-        while self._browsers:
-            self._browsers.popitem()[1].close()
+        if self._browser is not None:
+            self._browser.close()
+            self._browser = None
