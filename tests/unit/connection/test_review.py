@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from handfast import AlertReceived, ApplicationData, CertificateError, MisuseError, TLSError, TruncationError, reasons
+from handfast import (
+    ASK,
+    AlertReceived,
+    ApplicationData,
+    CertificateError,
+    MisuseError,
+    TLSError,
+    TruncationError,
+    VerifyPeer,
+    reasons,
+)
 from handfast.certificates.policy import ChainVerifier
 from handfast.errors import BadRecord
 from handfast.testing.pairs import pair, pump
@@ -80,6 +90,14 @@ def test_an_owed_update_is_answered_before_one_is_asked_for() -> None:
     server.send(b"there")
     events = pump(client, server)
     assert events == ([ApplicationData(b"there")], [ApplicationData(b"here")])
+
+
+def test_an_answer_to_a_script_that_another_thread_has_closed_comes_to_nothing() -> None:
+    client, server = started(client={"verifier": ASK})
+    question = next(event for event in pump(client, server)[0] if isinstance(event, VerifyPeer))
+    question.answer(None)
+    client._runner.close()
+    assert client._runner.take_answer() is None
 
 
 def test_nothing_goes_out_after_the_last_alert() -> None:

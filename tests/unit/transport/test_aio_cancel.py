@@ -220,6 +220,33 @@ def test_serving_for_ever(run: Loop) -> None:
     run(main())
 
 
+def test_a_handler_that_has_not_begun(run: Loop) -> None:
+    async def main() -> None:
+        begun: list[bool] = []
+
+        def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Awaitable[None]:
+            asyncio.get_running_loop().call_soon(cancel)  # which comes before the first step
+            return work()
+
+        async def work() -> None:
+            begun.append(True)
+
+        def cancel() -> None:
+            for task in asyncio.all_tasks() - before:
+                task.cancel()
+
+        async with serving(handle) as served:
+            reader, writer = await served.connect()
+            before = asyncio.all_tasks()
+            with pytest.raises(TLSError):
+                await reader.read()
+            with pytest.raises(TLSError):
+                await writer.wait_closed()
+        assert not begun
+
+    run(main())
+
+
 @pytest.mark.parametrize("kind", LOOPS)
 def test_the_end_of_asyncio_run(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Tasks that run are cancelled; what they leave open is closed, and nothing is written about it."""
