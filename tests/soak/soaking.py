@@ -1,7 +1,7 @@
 """Half a minute of everything at once: ``python -m tests.soak.soaking SECONDS SEED``.
 
 Clients connect, send, listen, half-close, close, break off, reset, and are cancelled at any time, on asyncio and in threads,
-against an asyncio server and a blocking one. Then all that is left over is counted: there has to be nothing.
+against an asyncio server, a blocking one and OpenSSL's; clients of OpenSSL do likewise to the asyncio server. Then all that is left over is counted: there has to be nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 import handfast
 from handfast import ClientConfig, ServerConfig, TLSError
 from handfast.testing import Authority
+from tests.soak.strangers import Strangers, visits
 
+LOOPS = (asyncio.new_event_loop, uvloop.new_event_loop)  # the seed decides
 CLIENTS = 12  # at once on asyncio
 THREADS = 3
 LARGEST = 300_000
@@ -52,6 +56,11 @@ class Soak:
 
     def count(self, what: str) -> None:
         self.done[what] = self.done.get(what, 0) + 1
+
+    def note_transfer(self, what: str, whole: bool) -> None:
+        self.count(what)
+        if not whole:
+            self.wrong.append(f"what was sent did not come back ({what})")
 
 
 # --- on asyncio -----------------------------------------------------------------------------------------------------
@@ -128,7 +137,8 @@ async def visitor(soak: Soak, chance: random.Random, port: int) -> None:
             soak.count(type(error).__name__)
 
 
-async def on_asyncio(soak: Soak, blocking_port: int) -> None:
+async def on_asyncio(soak: Soak, ports: list[int], strangers: Strangers) -> None:
+    """``ports``: of the other servers."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: soak.wrong.append(f"loop: {context}"))
     loop.set_debug(False)
@@ -136,12 +146,15 @@ async def on_asyncio(soak: Soak, blocking_port: int) -> None:
     port = server.sockets[0].getsockname()[1]
     chance = random.Random(soak.seed)
     third = asyncio.create_task(_memory_after(soak.seconds / 3))
-    await asyncio.gather(
-        *(
-            visitor(soak, random.Random(chance.random()), port if number % 3 else blocking_port)
-            for number in range(CLIENTS)
-        )
+    visiting = threading.Thread(
+        target=visits, args=(strangers, port, random.Random(soak.seed), soak.end, soak.note_transfer)
     )
+    visiting.start()
+    ports = [port, *ports, port]
+    await asyncio.gather(
+        *(visitor(soak, random.Random(chance.random()), ports[number % len(ports)]) for number in range(CLIENTS))
+    )
+    await asyncio.to_thread(visiting.join, 60)
     grown = _memory() - await third
     if grown > GROWTH:
         soak.wrong.append(f"the process has grown by {grown} KiB")
@@ -240,7 +253,8 @@ def main(seconds: float, seed: int) -> int:
     ]
     for client in clients:
         client.start()
-    asyncio.run(on_asyncio(soak, port))
+    with Strangers(soak.authority) as strangers, asyncio.Runner(loop_factory=LOOPS[seed % 2]) as runner:
+        runner.run(on_asyncio(soak, [port, strangers.port], strangers))
     for client in clients:
         client.join(60)
     server.close()

@@ -24,3 +24,4 @@ def test_nothing_is_left_over() -> None:
     assert done.returncode == 0, again
     assert "echo" in done.stdout, again
     assert "half-close" in done.stdout, again
+    assert "ssl: echo" in done.stdout, again

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from handfast import limits
@@ -138,7 +138,7 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
 
     def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Any:
         work = client_connected_cb(reader, writer)
-        return _until_cancelled(work, writer) if asyncio.iscoroutine(work) else work
+        return _Handling(work, writer) if asyncio.iscoroutine(work) else work
 
     def streams() -> asyncio.StreamReaderProtocol:
         reader = asyncio.StreamReader(limit=limit, loop=loop)
@@ -157,15 +157,35 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
     )
 
 
-async def _until_cancelled(work: Awaitable[None], writer: asyncio.StreamWriter) -> None:
-    """A handler that is cancelled, when its loop ends at the latest, has not said all, so its connection is broken off.
+class _Handling(Coroutine[Any, Any, None]):
+    """A handler at work. Where it is cancelled, when its loop ends at the latest, it has not said all: so break off.
 
-    Before Python 3.12 asyncio leaves it open instead, and logs the cancellation as if it were a mistake.
+    No coroutine around it could do that: one that is cancelled before its first step never takes any. And before Python
+    3.12 asyncio leaves the connection of a cancelled handler open, and logs the cancellation as if it were a mistake.
     """
-    try:
-        await work
-    except asyncio.CancelledError:
-        cast("asyncio.Transport", writer.transport).abort()
+
+    def __init__(self, work: Coroutine[Any, Any, None], writer: asyncio.StreamWriter) -> None:
+        self._work = work
+        self._writer = writer
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._work.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._step(self._work.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self._work.throw, *error)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return step(*args)
+        except asyncio.CancelledError:
+            cast("asyncio.Transport", self._writer.transport).abort()
+            raise StopIteration from None
 
 
 # --- protocols -----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ connection. What is read is decrypted one record at a time, as long as the appli
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import functools
 import os
@@ -408,7 +409,8 @@ class Driver(asyncio.Protocol):
         """Deliver nothing for now, and read nothing more from the socket."""
         if not self._paused and self._state is _State.OPEN:
             self._paused = True
-            self.lower.pause_reading()
+            if not self.lower.is_closing():
+                self.lower.pause_reading()
 
     def resume_reading(self) -> None:
         """Deliver again, soon: what is held first."""
@@ -476,7 +478,8 @@ class Driver(asyncio.Protocol):
             self._state = _State.CLOSED
         elif self._state is _State.SHAKING:
             self.connection.close()
-            self._flush()
+            with contextlib.suppress(RuntimeError):  # uvloop has closed it already, where connecting was cancelled
+                self._flush()
             self.abort()
         elif self._state is _State.OPEN:
             self.abort()
