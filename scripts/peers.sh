@@ -7,7 +7,9 @@ set -eu
 PATH="$PATH:/usr/sbin:/sbin"
 
 # program:package
-peers="openssl:openssl gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin curl:curl nginx:nginx-light"
+peers="openssl:openssl gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin curl:curl nginx:nginx-light
+    java:default-jdk-headless javac:default-jdk-headless chromium:chromium certutil:libnss3-tools
+    pk12util:libnss3-tools tstclnt:libnss3-tools"
 
 missing_packages() {
     for peer in $peers; do
@@ -43,7 +45,7 @@ if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] && comm
 fi
 
 if [ -z "$missing" ]; then
-    echo "peers: openssl, gnutls, curl and nginx are there"
+    echo "peers: all are there"
     exit 0
 fi
 echo "peers: missing: $missing"

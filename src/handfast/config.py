@@ -82,7 +82,7 @@ def _code_points(setting: str, values: Names, registry: type[Registry], known: S
     for value in [values] if isinstance(values, str) else values:
         number = registry.value(value) if isinstance(value, str) else value
         if number is None or number not in known:
-            why = why_not(registry.name(number)) if number is not None else ""
+            why = why_not(str(value) if number is None else registry.name(number))
             problem = f"{value!r} cannot be used: {why}" if why else f"{value!r} is not known"
             raise ConfigurationError(setting=setting, problem=problem, known=[registry.name(item) for item in known])
         if number not in found:
@@ -120,9 +120,9 @@ def _profile(value: Profile | str) -> Profile:
 def _version(setting: str, name: str | None) -> int | None:
     if name is None:
         return None
-    version = version_of(name)
+    version = version_of(str(name))
     if version is None:
-        problem = f"{name!r} cannot be used: {why_not(name) or 'there is no such version'}"
+        problem = f"{name!r} cannot be used: {why_not(f'TLSv{name}') or 'there is no such version'}"
         raise ConfigurationError(setting=setting, problem=problem, known=["1.2", "1.3"])
     return version
 
@@ -227,7 +227,7 @@ class _Config:
         versions = tuple(
             version
             for version in profile.versions
-            if usable[version] and (lowest is None or lowest <= version) and (highest is None or version <= highest)
+            if usable.get(version) and (lowest is None or lowest <= version) and (highest is None or version <= highest)
         )
         if not versions:
             raise ConfigurationError(
@@ -277,7 +277,7 @@ class ClientConfig(_Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set("share_ids", self._shares() if ProtocolVersion.TLS_1_3 in self.versions else ())
-        self._set("server_verifier", self.verifier or self._default_verifier())
+        self._set("server_verifier", self._default_verifier() if self.verifier is None else self.verifier)
 
     def _shares(self) -> tuple[int, ...]:
         if self.key_shares is not None and not self.key_shares:
@@ -297,7 +297,7 @@ class ClientConfig(_Config):
     def _roots(self) -> TrustStore:
         from handfast.certificates.store import TrustStore
 
-        return self.trust or TrustStore.default()
+        return TrustStore.default() if self.trust is None else self.trust
 
     def authorities(self) -> list[bytes] | None:
         """What the ClientHello has as certificate_authorities: distinguished names (DER), None to leave it out."""
@@ -357,7 +357,9 @@ class ServerConfig(_Config):
         if self.retry == "always" and self.cookie_key is None:
             # Without a cookie a retry may be one that changes nothing, which clients have to refuse.
             raise ConfigurationError(setting="retry", problem='"always" needs a cookie_key')
-        self._set("verifier_of_clients", self.client_verifier or self._default_verifier())
+        self._set(
+            "verifier_of_clients", self._default_verifier() if self.client_verifier is None else self.client_verifier
+        )
 
     def _default_verifier(self) -> ClientVerifier | None:
         from handfast.certificates.policy import ChainVerifier

@@ -19,6 +19,7 @@ One thread may read (receive_data, next_event) while another one writes (send, d
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from abc import abstractmethod
 from collections import deque
@@ -157,15 +158,18 @@ class Connection(Guarded):
         Raises MisuseError before the end of the handshake, and for a label or length that cannot be.
         """
         self._check_usable()
-        if self._established is None:
+        end = self._established  # a failure in another thread takes it away
+        if end is None:
             raise MisuseError(problem="the handshake is not complete")
-        exporter = self._established.exporter
+        exporter = end.exporter
         if not label.isascii() or not 1 <= len(label) <= _EXPORTER_LABEL:
             raise MisuseError(problem=f"an exporter's label has 1 to {_EXPORTER_LABEL} ASCII characters")
         if label in exporter.RESERVED:
             raise MisuseError(problem=f"the protocol itself uses the label {label!r}")
         if not 1 <= length <= exporter.limit:
             raise MisuseError(problem=f"1 to {exporter.limit} bytes can be exported")
+        if context is not None and len(context) > exporter.context_limit:
+            raise MisuseError(problem=f"a context has up to {exporter.context_limit} bytes")
         return exporter.export(label.encode("ascii"), context, length)
 
     def channel_binding(self, kind: str = "tls-exporter") -> bytes:
@@ -274,6 +278,7 @@ class Connection(Guarded):
         except BaseException as error:
             # Ctrl-C within a callback, say: the script stopped in the middle, and nothing may go on from there.
             self._fail(TLSError(INTERNAL_ERROR, exception=type(error).__name__))
+            traceback.clear_frames(error.__traceback__)  # see above
             raise
         finally:
             self._busy = False
@@ -313,6 +318,8 @@ class Connection(Guarded):
             raise PeerMisbehaved(UNEXPECTED_APPLICATION_DATA)
         if self._link.messages:
             self._check_not_interleaved(ContentType.APPLICATION_DATA)
+        if not content:
+            return  # it hides how much is said, and when (RFC 9846 section 5.1)
         self._messages_without_data = 0
         self._events.append(ApplicationData(content))  # type: ignore[arg-type]  # encrypted content is bytes
 
@@ -375,7 +382,8 @@ class Connection(Guarded):
         return True
 
     def _handle_post_handshake(self, handler: established.Handler, raw: bytes) -> None:
-        self._messages_without_data += 1
+        if not (raw[0] == HandshakeType.KEY_UPDATE and self._layer.update_awaited):  # one that we asked for is no flood
+            self._messages_without_data += 1
         if self._messages_without_data > limits.POST_HANDSHAKE_MESSAGES_WITHOUT_DATA:
             raise PeerMisbehaved(TOO_MANY_MESSAGES, limit=limits.POST_HANDSHAKE_MESSAGES_WITHOUT_DATA)
         self._report(handler(self._link, raw), encrypted=True)
@@ -396,7 +404,7 @@ class Connection(Guarded):
         self._link.flush()
         if isinstance(result, Question):
             self._events.append(result)
-        elif result is not None:
+        elif result is not None and not self._closed and self._failure is None:  # by another thread, meanwhile
             self._complete(result)
 
     def _complete(self, end: Established) -> None:
@@ -461,15 +469,18 @@ class Connection(Guarded):
             self._link.discard()
             if self._started_at is None:
                 return
-            self._send_alert(AlertDescription.USER_CANCELED)
-        self._send_alert(AlertDescription.CLOSE_NOTIFY)
+            self._send_last(AlertDescription.USER_CANCELED, AlertDescription.CLOSE_NOTIFY)
+        else:
+            self._send_last(AlertDescription.CLOSE_NOTIFY)
 
-    def _send_alert(self, description: int) -> None:
-        quiet = description in (AlertDescription.CLOSE_NOTIFY, AlertDescription.USER_CANCELED)
-        alert = Alert(WARNING if quiet else FATAL, description)
+    def _send_last(self, *descriptions: int) -> None:
+        """The alerts that end what we send."""
+        quiet = (AlertDescription.CLOSE_NOTIFY, AlertDescription.USER_CANCELED)
+        alerts = [Alert(WARNING if description in quiet else FATAL, description) for description in descriptions]
+        self._layer.write_last(*(alert.encode() for alert in alerts))
         if self._tap is not None:
-            self._tap.message(True, alert, self._layer.encrypted)
-        self._layer.write(ContentType.ALERT, alert.encode())
+            for alert in alerts:
+                self._tap.message(True, alert, self._layer.encrypted)
 
     # --- failure
 
@@ -487,16 +498,15 @@ class Connection(Guarded):
         self._failure.__cause__ = cause
         self._runner.close()
         self._link.discard()
-        self._exporter = None
+        self._established = None  # it has the exporter, in TLS 1.2 the main secret itself
         if error.sent_by != "peer" and not self._closed:
             self._failure.sent_by = "us"
             alert = AlertDescription.INTERNAL_ERROR if error.alert is None else error.alert
-            try:
-                self._send_alert(alert)
-                if alert == AlertDescription.USER_CANCELED:
-                    self._send_alert(AlertDescription.CLOSE_NOTIFY)
-            except Exception:  # the alert is a courtesy: a forked process or a broken tap must not hide the cause
-                return
+            follows = (AlertDescription.CLOSE_NOTIFY,) if alert == AlertDescription.USER_CANCELED else ()
+            # The alert is a courtesy: a forked process or a broken tap must not hide the cause.
+            with contextlib.suppress(Exception):
+                self._send_last(alert, *follows)
+        self._layer.forget()
 
 
 class ClientConnection(Connection):

@@ -77,30 +77,18 @@ FINDINGS = {
     "certificate_facts-name-with-bit-string": NAME_WITH_BIT_STRING,
     "chain-name-with-bit-string": CHAIN_WITH_BIT_STRING,
     "chain-name-with-bit-string-in-verifier": CHAIN_THAT_THE_VERIFIER_READS,
-}
-
-
-UNMENDED = {
     "certificate_facts-pss-without-parameters": PSS_WITHOUT_PARAMETERS,
     "chain-pss-without-parameters": CHAIN_WITH_PSS_WITHOUT_PARAMETERS,
 }
 
 
-@pytest.mark.parametrize("finding", UNMENDED)
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="certificates/strength.py expects UnsupportedAlgorithm")
-def test_finding_to_be_mended(finding: str) -> None:
-    TARGETS[finding.partition("-")[0]].run(bytes.fromhex(UNMENDED[finding]))
-
-
 # A server that skips early data has no keys yet, but took records of the length that only encrypted ones may have.
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="record/layer.py: _plaintext looks at no length")
 def test_a_plaintext_record_that_is_too_long_after_early_data() -> None:
     record = b"\x16\x03\x03\x41\x00" + bytes(0x4100)
     TARGETS["records"].run(steps.encode(8 | 4, [Step(RAW, record)]))
 
 
 # Early data in empty records cost nothing of what may be skipped, so there was no end to it.
-@pytest.mark.xfail(strict=True, reason="record/layer.py: _skip counts the content alone")
 def test_early_data_in_empty_records_comes_to_an_end() -> None:
     layer = RecordLayer()
     layer.skip_early_data()

@@ -1,4 +1,4 @@
-"""The credentials of all peers, and the record of what was tried."""
+"""The credentials of all peers, handfast's two sides, and the record of what was tried."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.interop.credentials import Credentials
-from tests.interop.golang import Go
-from tests.interop.matrix import tried
+from tests.interop.matrix import PEERS, tried
+from tests.interop.peer import Peer
+from tests.interop.peers.piped import CACHE
+from tests.interop.sides import Accepting, Connecting
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +23,32 @@ def credentials() -> Iterator[Credentials]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _go_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Where the Go program is compiled: the next run finds it there."""
+def _finish(credentials: Credentials) -> Iterator[None]:
+    """Nothing goes on running, and while it does it has its files."""
+    yield
+    for peer in PEERS:
+        peer.finish()
+
+
+@pytest.fixture
+def connecting(credentials: Credentials, peer: Peer) -> Iterator[Connecting]:
+    """handfast as the client of the peer."""
+    connecting = Connecting(credentials, peer)
+    yield connecting
+    connecting.close()
+
+
+@pytest.fixture
+def accepting(credentials: Credentials, peer: Peer) -> Accepting:
+    """handfast as the server of the peer."""
+    return Accepting(credentials, peer)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where programs are compiled: the next run finds them there."""
     cache = getattr(request.config, "cache", None)  # absent with -p no:cacheprovider
-    Go.cache = Path(cache.mkdir("interop-go")) if cache else tmp_path_factory.mktemp("interop-go")
+    CACHE.append(Path(cache.mkdir("interop")) if cache else tmp_path_factory.mktemp("interop"))
 
 
 @pytest.fixture(autouse=True)

@@ -7,16 +7,20 @@ from typing import Any, Final
 
 import pytest
 
-from tests.interop.curl import Curl
-from tests.interop.gnutls import GnuTLS
-from tests.interop.golang import Go
-from tests.interop.nginx import Nginx
-from tests.interop.openssl3 import OpenSSL3
-from tests.interop.openssl4 import OpenSSL4
-from tests.interop.peer import FEATURES, Peer
+from tests.interop.features import FEATURES
+from tests.interop.peer import Peer
+from tests.interop.peers.chromium import Chromium
+from tests.interop.peers.curl import Curl
+from tests.interop.peers.gnutls import GnuTLS
+from tests.interop.peers.golang import Go
+from tests.interop.peers.java import Java
+from tests.interop.peers.nginx import Nginx
+from tests.interop.peers.nss import NSS
+from tests.interop.peers.openssl3 import OpenSSL3
+from tests.interop.peers.openssl4 import OpenSSL4
 
-PEERS: Final[tuple[Peer, ...]] = (OpenSSL3(), GnuTLS(), Go(), OpenSSL4(), Curl(), Nginx())
-AXES: Final = ("suites", "groups", "keys", "features")
+PEERS: Final[tuple[Peer, ...]] = (OpenSSL3(), OpenSSL4(), GnuTLS(), Go(), Java(), NSS(), Chromium(), Curl(), Nginx())
+AXES: Final = ("suites", "groups", "keys", "client_keys", "features")
 
 Test = Callable[..., None]
 
@@ -39,8 +43,8 @@ def each(role: str, axis: str) -> Callable[[Test], Test]:
 
 def feature(role: str, name: str) -> Callable[[Test], Test]:
     """The test is the one of a feature, and runs with each peer that is tried with it in this role."""
-    assert name in FEATURES
-    peers = [peer for peer in PEERS if (abilities := peer.abilities(role)) and name in abilities.features]
+    assert role in FEATURES[name].roles
+    peers = [peer for peer in PEERS if (abilities := peer.abilities(role)) and abilities.has(name)]
 
     def decorate(test: Test) -> Test:
         test.tries = (role, "features", name)  # type: ignore[attr-defined]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from tests.interop.processes import Program, connected
 from tests.peers import require_peer
@@ -16,34 +15,16 @@ if TYPE_CHECKING:
 
     from handfast import TLSSocket
     from tests.interop.credentials import Credentials
+    from tests.interop.features import Abilities
 
-SUITES: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-CLASSICAL: Final = ("x25519", "secp256r1", "secp384r1")
-HYBRID: Final = "X25519MLKEM768"
-GROUPS: Final = (HYBRID, *CLASSICAL)
-
-# What is tried besides suites, groups and keys of certificates. docs/interop.md says it in these words.
-FEATURES: Final = {
-    "ALPN": "both sides have a protocol in common, which is not the client's first",
-    "no common ALPN": "the handshake fails with the alert no_application_protocol",
-    "server name": "it chooses one of the server's two certificates",
-    "intermediate": "the server's certificate comes from an intermediate authority, which it sends too",
-    "no middlebox compatibility": "the client does not look like TLS 1.2 (RFC 9846 appendix E.4)",
-    "certificate request": "the server asks for a certificate, and handfast answers that it has none",
-    "1 MiB both ways": "it arrives with the same SHA-256",
-    "handfast closes first": "its close_notify is a clean end for the peer",
-    "peer closes first": "its close_notify is a clean end for handfast",
-    "unknown CA": "the client does not know the issuer; its alert arrives, and both sides report it",
-    "TLS 1.2 only": "the peer knows nothing newer; handfast's error names the version",
-    "no common suite": "the handshake fails with the alert handshake_failure, and the error names what was offered",
-    "no common group": "likewise",
-    "retry refused": "a HelloRetryRequest would be needed, which handfast does not have yet; the error says so",
-}
-
-UNKNOWN_CA: Final = 48
-PROTOCOL_VERSION: Final = 70
+UNEXPECTED_MESSAGE: Final = 10
 HANDSHAKE_FAILURE: Final = 40
 BAD_CERTIFICATE: Final = 42
+CERTIFICATE_UNKNOWN: Final = 46
+UNKNOWN_CA: Final = 48
+ACCESS_DENIED: Final = 49
+PROTOCOL_VERSION: Final = 70
+CERTIFICATE_REQUIRED: Final = 116
 NO_APPLICATION_PROTOCOL: Final = 120
 
 # How OpenSSL, in all programs that use it, reports an alert that came.
@@ -51,21 +32,15 @@ OPENSSL_ALERTS: Final = {
     "alert unknown ca": UNKNOWN_CA,
     "alert protocol version": PROTOCOL_VERSION,
     "alert handshake failure": HANDSHAKE_FAILURE,
+    "alert certificate required": CERTIFICATE_REQUIRED,
     "alert no application protocol": NO_APPLICATION_PROTOCOL,
 }
 
+# What both sides export, where a peer can.
+EXPORTER: Final = "EXPORTER-handfast-interop"
+EXPORTED: Final = 32  # bytes
 
-@dataclass(frozen=True)
-class Abilities:
-    """What is tried with a peer in one role."""
-
-    suites: Sequence[str]
-    groups: Sequence[str]
-    keys: Sequence[str]
-    features: Sequence[str]
-
-    def __post_init__(self) -> None:
-        assert set(self.features) <= set(FEATURES)
+UPDATED_AFTER: Final = 2048  # bytes after which a peer changes its key that cannot be told to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +49,19 @@ class Setup:
 
     ``suite``          the only one; a peer that cannot limit its suites leaves that to handfast's configuration
     ``groups``         the only ones, likewise; a client sends a share of the first
-    ``keys``           of its certificate; a second one is for the name "other.example"
-    ``intermediate``   its certificate comes from an intermediate authority
+    ``keys``           of a server's certificate; a second one is for the name "other.example"
+    ``client_key``     of a client's certificate; None for none
+    ``intermediate``   the server's certificate comes from an intermediate authority
     ``name``           the server name that a client asks for
-    ``trust``          the root that a client trusts: "root" or "strange"
+    ``trust``          the root that the peer trusts: "root" or "strange"
     ``newest``         "1.2": nothing newer
-    ``asks``           a server asks for a certificate
+    ``asks``           whether a server asks for a certificate, and whether a client has to have one
+    ``cookie``         a server wants a second ClientHello with a cookie
     ``compatible``     a client looks like TLS 1.2 to middleboxes
+    ``exports``        it says what it exports, see Running.exported
+    ``updates``        it can be told to change its key, see Running.update_keys
+    ``size_limit``     the longest record that it takes
+    ``padding``        its records are padded to a multiple of so many bytes
     ``closes``         a server closes first; the others wait for us
     ``data``           what is sent each way
     """
@@ -88,13 +69,19 @@ class Setup:
     suite: str | None = None
     groups: tuple[str, ...] = ()
     keys: tuple[str, ...] = ("p256",)
+    client_key: str | None = None
     intermediate: bool = False
     alpn: tuple[str, ...] = ()
     name: str = "localhost"
-    trust: str = "root"
-    newest: str | None = None
-    asks: bool = False
+    trust: Literal["root", "strange"] = "root"
+    newest: Literal["1.2"] | None = None
+    asks: Literal["optional", "required"] | None = None
+    cookie: bool = False
     compatible: bool = True
+    exports: bool = False
+    updates: bool = False
+    size_limit: int | None = None
+    padding: int | None = None
     closes: bool = False
     data: bytes = b"hello\n"
 
@@ -102,8 +89,9 @@ class Setup:
 class Running:
     """A peer that runs, as one side of one connection. Subclasses know what their program says and how."""
 
-    port: int
-    program: Program
+    def __init__(self, program: Program, port: int) -> None:
+        self.program = program
+        self.port = port
 
     # --- what it says
 
@@ -113,6 +101,14 @@ class Running:
 
     def alert(self) -> int:
         """The alert that it says it received."""
+        raise NotImplementedError
+
+    def check_alert(self, number: int) -> None:
+        """It received this alert; a peer that gives several of them one name has to override this."""
+        assert self.alert() == number
+
+    def exported(self) -> bytes:
+        """What it exported under EXPORTER, EXPORTED bytes."""
         raise NotImplementedError
 
     def ended(self) -> None:
@@ -141,6 +137,10 @@ class Running:
         self.program.write(data)
         return self.program.read(len(data))
 
+    def update_keys(self) -> None:
+        """Have it change its key, and ask us to change ours: at once, or by itself after UPDATED_AFTER bytes."""
+        raise NotImplementedError
+
     def close(self, tls: TLSSocket | None) -> None:
         """Have it say that it will send nothing more; ``tls`` is our side, where we are the client."""
         self.program.end_input()
@@ -164,23 +164,35 @@ class Peer:
     """A TLS implementation that nobody here wrote.
 
     ``name``                what it is called here, as in a test's id
+    ``who``                 what it is, for docs/interop.md
     ``as_server, as_client``  what is tried, None where it has no such role
+    ``limits``              which of suite and group it can be told to use alone; else handfast's configuration does it
     ``unknown_ca``          the alerts that it may send, as a client, where it does not know the issuer
-    ``limits``              which of suite and group it can be told to use alone
+    ``unknown_client_ca``   likewise, as a server
+    ``no_common_group``     the alerts that it may send, as a server that takes none of the client's groups
+    ``without_certificate`` the alerts that it may send to a client that shows no certificate
     ``only_12``             the alerts that it may send, as a server that knows nothing newer than TLS 1.2
     ``answers_close``       whether it answers our close_notify with its own, as RFC 9846 section 6.1 allows it not to,
                             as a server or a client
+    ``answers_update``      whether it has more to say, after we asked it to change its key, that shows that it did so
+    ``asks_its_user``       whether it may break off where a server asks for a certificate, and come again with the answer
     ``protocol``            what it speaks over TLS: "bytes" or "http"
     """
 
     name: str
+    who: str
     as_server: Abilities | None = None
     as_client: Abilities | None = None
-    unknown_ca = frozenset({UNKNOWN_CA})
     limits: frozenset[str] = frozenset({"suite", "group"})
+    unknown_ca = frozenset({UNKNOWN_CA})
+    unknown_client_ca = frozenset({UNKNOWN_CA, BAD_CERTIFICATE})
+    no_common_group = frozenset({HANDSHAKE_FAILURE})
+    without_certificate = frozenset({CERTIFICATE_REQUIRED})
     only_12 = frozenset({PROTOCOL_VERSION})
     answers_close: frozenset[str] = frozenset({"server", "client"})
-    protocol = "bytes"
+    answers_update = True
+    asks_its_user = False
+    protocol: Literal["bytes", "http"] = "bytes"
 
     def __repr__(self) -> str:
         return self.name
@@ -194,6 +206,9 @@ class Peer:
 
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
         raise NotImplementedError
+
+    def finish(self) -> None:
+        """End what it has kept running for the next test."""
 
     def abilities(self, role: str) -> Abilities | None:
         return self.as_server if role == "server" else self.as_client

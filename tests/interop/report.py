@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.interop.features import Abilities
     from tests.interop.peer import Peer
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "interop.md"
 _BEGIN, _END = "<!-- tables: python -m tests.interop.report -->\n", "<!-- end of tables -->\n"
-ROLES: Final = ("server", "client")
-
 # --- the end of a run ----------------------------------------------------------------------------------------------------
 
 
@@ -32,7 +33,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         return
     terminalreporter.section("interop: peers that nobody here wrote")
     width = max(len(version) for version, _ in rows)
-    terminalreporter.line(f"{'peer':<{width}}  its role  suites  groups  keys  features")
+    terminalreporter.line(f"{'peer':<{width}}  its role  {'  '.join(_AXES)}")
     for (version, role), tries in sorted(rows.items()):
         counts = [len({value for axis, value, _ in tries if axis == wanted}) for wanted in _AXES]
         outcomes = {outcome for _, _, outcome in tries}
@@ -42,42 +43,85 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.line(f"{version:<{width}}  {role:<8}  {numbers}  {result}")
 
 
-_AXES: Final = ("suites", "groups", "keys", "features")
+_AXES: Final = ("suites", "groups", "keys", "client_keys", "features")
 
 # --- the document --------------------------------------------------------------------------------------------------------
 
 
 def tables(versions: dict[str, str]) -> str:
     """What the tests try, as Markdown. ``versions``: by the peers' names."""
+    from tests.interop.credentials import KEYS
+    from tests.interop.features import ALL_GROUPS, ALL_SUITES, ROLES
     from tests.interop.matrix import PEERS
-    from tests.interop.peer import FEATURES
 
-    columns = [(peer, role) for role in ROLES for peer in PEERS if peer.abilities(role)]
-    lines = ["| peer | its role | cipher suites | groups | keys of certificates |", "|---|---|---|---|---|"]
-    for peer, role in columns:
-        abilities = peer.abilities(role)
-        assert abilities is not None
-        cells = [", ".join(_short(value) for value in getattr(abilities, axis)) for axis in _AXES[:3]]
-        lines.append(f"| {versions[peer.name]} | {role} | {' | '.join(cells)} |")
+    lines = ["| peer | version | its roles | what it is |", "|---|---|---|---|"]
+    for peer in PEERS:
+        roles = ", ".join(role for role in ROLES if peer.abilities(role))
+        lines.append(f"| {peer} | {versions[peer.name]} | {roles} | {peer.who} |")
+    for axis, title, values in (
+        ("suites", "cipher suite", ALL_SUITES),
+        ("groups", "group", ALL_GROUPS),
+        ("keys", "key of the server's certificate", tuple(KEYS)),
+        ("client_keys", "key of the client's certificate", tuple(KEYS)),
+    ):
+        lines += ["", *_values(axis, title, values)]
+    for role, other in zip(ROLES, reversed(ROLES), strict=True):
+        lines += ["", f"### The peer is the {role}, handfast the {other}", "", *_features(role)]
+    return "\n".join([*lines, "", "### What is left out, and why", "", *_reasons()]) + "\n"
+
+
+def _there(role: str) -> list[tuple[Peer, Abilities]]:
+    from tests.interop.matrix import PEERS
+
+    return [(peer, abilities) for peer in PEERS if (abilities := peer.abilities(role))]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _values(axis: str, title: str, values: Sequence[str]) -> list[str]:
+    """A row for each value that some peer has, and a column for each peer: in which role."""
+    from tests.interop.features import ROLES
+    from tests.interop.matrix import PEERS
+
+    lines = [_row(title, *map(repr, PEERS)), "|---" * (len(PEERS) + 1) + "|"]
+    for value in values:
+        cells = []
+        for peer in PEERS:
+            having = [role for role in ROLES if (its := peer.abilities(role)) and value in getattr(its, axis)]
+            cells.append("both" if having == list(ROLES) else "".join(having))
+        if any(cells):
+            lines.append(_row(value, *cells))
+    return lines
+
+
+def _features(role: str) -> list[str]:
+    from tests.interop.features import FEATURES
+
+    peers = [peer.name for peer, _ in _there(role)]
+    lines = [_row("feature", *peers, "what has to come of it"), "|---" * (len(peers) + 2) + "|"]
+    for name, feature in FEATURES.items():
+        if role in feature.roles:
+            marks = ["yes" if abilities.has(name) else "" for _, abilities in _there(role)]
+            lines.append(_row(name, *marks, feature.sentence))
+    return lines
+
+
+def _reasons() -> list[str]:
+    """The features that peers lack, by the reasons."""
+    from tests.interop.features import ROLES
+
+    lacks: dict[tuple[str, str], dict[str, list[str]]] = {}
     for role in ROLES:
-        there = [peer for peer, its in columns if its == role]
-        lines += ["", f"With the peer as {role}:", "", f"| | {' | '.join(peer.name for peer in there)} |"]
-        lines += [f"|---|{'---|' * len(there)}"]
-        for feature in FEATURES:
-            marks = [_mark(peer, role, feature) for peer in there]
-            if any(marks):
-                lines.append(f"| {feature} | {' | '.join(marks)} |")
-    lines += ["", *(f"- **{feature}**: {sentence}" for feature, sentence in FEATURES.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _short(value: str) -> str:
-    return value.removeprefix("TLS_").removesuffix("_SHA256").removesuffix("_SHA384")
-
-
-def _mark(peer: Peer, role: str, feature: str) -> str:
-    abilities = peer.abilities(role)
-    return "x" if abilities and feature in abilities.features else ""
+        for peer, abilities in _there(role):
+            for name, why in abilities.lacks.items():
+                lacks.setdefault((peer.name, why), {}).setdefault(name, []).append(role)
+    lines = []
+    for (peer, why), names in sorted(lacks.items()):
+        words = [name if len(roles) == 2 else f"{name} (as {roles[0]})" for name, roles in names.items()]
+        lines.append(f"- **{peer}**: {', '.join(words)}: {why}")
+    return lines
 
 
 def split(text: str) -> tuple[str, str, str]:
@@ -93,9 +137,8 @@ def versions_in(inside: str) -> dict[str, str]:
     """The versions that the document names, by peer."""
     from tests.interop.matrix import PEERS
 
-    written = re.findall(r"^\| (.+?) \| (?:server|client) \|", inside, re.MULTILINE)
-    shown = [(peer, role) for role in ROLES for peer in PEERS if peer.abilities(role)]
-    return {peer.name: version for (peer, _), version in zip(shown, written, strict=True)}
+    written = dict(re.findall(r"^\| (\w+) \| (.+?) \| (?:server|client)", inside, re.MULTILINE))
+    return {peer.name: written.get(peer.name, "?") for peer in PEERS}
 
 
 def main() -> None:

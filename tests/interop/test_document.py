@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import pytest
 
-from tests.interop import report, test_client, test_server
-from tests.interop.matrix import PEERS
-from tests.interop.peer import FEATURES
+from tests.interop import report, test_client, test_client_certificates, test_established, test_retry, test_server
+from tests.interop.features import FEATURES, ROLES
+from tests.interop.matrix import AXES, PEERS
+
+MODULES = (test_client, test_server, test_client_certificates, test_retry, test_established)
 
 
 def test_the_tables_say_what_is_tried() -> None:
@@ -17,17 +17,20 @@ def test_the_tables_say_what_is_tried() -> None:
     assert inside == report.tables(report.versions_in(inside)), "run: python -m tests.interop.report"
 
 
-@pytest.mark.parametrize(("module", "role"), [(test_client, "server"), (test_server, "client")])
-def test_all_that_peers_are_said_to_do_is_tested(module: ModuleType, role: str) -> None:
-    tried = [test.tries for name, test in vars(module).items() if name.startswith("test_")]
-    assert all(its == role for its, _, _ in tried)
-    assert {axis for _, axis, _ in tried} == {"suites", "groups", "keys", "features"}
-    features = [feature for _, _, feature in tried if feature]
-    assert len(features) == len(set(features))
-    claimed = {name for peer in PEERS if (abilities := peer.abilities(role)) for name in abilities.features}
-    assert set(features) == claimed
+@pytest.mark.parametrize("role", ROLES)
+def test_every_axis_and_every_feature_has_its_test(role: str) -> None:
+    tried = [test.tries for module in MODULES for name, test in vars(module).items() if name.startswith("test_")]
+    assert {axis for its, axis, _ in tried if its == role} == set(AXES)
+    features = [feature for its, _, feature in tried if feature and its == role]
+    assert sorted(features) == sorted(name for name, feature in FEATURES.items() if role in feature.roles)
 
 
-def test_every_feature_is_tried_with_somebody() -> None:
-    claimed = [abilities.features for peer in PEERS for abilities in (peer.as_server, peer.as_client) if abilities]
-    assert set().union(*claimed) == set(FEATURES)
+@pytest.mark.parametrize("role", ROLES)
+def test_every_feature_is_tried_with_somebody(role: str) -> None:
+    there = [abilities for peer in PEERS if (abilities := peer.abilities(role))]
+    for name, feature in FEATURES.items():
+        assert role not in feature.roles or any(abilities.has(name) for abilities in there), name
+
+
+def test_names_are_nobody_elses() -> None:
+    assert len({peer.name for peer in PEERS}) == len(PEERS)

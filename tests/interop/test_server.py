@@ -4,119 +4,66 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Any
 
 import pytest
 
-from handfast import AlertReceived, Handshake, ServerConfig, reasons
+from handfast import AlertReceived, reasons
 from tests.interop.credentials import KEYS, OTHER_NAMES, Credentials
+from tests.interop.features import CCM
 from tests.interop.matrix import each, feature
-from tests.interop.peer import HANDSHAKE_FAILURE, NO_APPLICATION_PROTOCOL, PROTOCOL_VERSION, Peer, Running, Setup
-from tests.interop.serving import GREETING, Serving
+from tests.interop.peer import HANDSHAKE_FAILURE, NO_APPLICATION_PROTOCOL, PROTOCOL_VERSION, Peer
+from tests.interop.serving import GREETING
+from tests.interop.sides import Accepting, only
 
 pytestmark = pytest.mark.timeout(300)  # the first one of Go waits for the compiler
-
-
-class Accepting:
-    """handfast's side."""
-
-    def __init__(self, credentials: Credentials, peer: Peer) -> None:
-        self._credentials = credentials
-        self._peer = peer
-
-    def serve(self, *keys: str, closes: bool = False, **settings: Any) -> Serving:
-        names = [(), (OTHER_NAMES,)]
-        identities = [
-            self._credentials.files(key, *which).identity for key, which in zip(keys or ("p256",), names, strict=False)
-        ]
-        return Serving(ServerConfig(identities=identities, **settings), self._peer.protocol, closes=closes)
-
-    def connect(self, serving: Serving, **setup: Any) -> Running:
-        return self._peer.connect(self._credentials, Setup(**setup), serving.port)
-
-
-@pytest.fixture
-def accepting(credentials: Credentials, peer: Peer) -> Accepting:
-    return Accepting(credentials, peer)
-
-
-def check(serving: Serving, running: Running, data: bytes = b"hello\n") -> Handshake:
-    """Data goes both ways, the client closes first, and says the same about the connection as we do."""
-    assert running.echo(data) == data
-    running.close(None)
-    running.ended()
-    handshake = serving.handshake()
-    facts = running.facts()
-    assert facts["version"] == "TLSv1.3"
-    agreed = {
-        "version": handshake.version,
-        "suite": handshake.cipher_suite,
-        "group": handshake.group,
-        "alpn": handshake.alpn,
-        "server_name": handshake.server_name,
-    }
-    assert facts == {name: agreed[name] for name in facts}
-    return handshake
-
 
 # --- what is negotiated --------------------------------------------------------------------------------------------------
 
 
 @each("client", "suites")
 def test_suite(peer: Peer, value: str, accepting: Accepting) -> None:
-    ours = {} if "suite" in peer.limits else {"cipher_suites": [value]}
-    with accepting.serve(**ours) as serving, accepting.connect(serving, suite=value) as running:
-        assert check(serving, running).cipher_suite == value
+    with accepting.serve(**only(peer, suite=value)) as serving, accepting.connect(serving, suite=value) as running:
+        assert accepting.check(serving, running).cipher_suite == value
 
 
 @each("client", "groups")
 def test_group(peer: Peer, value: str, accepting: Accepting) -> None:
-    ours = {} if "group" in peer.limits else {"groups": [value]}
-    with accepting.serve(**ours) as serving, accepting.connect(serving, groups=(value,)) as running:
-        assert check(serving, running).group == value
+    with accepting.serve(**only(peer, group=value)) as serving, accepting.connect(serving, groups=(value,)) as running:
+        assert accepting.check(serving, running).group == value
 
 
 @each("client", "keys")
 def test_key_of_the_certificate(value: str, accepting: Accepting) -> None:
     with accepting.serve(value) as serving, accepting.connect(serving) as running:
-        assert check(serving, running).signature_scheme == KEYS[value]
+        assert accepting.check(serving, running).signature_scheme == KEYS[value]
 
 
 @feature("client", "ALPN")
 def test_alpn(accepting: Accepting) -> None:
     with accepting.serve(alpn=["h3", "http/1.1"]) as serving, accepting.connect(serving, alpn=("http/1.1",)) as running:
-        assert check(serving, running).alpn == "http/1.1"
-
-
-@feature("client", "no common ALPN")
-def test_no_common_alpn(accepting: Accepting) -> None:
-    with accepting.serve(alpn=["h3"]) as serving, accepting.connect(serving, alpn=("http/1.1",)) as running:
-        running.shaken()
-        error = serving.error()
-        assert error.reason is reasons.NO_COMMON_ALPN
-        assert running.alert() == NO_APPLICATION_PROTOCOL
+        assert accepting.check(serving, running).alpn == "http/1.1"
 
 
 @feature("client", "server name")
 @pytest.mark.parametrize("name", ["localhost", OTHER_NAMES[0]])
 def test_the_name_chooses_the_certificate(name: str, accepting: Accepting) -> None:
     with accepting.serve("p256", "p384") as serving, accepting.connect(serving, name=name) as running:
-        handshake = check(serving, running)
+        handshake = accepting.check(serving, running)
     assert handshake.server_name == name
     assert handshake.signature_scheme == KEYS["p384" if name == OTHER_NAMES[0] else "p256"]
 
 
 @feature("client", "intermediate")
-def test_a_chain_with_an_intermediate(peer: Peer, accepting: Accepting, credentials: Credentials) -> None:
-    config = ServerConfig(identities=[credentials.with_intermediate.identity])
-    with Serving(config, peer.protocol) as serving, accepting.connect(serving) as running:
-        check(serving, running)
+def test_a_chain_with_an_intermediate(accepting: Accepting, credentials: Credentials) -> None:
+    identity = credentials.with_intermediate.identity
+    with accepting.serve(identities=[identity]) as serving, accepting.connect(serving) as running:
+        accepting.check(serving, running)
 
 
 @feature("client", "no middlebox compatibility")
 def test_without_looking_like_tls_12(accepting: Accepting) -> None:
     with accepting.serve() as serving, accepting.connect(serving, compatible=False) as running:
-        check(serving, running)
+        accepting.check(serving, running)
 
 
 # --- data and the end ----------------------------------------------------------------------------------------------------
@@ -136,7 +83,7 @@ def test_a_mebibyte_each_way(accepting: Accepting) -> None:
 @feature("client", "peer closes first")
 def test_the_peer_closes_first(accepting: Accepting) -> None:
     with accepting.serve() as serving, accepting.connect(serving) as running:
-        check(serving, running)
+        accepting.check(serving, running)
 
 
 @feature("client", "handfast closes first")
@@ -162,26 +109,23 @@ def test_a_client_that_does_not_know_our_authority(peer: Peer, accepting: Accept
     assert error.sent_by == "peer"
 
 
-@feature("client", "TLS 1.2 only")
-def test_a_client_that_knows_only_tls_12(accepting: Accepting) -> None:
-    with accepting.serve() as serving, accepting.connect(serving, newest="1.2") as running:
+@feature("client", "no common ALPN")
+def test_no_common_alpn(accepting: Accepting) -> None:
+    with accepting.serve(alpn=["h3"]) as serving, accepting.connect(serving, alpn=("http/1.1",)) as running:
         running.shaken()
         error = serving.error()
-        assert error.reason is reasons.NO_COMMON_VERSION
-        assert error.alert == PROTOCOL_VERSION
-        assert error.sent_by == "us"
-        assert error.evidence["peer_speaks"] == "TLSv1.2"
-        assert running.alert() == PROTOCOL_VERSION
+        assert error.reason is reasons.NO_COMMON_ALPN
+        running.check_alert(NO_APPLICATION_PROTOCOL)
 
 
 @feature("client", "no common suite")
 def test_a_client_without_a_common_suite(accepting: Accepting) -> None:
-    with accepting.serve() as serving, accepting.connect(serving, suite="TLS_AES_128_CCM_SHA256") as running:
+    with accepting.serve() as serving, accepting.connect(serving, suite=CCM) as running:
         running.shaken()
         error = serving.error()
         assert error.reason is reasons.NO_COMMON_SUITE
-        assert error.evidence["peer_offered"][0] == "TLS_AES_128_CCM_SHA256"
-        assert running.alert() == HANDSHAKE_FAILURE
+        assert error.evidence["peer_offered"][0] == CCM
+        running.check_alert(HANDSHAKE_FAILURE)
 
 
 @feature("client", "no common group")
@@ -191,15 +135,16 @@ def test_a_client_without_a_common_group(accepting: Accepting) -> None:
         error = serving.error()
         assert error.reason is reasons.NO_COMMON_GROUP
         assert error.evidence["peer_offered"] == ["secp521r1"]
-        assert running.alert() == HANDSHAKE_FAILURE
+        running.check_alert(HANDSHAKE_FAILURE)
 
 
-@feature("client", "retry refused")
-def test_a_client_that_guessed_another_group(accepting: Accepting) -> None:
-    """It has a group of ours, but sent no share of it; that needs HelloRetryRequest, which is for a later version."""
-    with accepting.serve() as serving, accepting.connect(serving, groups=("secp521r1", "x25519")) as running:
+@feature("client", "TLS 1.2 only")
+def test_a_client_that_knows_only_tls_12(accepting: Accepting) -> None:
+    with accepting.serve() as serving, accepting.connect(serving, newest="1.2") as running:
         running.shaken()
         error = serving.error()
-        assert error.reason is reasons.NO_USABLE_KEY_SHARE
-        assert error.evidence["peer_sent_shares_of"] == ["secp521r1"]
-        assert running.alert() == HANDSHAKE_FAILURE
+        assert error.reason is reasons.NO_COMMON_VERSION
+        assert error.alert == PROTOCOL_VERSION
+        assert error.sent_by == "us"
+        assert error.evidence["peer_speaks"] == "TLSv1.2"
+        running.check_alert(PROTOCOL_VERSION)

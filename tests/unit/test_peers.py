@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests import peers
@@ -36,5 +39,14 @@ def test_a_missing_peer_fails_the_test_in_ci(monkeypatch) -> None:
 
 
 def test_a_peer_that_nobody_knows_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="known: curl"):
+    with pytest.raises(ValueError, match="known: certutil, chromium, curl"):
         peers.find_peer("curll")
+
+
+def test_what_comes_from_the_system_is_installed_by_the_script() -> None:
+    script = Path(__file__).parents[2].joinpath("scripts", "peers.sh").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"\b([\w-]+):([\w-]+)", script.partition('peers="')[2].partition('"')[0]))
+    packages = {
+        name: how.removeprefix("apt-get install ") for name, how in peers.PEERS.items() if how.startswith("apt")
+    }
+    assert listed == packages

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from handfast.certificates import pem
 from handfast.certificates.parsed import Parsed, parsed
@@ -19,12 +20,26 @@ from handfast.crypto import signatures
 from handfast.crypto.guard import Guarded
 from handfast.errors import CertificateUnreadable, ConfigurationError, shown
 from handfast.reasons import KEY_ENCRYPTED, KEY_MISMATCH, NOT_A_CERTIFICATE, NOT_A_KEY
+from handfast.wire.codepoints import SignatureScheme as S
 
 if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
 
     from handfast.certificates.names import Address
+
+
+# The schemes that say of a certificate's signature that it can be verified; the curve is the issuer's affair.
+SIGNED_BY: Final = {
+    SignatureAlgorithmOID.ECDSA_WITH_SHA256: (S.ECDSA_SECP256R1_SHA256,),
+    SignatureAlgorithmOID.ECDSA_WITH_SHA384: (S.ECDSA_SECP384R1_SHA384,),
+    SignatureAlgorithmOID.ECDSA_WITH_SHA512: (S.ECDSA_SECP521R1_SHA512,),
+    SignatureAlgorithmOID.RSA_WITH_SHA256: (S.RSA_PKCS1_SHA256,),
+    SignatureAlgorithmOID.RSA_WITH_SHA384: (S.RSA_PKCS1_SHA384,),
+    SignatureAlgorithmOID.RSA_WITH_SHA512: (S.RSA_PKCS1_SHA512,),
+    SignatureAlgorithmOID.ED25519: (S.ED25519,),
+    SignatureAlgorithmOID.ED448: (S.ED448,),
+}
 
 
 @runtime_checkable
@@ -69,7 +84,7 @@ class Identity(Guarded):
     Can be shared by any number of configurations and connections. Cannot be copied or pickled.
     """
 
-    __slots__ = ("_issuers", "_leaf", "chain", "kind", "names", "schemes", "schemes_12", "signer")
+    __slots__ = ("_issuers", "_leaf", "_signatures", "chain", "kind", "names", "schemes", "schemes_12", "signer")
 
     def __init__(self, chain: Sequence[bytes], key: Signer | signatures.PrivateKey) -> None:
         """``chain``: DER, leaf first. ``key``: a private key of `cryptography`, or a Signer.
@@ -81,6 +96,10 @@ class Identity(Guarded):
         certificates = _checked_chain(self.chain, "the given chain")
         self._leaf = certificates[0]
         self._issuers = frozenset(certificate.raw.issuer for certificate in certificates)
+        signatures_of = (
+            SIGNED_BY.get(each.certificate.signature_algorithm_oid) for each in certificates if not each.self_issued
+        )
+        self._signatures = frozenset(ways for ways in signatures_of if ways)
         self.signer: Signer = key if _is_signer(key) else _local_signer(key, self.chain, self._leaf)
         leaf = self._leaf
         can = self.signer.schemes
@@ -133,6 +152,13 @@ class Identity(Guarded):
     def fits(self, server_name: str | None) -> bool:
         """Whether our certificate is for this name, wildcards included; any is for a client that names none."""
         return server_name is None or server_name.lower().removesuffix(".") in self._leaf.names
+
+    def signed_by(self, schemes: Collection[int]) -> bool:
+        """Whether the certificates we send are all signed in one of these ways (RFC 9846 section 4.5.1.2).
+
+        A self-signed one is not looked at, nor a signature that no scheme of RFC 9846 is for.
+        """
+        return all(any(way in schemes for way in ways) for ways in self._signatures)
 
     def issued_by(self, names: Collection[bytes]) -> bool:
         """Whether a certificate of our chain was issued by one of these (distinguished names, DER).
@@ -247,6 +273,11 @@ class PeerIdentity(Guarded):
         self.path = path
         self.server_name = server_name
         self.verified_by = verified_by
+
+    @property
+    def der(self) -> bytes:
+        """The certificate that all this stands in."""
+        return self._leaf.der
 
     @property
     def public_key(self) -> signatures.PublicKey:

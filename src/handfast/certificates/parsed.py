@@ -7,6 +7,7 @@ Roots and intermediates come back in handshake after handshake, and so does the 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -243,6 +244,8 @@ def end_point(der: bytes) -> bytes:
 
     By the hash that its signature has; by SHA-256 where that is MD5 or SHA-1, or where it has none of its own.
     """
-    algorithm = parsed(der).certificate.signature_hash_algorithm
+    algorithm = None
+    with suppress(UnsupportedAlgorithm):  # RFC 5929 leaves open what it is then
+        algorithm = parsed(der).certificate.signature_hash_algorithm
     name = "sha256" if algorithm is None or algorithm.name in ("md5", "sha1") else algorithm.name
     return hashlib.new(name, der).digest()

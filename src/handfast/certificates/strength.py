@@ -71,6 +71,6 @@ def weak_signature(certificate: Parsed) -> str | None:
     """Why the issuer's signature proves nothing; None if it does. A trusted root's is not looked at: nobody needs it."""
     try:
         algorithm = certificate.signature_hash
-    except UnsupportedAlgorithm:
+    except (UnsupportedAlgorithm, ValueError):
         return "the hash of the signature is not known here"  # MD2 and older
     return algorithm.name.upper() if algorithm is not None and algorithm.name in _BROKEN_HASHES else None

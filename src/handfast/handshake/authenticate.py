@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto import signatures
-from handfast.errors import PeerMisbehaved
+from handfast.errors import PeerMisbehaved, TLSError
 from handfast.handshake.flow import CheckPeer, Flow, Sign, VerifyPeer, expect
 from handfast.reasons import (
     BAD_CERTIFICATE_CONTEXT,
     BAD_FINISHED,
+    CALLBACK_FAILED,
     SCHEME_NOT_OFFERED,
     UNSOLICITED_EXTENSION,
 )
@@ -46,13 +47,21 @@ def verify_identity(
     link: Link, config: ClientConfig | ServerConfig, question: VerifyPeer, context: bytes
 ) -> Flow[tuple[PeerIdentity, int]]:
     """After the peer's Certificate: who it is, and the scheme by which its CertificateVerify proves that."""
-    peer: PeerIdentity = yield question
+    peer = yield from ask_verifier(question)
     proof = yield from expect(CertificateVerify)
     check_certificate_verify(proof, peer, config.scheme_ids, context + link.transcript.digest())
     link.transcript.add(proof)
     if config.check_peer is not None:
         yield CheckPeer(peer)
     return peer, proof.algorithm
+
+
+def ask_verifier(question: VerifyPeer) -> Flow[PeerIdentity]:
+    """Who the peer is: the key that proves it has to be that of the certificate that was sent."""
+    peer: PeerIdentity = yield question
+    if peer.der != question.chain[0]:
+        raise TLSError(CALLBACK_FAILED, question=question.NAME, problem="the identity is of another certificate")
+    return peer
 
 
 def certificate_chain(certificate: Certificate, offered: Sequence[int]) -> tuple[bytes, ...]:

@@ -8,6 +8,7 @@ from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto import signatures
 from handfast.crypto.signatures import SCHEMES_12
 from handfast.errors import PeerMisbehaved
+from handfast.handshake.authenticate import ask_verifier
 from handfast.handshake.flow import CheckPeer, Flow, Sign, VerifyPeer, expect
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import ECDSA_SIGN, RSA_SIGN
@@ -46,7 +47,7 @@ def certificate_request(config: ServerConfig) -> CertificateRequest12:
 
 def verify_client(link: Link, config: ServerConfig, question: VerifyPeer) -> Flow[tuple[PeerIdentity, int]]:
     """After ClientKeyExchange: who the client is, and the scheme by which its CertificateVerify proves that."""
-    peer: PeerIdentity = yield question
+    peer = yield from ask_verifier(question)
     content = link.transcript.take_kept()
     proof = yield from expect(CertificateVerify12)
     check_signature(peer, config.scheme_12_ids, proof, content)

@@ -11,9 +11,9 @@ from handfast.handshake.flow import Flow, expect
 from handfast.handshake.hello import offer
 from handfast.handshake.link import Link
 from handfast.handshake.retry import retry
-from handfast.reasons import DOWNGRADE, NO_COMMON_VERSION, VERSION_NOT_OFFERED, VERSION_REFUSED
+from handfast.reasons import DOWNGRADE, MISSING_EXTENSION, NO_COMMON_VERSION, VERSION_NOT_OFFERED, VERSION_REFUSED
 from handfast.wire.alert import Alert
-from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion
+from handfast.wire.codepoints import AlertDescription, CipherSuite, ExtensionType, NamedGroup, ProtocolVersion
 from handfast.wire.hello import DOWNGRADED_FURTHER, DOWNGRADED_TO_12, ServerHello
 
 
@@ -24,7 +24,7 @@ def client(link: Link, config: ClientConfig, server_name: str | None) -> Flow[Es
     link.send(sent.message)
     link.flush()
     link.layer.initial_version = ProtocolVersion.TLS_1_2
-    link.layer.change_cipher_spec_allowed = True
+    link.layer.change_cipher_spec_allowed = ProtocolVersion.TLS_1_3 in config.versions
     link.transcript.add(sent.message)
 
     answer = yield from expect(ServerHello)
@@ -52,6 +52,8 @@ def agreed_version(config: ClientConfig, answer: ServerHello) -> int:
         raise PeerIncompatible(
             NO_COMMON_VERSION, peer_speaks=ProtocolVersion.name(answer.legacy_version), we_offered=we_offered
         )
+    if answer.is_retry_request and ProtocolVersion.TLS_1_3 in config.versions:
+        raise PeerMisbehaved(MISSING_EXTENSION, extension=ExtensionType.name(ExtensionType.SUPPORTED_VERSIONS))
     return answer.legacy_version
 
 

@@ -28,7 +28,7 @@ from handfast.crypto.schedule12 import MainSecret
 from handfast.crypto.suites import SUITES_12, Suite
 from handfast.errors import PeerIncompatible, PeerMisbehaved
 from handfast.handshake import authenticate12, negotiate12
-from handfast.handshake.authenticate import check_finished, check_solicited
+from handfast.handshake.authenticate import ask_verifier, check_finished, check_solicited
 from handfast.handshake.established import Established, Outcome
 from handfast.handshake.flow import CheckPeer, ChooseClientIdentity, Flow, VerifyPeer, expect, expect_either
 from handfast.handshake.hello import Offer
@@ -116,6 +116,7 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     # The server's ChangeCipherSpec and Finished: that it saw the same handshake.
     link.layer.change_cipher_spec_allowed = True
     yield from expect(ChangeCipherSpec)
+    link.layer.change_cipher_spec_allowed = False
     link.install_keys(read=server_key)
     theirs = yield from expect(Finished12)
     verified = check_finished(theirs, main.server_finished(transcript.digest()))
@@ -135,7 +136,7 @@ def verify_server(
     if not certificate.certificate_list:
         raise PeerMisbehaved(NO_CERTIFICATE)
     chain = tuple(certificate.certificate_list)
-    peer: PeerIdentity = yield VerifyPeer(chain, link.clock.wall(), "server", offer.server_name)
+    peer = yield from ask_verifier(VerifyPeer(chain, link.clock.wall(), "server", offer.server_name))
     check_key(offer, suite, peer)
     exchange = yield from expect(ServerKeyExchange)
     link.transcript.add(exchange)

@@ -93,6 +93,7 @@ def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Fl
     finished = yield from expect(Finished)
     verified = check_finished(finished, server_handshake.verify_data(transcript.digest()))
     transcript.add(finished)
+    link.check_no_excess()  # before we say who we are
     client_application, server_application, exporter = application_secrets(link, secret, client_random)
 
     # Our turn: who we are, where the server has asked, and our view of the handshake.

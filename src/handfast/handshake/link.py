@@ -98,7 +98,7 @@ class Link(Guarded):
 
     def discard(self) -> None:
         """Forget what was to be sent and is not sealed yet: the handshake has failed."""
-        self._flight.clear()
+        self._flight = bytearray()  # and not clear(): the record layer may be reading it, in another thread
 
     def install_keys(
         self, *, read: TrafficSecret | RecordKey | None = None, write: TrafficSecret | RecordKey | None = None

@@ -87,6 +87,7 @@ def check_hello(hello: ClientHello) -> None:
         raise PeerMisbehaved(BAD_LEGACY_VERSION, legacy_version=ProtocolVersion.name(hello.legacy_version))
     if hello.legacy_compression_methods != b"\0":
         raise PeerMisbehaved(BAD_COMPRESSION, methods=list(hello.legacy_compression_methods))
+    required(hello.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
     groups = required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS)
     shares = [share.group for share in required(hello.key_share, ExtensionType.KEY_SHARE)]
     # Each share belongs to a group that is offered, there is one of each, and their order is that of the groups.
@@ -174,7 +175,7 @@ def identity(identities: Sequence[Identity], hello: ClientHello, refuse_unknown:
 def fitting_identities(identities: Sequence[Identity], hello: ClientHello, refuse_unknown: bool) -> Sequence[Identity]:
     """Those for the name that the client asks for; all of them if there is none, unless that is refused.
 
-    Those that lead to an authority which the client names come first.
+    Those that lead to an authority which the client names come first, then those whose chain it can verify.
     """
     fitting = [candidate for candidate in identities if candidate.fits(hello.server_name)]
     if not fitting and refuse_unknown and hello.server_name is not None:
@@ -183,11 +184,14 @@ def fitting_identities(identities: Sequence[Identity], hello: ClientHello, refus
             peer_asked_for=hello.server_name,
             we_are=[name for candidate in identities for name in candidate.names],
         )
-    found = fitting or list(identities)
-    authorities = hello.certificate_authorities
-    if authorities:
-        found.sort(key=lambda candidate: not candidate.issued_by(authorities))
-    return found
+    if len(identities) == 1:
+        return identities
+    authorities = frozenset(hello.certificate_authorities or ())  # once: a hello has room for 20,000
+    in_certificates = hello.signature_algorithms_cert or hello.signature_algorithms or ()
+    return sorted(
+        fitting or identities,
+        key=lambda candidate: (not candidate.issued_by(authorities), not candidate.signed_by(in_certificates)),
+    )
 
 
 def client_identity(
@@ -200,8 +204,9 @@ def client_identity(
     application has ``chosen`` needs only a scheme.
     """
     accepted = required(request.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
+    authorities = frozenset(request.certificate_authorities or ())
     for candidate in identities:
-        if request.certificate_authorities and not chosen and not candidate.issued_by(request.certificate_authorities):
+        if authorities and not chosen and not candidate.issued_by(authorities):
             continue
         in_13 = isinstance(request, CertificateRequest)
         scheme = usable_scheme(candidate.schemes if in_13 else candidate.schemes_12, accepted)

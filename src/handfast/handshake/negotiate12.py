@@ -126,7 +126,7 @@ _TYPES: Final = {RSA_SIGN: "RSA", ECDSA_SIGN: "ECDSA"}
 
 
 def group(ours: Sequence[int], theirs: Sequence[int] | None) -> int:
-    """The group we prefer among those of the client; one that names none has P-256 (RFC 8422 section 5.1)."""
+    """The group we prefer among those of the client; one that names none has P-256 (RFC 8422 section 4)."""
     offered = [NamedGroup.SECP256R1] if theirs is None else theirs
     for candidate in ours:
         if candidate in offered:

@@ -7,7 +7,7 @@ import contextlib
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.config import ASK, ServerConfig
 from handfast.crypto.guard import Guarded
-from handfast.errors import TLSError, shown
+from handfast.errors import ConnectionFailed, HandshakeTimeout, ProtocolError, TLSError, shown
 from handfast.handshake.answers import ask
 from handfast.handshake.established import Established
 from handfast.handshake.flow import (
@@ -90,13 +90,14 @@ class Runner(Guarded):
     def take_answer(self) -> Established | Question | None:
         """Go on with the answer to the open question, as :meth:`advance` does."""
         question, answer = self.question, self._answer
-        assert question is not None and answer is not None
+        if question is None or answer is None:
+            return None  # closed meanwhile, by another thread
         self.question = self._answer = None
         self._count_time(question)
         value, error = answer
-        if isinstance(error, TLSError):
-            raise error
         if error is not None:
+            if not _is_elsewhere(error):
+                raise error
             raise _callback_failed(question, error) from error
         return self.advance(_checked(question, value))
 
@@ -113,9 +114,9 @@ class Runner(Guarded):
         self._asked_at = self._link.clock.monotonic()
         try:
             answer = ask(self._link.config, question)
-        except TLSError:
-            raise
         except Exception as error:  # StopIteration too, which must not end the script
+            if not _is_elsewhere(error):
+                raise
             raise _callback_failed(question, error) from error
         if answer is not ASK and not hasattr(answer, "__await__"):
             self._count_time(question)
@@ -137,6 +138,12 @@ class Runner(Guarded):
             self._link.timings.certificate_verification += seconds
         elif isinstance(question, Sign):
             self._link.timings.signature += seconds
+
+
+def _is_elsewhere(error: BaseException) -> bool:
+    """Whether an error is what a callback's own connection met with: no verdict on our peer, nor an alert for it."""
+    elsewhere = (ProtocolError, ConnectionFailed, HandshakeTimeout)
+    return not isinstance(error, TLSError) or error.sent_by == "peer" or isinstance(error, elsewhere)
 
 
 def _callback_failed(question: Question, error: BaseException) -> TLSError:

@@ -96,11 +96,13 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     if chain:
         question = VerifyPeer(chain, link.clock.wall(), "client")
         peer, their_scheme = yield from authenticate12.verify_client(link, config, question)
+    transcript.drop_kept()
 
     # The client's ChangeCipherSpec and Finished: that it saw the same handshake.
     client_key, server_key = main.record_keys()
     link.layer.change_cipher_spec_allowed = True
     yield from expect(ChangeCipherSpec)
+    link.layer.change_cipher_spec_allowed = False
     link.install_keys(read=client_key)
     finished = yield from expect(Finished12)
     verified = check_finished(finished, main.client_finished(transcript.digest()))

@@ -11,7 +11,7 @@ VERSION_REFUSED = reason(
     None,
     "RFC 9846 section 4.3.1",
     "The server speaks no version of TLS that we offer.",
-    "Update the server: TLS 1.3 is from 2018.",
+    "Offer the version that the server has, or update the server: TLS 1.2 is from 2008.",
 )
 CLOSED_DURING_HANDSHAKE = reason(
     "closed_during_handshake",

@@ -46,7 +46,7 @@ NO_EXTENDED_MAIN_SECRET = reason(
     alerts.HANDSHAKE_FAILURE,
     "RFC 7627 section 5.2",
     "The peer speaks TLS 1.2 without the extended master secret, without which keys are not bound to one connection.",
-    "Update the peer: the extension is from 2015.",
+    "Update the peer, or let it speak TLS 1.3: the extension is from 2015.",
 )
 BAD_POINT_FORMATS = reason(
     "bad_point_formats",
@@ -122,7 +122,7 @@ BAD_COMPRESSION = reason(
     "bad_compression",
     alerts.ILLEGAL_PARAMETER,
     "RFC 9846 section 4.2.2",
-    "The peer offers or selects compression, which TLS 1.3 forbids.",
+    "The peer offers or selects compression, which would leak what it compresses.",
 )
 BAD_LEGACY_VERSION = reason(
     "bad_legacy_version",

@@ -12,7 +12,7 @@ NO_COMMON_VERSION = reason(
     alerts.PROTOCOL_VERSION,
     "RFC 9846 section 4.3.1",
     "The peer does not speak a version of TLS that we accept.",
-    "Update the older side: TLS 1.3 is from 2018.",
+    "Accept the version that the other side has, or update the older side: TLS 1.2 is from 2008.",
 )
 INAPPROPRIATE_FALLBACK = reason(
     "inappropriate_fallback",
@@ -59,7 +59,7 @@ BAD_SIGNATURE = reason(
     "bad_signature",
     alerts.DECRYPT_ERROR,
     "RFC 9846 section 4.5.2",
-    "The signature in CertificateVerify is wrong: the peer did not prove that it holds the certificate's key.",
+    "The signature of the handshake is wrong: the peer did not prove that it holds the certificate's key.",
 )
 WRONG_SIGNATURE_TYPE = reason(
     "wrong_signature_type",

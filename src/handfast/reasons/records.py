@@ -110,7 +110,7 @@ SSLV2 = reason(
     "sslv2",
     alerts.PROTOCOL_VERSION,
     "RFC 6176 section 3",
-    "The peer speaks SSL 2.0.",
+    "The peer says hello in the format of SSL 2.0.",
     "SSL 2.0 has been broken since 1995; the peer's software has to be replaced.",
 )
 NOT_TLS = reason(

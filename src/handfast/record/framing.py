@@ -6,7 +6,7 @@ from typing import Final
 
 from handfast.errors import BadRecord, PeerMisbehaved
 from handfast.reasons import NOT_TLS, PLAINTEXT, PLAINTEXT_HTTP, RECORD_OVERFLOW, SSLV2, UNEXPECTED_RECORD
-from handfast.wire.codepoints import ContentType
+from handfast.wire.codepoints import ContentType, ProtocolVersion
 
 HEADER_LENGTH: Final = 5
 PLAINTEXT_LIMIT: Final = 1 << 14
@@ -95,5 +95,6 @@ class Framing:
         if all(32 <= byte < 127 or byte in b"\r\n\t" for byte in header):
             return PeerMisbehaved(PLAINTEXT, first_bytes=header.decode("latin-1"))
         if header[0] & 0x80 and header[2] == 1 and header[3] in (0, 2, 3):
-            return PeerMisbehaved(SSLV2, first_bytes=header)  # RFC 5246 appendix E.2: a ClientHello of SSL 2.0
+            # RFC 5246 appendix E.2: a ClientHello of SSL 2.0, by which newer versions were offered too.
+            return PeerMisbehaved(SSLV2, offers=ProtocolVersion.name(header[3] << 8 | header[4]))
         return PeerMisbehaved(NOT_TLS, first_bytes=header)

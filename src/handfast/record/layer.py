@@ -10,11 +10,12 @@ from handfast import limits
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule12 import RecordKey
 from handfast.crypto.schedule13 import TrafficSecret
-from handfast.errors import BadRecord
+from handfast.errors import BadRecord, MisuseError
 from handfast.reasons import (
     BAD_CHANGE_CIPHER_SPEC,
     BAD_RECORD_MAC,
     EMPTY_RECORD,
+    RECORD_OVERFLOW,
     TOO_MANY_CHANGE_CIPHER_SPECS,
     TOO_MANY_EMPTY_RECORDS,
     TOO_MUCH_EARLY_DATA,
@@ -22,6 +23,7 @@ from handfast.reasons import (
     UNEXPECTED_RECORD,
 )
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH, PLAINTEXT_LIMIT, Framing
+from handfast.record.process import forks
 from handfast.record.protection12 import Opener12, Sealer12
 from handfast.record.protection13 import Opener, Sealer
 from handfast.wire.codepoints import ContentType as C
@@ -45,6 +47,8 @@ class RecordLayer(Guarded):
         "_change_cipher_specs",
         "_early_data",
         "_empty",
+        "_ended",
+        "_forks",
         "_framing",
         "_hook",
         "_lock",
@@ -65,6 +69,7 @@ class RecordLayer(Guarded):
 
     def __init__(self, hook: RecordHook | None = None) -> None:
         self._framing = Framing()
+        self._forks = forks()
         self._opener: Opener | Opener12 | None = None
         self._sealer: Sealer | Sealer12 | None = None
         self._output: list[bytes | bytearray] = []  # records, or runs of them
@@ -73,6 +78,7 @@ class RecordLayer(Guarded):
         self._empty = 0
         self._change_cipher_specs = 0
         self._early_data: int | None = None  # bytes that may still be skipped
+        self._ended = False
         self._send_limit = PLAINTEXT_LIMIT
         self._receive_limit = PLAINTEXT_LIMIT + 1
         self.padding = 0
@@ -122,6 +128,11 @@ class RecordLayer(Guarded):
             self._opener = Opener12(key, min(self._receive_limit, PLAINTEXT_LIMIT))
         self._framing.limit = CIPHERTEXT_LIMIT
 
+    @property
+    def update_awaited(self) -> bool:
+        """Whether the peer owes us a KeyUpdate."""
+        return self._update_requested
+
     def update_read(self, update_requested: bool) -> None:
         """The peer has sent a KeyUpdate: it uses its next key from here on, and may want us to do the same."""
         assert isinstance(self._opener, Opener), "a KeyUpdate is encrypted"
@@ -169,8 +180,9 @@ class RecordLayer(Guarded):
             if content:
                 if inner_type != C.ALERT:  # or empty records and warnings could go on in turn
                     self._empty = 0
-                return inner_type, content, True
-            self._count_empty(inner_type)
+            else:
+                self._count_empty(inner_type)
+            return inner_type, content, True
         return None
 
     @staticmethod
@@ -189,7 +201,7 @@ class RecordLayer(Guarded):
 
     def _skip(self, body: memoryview) -> None:
         assert self._early_data is not None, "there is early data to skip"
-        self._early_data -= len(body)
+        self._early_data -= max(len(body), HEADER_LENGTH)  # empty records count too
         if self._early_data < 0:
             raise BadRecord(TOO_MUCH_EARLY_DATA, limit=limits.EARLY_DATA_SKIPPED)
 
@@ -198,6 +210,8 @@ class RecordLayer(Guarded):
             raise BadRecord(UNEXPECTED_RECORD, content_type=C.name(content_type))
         if not body:
             raise BadRecord(EMPTY_RECORD, content_type=C.name(content_type))
+        if len(body) > PLAINTEXT_LIMIT:  # framing lets longer ones pass while early data is skipped
+            raise BadRecord(RECORD_OVERFLOW, length=len(body), limit=PLAINTEXT_LIMIT)
         return content_type, body, False
 
     def _plaintext_alert(self, content_type: int, body: memoryview) -> tuple[int, memoryview, bool]:
@@ -226,9 +240,9 @@ class RecordLayer(Guarded):
         """Seal what is written from now on with this key."""
         with self._lock:
             if isinstance(key, TrafficSecret):
-                self._sealer = Sealer(key, self._send_limit, self.padding)
+                self._sealer = Sealer(key, self._send_limit, self.padding, self._forks)
             else:
-                self._sealer = Sealer12(key, self._send_limit)
+                self._sealer = Sealer12(key, self._send_limit, self._forks)
 
     def limit_sending(self, content: int) -> None:
         """Keep protected records to so many bytes of content, as the peer asked (RFC 8449)."""
@@ -240,10 +254,37 @@ class RecordLayer(Guarded):
     def write(self, content_type: int, data: bytes | bytearray | memoryview) -> None:
         """Queue content for the peer, as many records as it needs; see Sealer.seal for what it raises."""
         with self._lock:
+            if not self._ended:  # a script that another thread has closed may still be running
+                self._write(content_type, data)
+
+    def _write(self, content_type: int, data: bytes | bytearray | memoryview) -> None:
+        if self._sealer is not None:
+            self._queue(self._sealer.seal(content_type, memoryview(data).cast("B")))
+        else:
+            self._queue(self._in_plaintext(content_type, data))
+
+    def write_last(self, *alerts: bytes) -> None:
+        """Queue the alerts that end what we send; nothing goes out after them (RFC 9846 sections 6.1 and 6.2)."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            for alert in alerts:
+                self._write(C.ALERT, alert)
+
+    def forget(self) -> None:
+        """The connection has failed: its keys are forgotten (RFC 9846 section 6)."""
+        with self._lock:
+            self._ended = True
             if self._sealer is not None:
-                self._queue(self._sealer.seal(content_type, memoryview(data).cast("B")))
-            else:
-                self._queue(self._in_plaintext(content_type, data))
+                self._sealer.forget()
+        if self._opener is not None:
+            self._opener.forget()
+
+    def _check_open(self) -> None:
+        """Under the lock: what another thread has ended, nobody may add to."""
+        if self._ended:
+            raise MisuseError(problem="the connection is closed")
 
     def write_application_data(self, data: bytes | bytearray | memoryview) -> None:
         """Queue application data.
@@ -253,6 +294,7 @@ class RecordLayer(Guarded):
         """
         content = memoryview(data).cast("B")
         with self._lock:
+            self._check_open()
             sealer = self._sealer
             assert sealer is not None, "application data is encrypted"
             if self._update_owed:
@@ -270,14 +312,19 @@ class RecordLayer(Guarded):
         ``request_peer``: ask the peer to do the same, unless it has been asked and has not answered yet.
         """
         with self._lock:
-            self._update_write(KeyUpdate(request_peer and not self._update_requested))
+            self._check_open()
+            request = request_peer and not self._update_requested
+            if self._update_owed or not request:
+                self._update_write(KeyUpdate(update_requested=False))
+            if request:
+                self._update_write(KeyUpdate(update_requested=True))
 
     def _update_write(self, message: KeyUpdate) -> Sealer:
         """Under the lock: nothing may come between the KeyUpdate, which has the old key, and the change."""
         assert isinstance(self._sealer, Sealer), "a KeyUpdate is encrypted"
         message.raw = message.encode()
         sealed = self._sealer.seal(C.HANDSHAKE, memoryview(message.raw))
-        self._sealer = Sealer(self._sealer.secret.next(), self._send_limit, self.padding)
+        self._sealer = Sealer(self._sealer.secret.next(), self._send_limit, self.padding, self._forks)
         self._update_owed = False
         self._update_requested |= message.update_requested
         self._queue(sealed)  # last: a hook that raises must not leave us with the old key
@@ -296,7 +343,8 @@ class RecordLayer(Guarded):
     def write_change_cipher_spec(self) -> None:
         """Queue the record that makes middleboxes see TLS 1.2 (RFC 9846 appendix E.4). It is never encrypted."""
         with self._lock:
-            self._queue(b"\x14\x03\x03\x00\x01\x01")
+            if not self._ended:
+                self._queue(b"\x14\x03\x03\x00\x01\x01")
 
     def _queue(self, records: bytes | bytearray) -> None:
         self._output.append(records)

@@ -30,13 +30,13 @@ class Sealer12(Guarded):
 
     can_update: ClassVar[bool] = False
 
-    def __init__(self, key: RecordKey, limit: int = PLAINTEXT_LIMIT) -> None:
+    def __init__(self, key: RecordKey, limit: int = PLAINTEXT_LIMIT, process: int | None = None) -> None:
         self.limit = limit
         self._cipher, self._iv = key.cipher()
         self._tag = key.suite.tag_length
         self._explicit = key.suite.explicit_nonce
         self._left = key.suite.records
-        self._forks = forks()
+        self._forks = forks() if process is None else process
         self.sequence = 0
 
     def seal(self, content_type: int, data: memoryview) -> bytearray:
@@ -49,7 +49,7 @@ class Sealer12(Guarded):
             raise MisuseError(FORKED)
         size, limit, explicit = len(data), self.limit, self._explicit
         count = -(-size // limit) or 1
-        if self.room < size and content_type != ContentType.ALERT:
+        if self._left < count + _RESERVED and content_type != ContentType.ALERT:
             raise TLSError(KEYS_EXHAUSTED, records=self.sequence)
         self._left -= count
         output = bytearray(size + count * (HEADER_LENGTH + explicit + self._tag))
@@ -68,6 +68,10 @@ class Sealer12(Guarded):
             self.sequence += 1
             at = end
         return output
+
+    def forget(self) -> None:
+        """Drop the key; there is nothing that this can seal any more."""
+        self._cipher = None  # type: ignore[assignment]
 
     @property
     def room(self) -> int:
@@ -91,6 +95,10 @@ class Opener12(Guarded):
         self._explicit = key.suite.explicit_nonce
         self._overhead = key.suite.explicit_nonce + key.suite.tag_length
         self.sequence = 0
+
+    def forget(self) -> None:
+        """Drop the key; there is nothing that this can open any more."""
+        self._cipher = None  # type: ignore[assignment]
 
     def open(self, header: bytes, body: memoryview) -> tuple[int, bytes]:
         """The content type and content of a TLSCiphertext. Raises BadRecord: BAD_RECORD_MAC, RECORD_OVERFLOW."""

@@ -30,14 +30,16 @@ class Sealer(Guarded):
 
     can_update: ClassVar[bool] = True  # by a KeyUpdate
 
-    def __init__(self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT, padding: int = 0) -> None:
+    def __init__(
+        self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT, padding: int = 0, process: int | None = None
+    ) -> None:
         self.secret = secret
         self.limit = limit
         self.padding = padding
         self._cipher, self._iv = secret.cipher()
         self._tag = secret.suite.tag_length
         self._left = secret.suite.records
-        self._forks = forks()
+        self._forks = forks() if process is None else process
         self.sequence = 0
 
     def seal(self, content_type: int, data: memoryview) -> bytearray:
@@ -79,6 +81,10 @@ class Sealer(Guarded):
             self._cipher.encrypt_into(nonce, view[body : body + inner], header, view[body:at])
         return output
 
+    def forget(self) -> None:
+        """Drop the key; there is nothing that this can seal any more."""
+        self._cipher = self.secret = None  # type: ignore[assignment]
+
     @property
     def room(self) -> int:
         """How many bytes of content this key may still protect."""
@@ -101,6 +107,10 @@ class Opener(Guarded):
         self.limit = limit
         self._cipher, self._iv = secret.cipher()
         self.sequence = 0
+
+    def forget(self) -> None:
+        """Drop the key; there is nothing that this can open any more."""
+        self._cipher = self.secret = None  # type: ignore[assignment]
 
     def open(self, header: bytes, body: memoryview) -> tuple[int, bytes]:
         """The content type and content of a TLSCiphertext.

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from handfast import limits
@@ -34,6 +34,7 @@ from handfast.errors import ConfigurationError, MisuseError, PeerMisbehaved, TLS
 from handfast.reasons import CONNECTION_FAILED, PLAINTEXT
 from handfast.transport.aio_driver import Driver, connection_failed
 from handfast.transport.aio_offload import client_off_loop, server_off_loop
+from handfast.transport.aio_owners import FailureHandler, Serving, Waiting
 from handfast.transport.aio_transport import TLSTransport
 
 __all__ = [
@@ -52,9 +53,6 @@ SHUTDOWN_SECONDS = 30.0
 _STREAM_LIMIT = 65_536  # asyncio's
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
-
-FailureHandler = Callable[[Any, Exception, Tap | None], None]
-"""Called with the peer's address, what went wrong, and the connection's tap."""
 
 StreamHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
 
@@ -140,7 +138,7 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
 
     def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Any:
         work = client_connected_cb(reader, writer)
-        return _until_cancelled(work, writer) if asyncio.iscoroutine(work) else work
+        return _Handling(work, writer) if asyncio.iscoroutine(work) else work
 
     def streams() -> asyncio.StreamReaderProtocol:
         reader = asyncio.StreamReader(limit=limit, loop=loop)
@@ -159,15 +157,35 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
     )
 
 
-async def _until_cancelled(work: Awaitable[None], writer: asyncio.StreamWriter) -> None:
-    """A handler that is cancelled, when its loop ends at the latest, has not said all, so its connection is broken off.
+class _Handling(Coroutine[Any, Any, None]):
+    """A handler at work. Where it is cancelled, when its loop ends at the latest, it has not said all: so break off.
 
-    Before Python 3.12 asyncio leaves it open instead, and logs the cancellation as if it were a mistake.
+    No coroutine around it could do that: one that is cancelled before its first step never takes any. And before Python
+    3.12 asyncio leaves the connection of a cancelled handler open, and logs the cancellation as if it were a mistake.
     """
-    try:
-        await work
-    except asyncio.CancelledError:
-        cast("asyncio.Transport", writer.transport).abort()
+
+    def __init__(self, work: Coroutine[Any, Any, None], writer: asyncio.StreamWriter) -> None:
+        self._work = work
+        self._writer = writer
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._work.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._step(self._work.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self._work.throw, *error)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return step(*args)
+        except asyncio.CancelledError:
+            cast("asyncio.Transport", self._writer.transport).abort()
+            raise StopIteration from None
 
 
 # --- protocols -----------------------------------------------------------------------------------------------------
@@ -199,17 +217,18 @@ async def create_connection(
     connection = ClientConnection(
         client_off_loop(config), server_name=host if server_name is None else server_name, tap=tap
     )
-    waiting = _Waiting(loop, connection)
+    waiting = Waiting(loop, connection)
     driver = Driver(loop, waiting, protocol_factory, shutdown_timeout)
     try:
-        await loop.create_connection(lambda: driver, host, port, **tcp)  # type: ignore[call-overload]
+        await loop.create_connection(lambda made=driver: made, host, port, **tcp)  # type: ignore[call-overload]
         transport, protocol = await waiting.future
-    except OSError as error:
-        if isinstance(error, TLSError):  # HandshakeTimeout is a TimeoutError
-            raise
-        raise connection_failed(CONNECTION_FAILED, error, host=host, port=port) from error
-    finally:
+    except BaseException as error:
         waiting.give_up(driver)
+        if isinstance(error, OSError) and not isinstance(error, TLSError):  # HandshakeTimeout is a TimeoutError
+            raise connection_failed(CONNECTION_FAILED, error, host=host, port=port) from error
+        raise
+    finally:
+        del connection, waiting, driver  # an error keeps this frame, which would keep them, and with them the error
     return transport, cast("P", protocol)
 
 
@@ -238,7 +257,7 @@ async def create_server(
     """
     _check_options(cast("ConnectOptions", tcp))
     loop = asyncio.get_running_loop()
-    serving = _Serving(config, on_failure, max_handshakes, tap)
+    serving = Serving(config, on_failure, max_handshakes, tap)
     server: asyncio.AbstractServer = await loop.create_server(  # type: ignore[call-overload]
         lambda: Driver(loop, serving, protocol_factory, shutdown_timeout), host, port, **tcp
     )
@@ -276,7 +295,7 @@ async def start_tls(
         raise MisuseError(problem="the connection to upgrade is closing")
     _refuse_plaintext(transport, protocol)
     loop = asyncio.get_running_loop()
-    waiting = _Waiting(loop, connection)
+    waiting = Waiting(loop, connection)
     driver = Driver(loop, waiting, lambda: protocol, shutdown_timeout, connected=protocol)
     transport.set_protocol(driver)
     driver.connection_made(transport)
@@ -284,8 +303,11 @@ async def start_tls(
         transport.resume_reading()
     try:
         upgraded, _ = await waiting.future
-    finally:
+    except BaseException:
         waiting.give_up(driver)
+        raise
+    finally:
+        del connection, waiting, driver  # as above
     return upgraded
 
 
@@ -300,10 +322,16 @@ async def upgrade(
     tap: Tap | None = None,
 ) -> None:
     """Shake hands over asyncio's streams (STARTTLS); afterwards the same two are protected. As :func:`start_tls`."""
-    await writer.drain()
-    protocol = cast("asyncio.Transport", writer.transport).get_protocol()
+    below = cast("asyncio.Transport", writer.transport)
+    if not below.is_closing():
+        below.pause_reading()  # while we wait: what comes now is for the handshake, and not for the reader
+        try:
+            await writer.drain()
+        finally:
+            below.resume_reading()
+    protocol = below.get_protocol()
     transport = await start_tls(
-        cast("asyncio.Transport", writer.transport),
+        below,
         protocol,
         config,
         server_side=server_side,
@@ -342,83 +370,3 @@ def _check_options(tcp: ConnectOptions, *instead: str) -> None:
     for name in tcp:
         if name.startswith(("ssl", "server_hostname")):
             raise TypeError(f"{name!r} is for asyncio's TLS; here it is {' or '.join(['config', *instead])}")
-
-
-# --- who has drivers made ------------------------------------------------------------------------------------------
-
-
-class _Waiting:
-    """A coroutine that waits for one handshake."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Connection) -> None:
-        self.future: asyncio.Future[tuple[TLSTransport, asyncio.BaseProtocol]] = loop.create_future()
-        self._connection = connection
-
-    def connection(self, lower: asyncio.Transport) -> Connection:
-        return self._connection
-
-    def admit(self, driver: Driver) -> bool:
-        return True
-
-    def opened(self, driver: Driver, protocol: asyncio.BaseProtocol) -> None:
-        if not self.future.done():
-            self.future.set_result((driver.transport, protocol))
-
-    def failed(self, driver: Driver, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    def give_up(self, driver: Driver) -> None:
-        """Nobody waits any more. Where that is before the end, by a cancellation, the connection goes too."""
-        if self.future.cancel() or self.future.cancelled():
-            driver.abandon()
-
-
-class _Serving:
-    """A server: the connections that shake hands, and those that wait until they may."""
-
-    def __init__(
-        self,
-        config: ServerConfig,
-        on_failure: FailureHandler | None,
-        max_handshakes: int,
-        tap: Callable[[Any], Tap] | None,
-    ) -> None:
-        self._config = server_off_loop(config)
-        self._on_failure = on_failure
-        self._max_handshakes = max_handshakes
-        self._make_tap = tap
-        self._shaking = 0
-        self._waiting: dict[Driver, None] = {}  # in the order in which they came
-
-    def connection(self, lower: asyncio.Transport) -> Connection:
-        tap = self._make_tap(lower.get_extra_info("peername")) if self._make_tap else None
-        return ServerConnection(self._config, tap=tap)
-
-    def admit(self, driver: Driver) -> bool:
-        if self._shaking < self._max_handshakes:
-            self._shaking += 1
-            return True
-        self._waiting[driver] = None
-        return False
-
-    def opened(self, driver: Driver, protocol: asyncio.BaseProtocol) -> None:
-        self._left(driver)
-
-    def failed(self, driver: Driver, error: Exception) -> None:
-        self._left(driver)
-        if self._on_failure is not None:
-            connection = getattr(driver, "connection", None)
-            address = driver.lower.get_extra_info("peername")
-            self._on_failure(address, error, None if connection is None else connection.tap)
-
-    def _left(self, driver: Driver) -> None:
-        if driver in self._waiting:
-            del self._waiting[driver]
-            return
-        self._shaking -= 1
-        while self._waiting and self._shaking < self._max_handshakes:
-            waiting = next(iter(self._waiting))
-            del self._waiting[waiting]
-            self._shaking += 1
-            waiting.go_on()

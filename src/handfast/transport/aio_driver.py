@@ -11,11 +11,12 @@ connection. What is read is decrypted one record at a time, as long as the appli
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import functools
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from handfast import limits
 from handfast.config import ASK
@@ -27,25 +28,10 @@ from handfast.transport.aio_transport import TLSTransport
 
 if TYPE_CHECKING:
     from handfast.connection import Connection, Event
+    from handfast.transport.aio_owners import Owner
 
 _WRITE_SIZE = 262_144  # what is sealed at once: enough to be quick, little enough to stay in the cache
 _ASKING_HELD = 65_536  # how much may arrive while a question is open, before we stop reading from the socket
-
-
-class Owner(Protocol):
-    """Whoever has a driver made: it knows what the connection is for, and is told how the handshake went."""
-
-    def connection(self, lower: asyncio.Transport) -> Connection:
-        """The TLS connection to run over ``lower``."""
-
-    def admit(self, driver: Driver) -> bool:
-        """Whether the handshake may go on now. If not, the owner calls :meth:`Driver.go_on` later."""
-
-    def opened(self, driver: Driver, protocol: asyncio.BaseProtocol) -> None:
-        """The handshake is complete, and the protocol is connected."""
-
-    def failed(self, driver: Driver, error: Exception) -> None:
-        """The handshake has failed, and the socket is closed."""
 
 
 def connection_failed(reason: Reason, cause: Exception, step: str = "", **evidence: object) -> ConnectionFailed:
@@ -100,6 +86,7 @@ class Driver(asyncio.Protocol):
         "_shutdown_timeout",
         "_state",
         "_timer",
+        "_waiting",
         "_write_closed",
         "connection",
         "lower",
@@ -129,6 +116,7 @@ class Driver(asyncio.Protocol):
         # What takes the data of the application's protocol.
         self._deliver: Callable[[bytes], None] = _nowhere
         self._lower_full = False  # the transport below has more than it can send
+        self._waiting = False  # for the owner to admit the handshake
         self._paused = False  # the application takes nothing now
         self._next: Event | TLSError | None = None  # what comes after the data that is being delivered
         self._rest: memoryview | None = None  # of a record that a BufferedProtocol has taken a part of
@@ -170,11 +158,14 @@ class Driver(asyncio.Protocol):
         self._watch_deadline()
         self._flush()
         if not self._owner.admit(self):
+            self._waiting = True
             lower.pause_reading()
 
     def go_on(self) -> None:
         """The owner admits the handshake, which had to wait."""
+        self._waiting = False
         if self._state is _State.SHAKING:
+            self._pump()
             self._read_on()
 
     def data_received(self, data: bytes) -> None:
@@ -189,6 +180,8 @@ class Driver(asyncio.Protocol):
             return
         if self._asking is not None:
             self._hold(len(data))
+        if self._waiting:
+            self.lower.pause_reading()  # uvloop forgets a pause from connection_made
         self._pump()
 
     def eof_received(self) -> bool:
@@ -251,7 +244,7 @@ class Driver(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Handle all that has arrived, as long as the application takes it, and say what the protocol has to say."""
-        while not self._paused:
+        while not self._paused and not self._waiting:
             if self._rest is not None:
                 self._deliver_rest()
             elif self._next is not None:
@@ -416,7 +409,8 @@ class Driver(asyncio.Protocol):
         """Deliver nothing for now, and read nothing more from the socket."""
         if not self._paused and self._state is _State.OPEN:
             self._paused = True
-            self.lower.pause_reading()
+            if not self.lower.is_closing():
+                self.lower.pause_reading()
 
     def resume_reading(self) -> None:
         """Deliver again, soon: what is held first."""
@@ -431,7 +425,8 @@ class Driver(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """Read from the socket again, unless it is closed or the application takes nothing."""
-        if self._state is not _State.CLOSED and not self._paused and not self.lower.is_closing():
+        held_back = self._paused or self._waiting
+        if self._state is not _State.CLOSED and not held_back and not self.lower.is_closing():
             self.lower.resume_reading()
 
     # --- writing
@@ -478,12 +473,15 @@ class Driver(asyncio.Protocol):
             self.abandon()
 
     def abandon(self) -> None:
-        """Give up a handshake: whoever waited for it no longer does."""
+        """Whoever waited for the handshake no longer does, and nobody else will close the connection."""
         if self._state is _State.NEW:
             self._state = _State.CLOSED
         elif self._state is _State.SHAKING:
             self.connection.close()
-            self._flush()
+            with contextlib.suppress(RuntimeError):  # uvloop has closed it already, where connecting was cancelled
+                self._flush()
+            self.abort()
+        elif self._state is _State.OPEN:
             self.abort()
 
     def abort(self) -> None:
@@ -520,8 +518,12 @@ class Driver(asyncio.Protocol):
             self._linger()
         if self._eof or self._peer_closed or not lower.can_write_eof():
             lower.close()
-        else:
+            return
+        try:
             lower.write_eof()
+        except OSError:  # reset meanwhile: nothing of what we say will arrive
+            lower.abort()
+        else:
             lower.resume_reading()
 
     def _give_up(self, seconds: float) -> None:
@@ -553,6 +555,7 @@ class Driver(asyncio.Protocol):
 
     def _deadline_over(self) -> None:
         self.connection.handle_timeout()
+        self._waiting = self._waiting and not self.connection.failed
         self._pump()
         if self._state is _State.SHAKING:  # that clock is behind
             self._watch_deadline()

@@ -469,7 +469,7 @@ def test_other_alerts_in_answer_to_the_offer_stand_for_themselves() -> None:
 
 def test_an_alert_later_on_is_not_about_the_offer() -> None:
     client, server = pair(client_config(), server_config())
-    server._send_alert(AlertDescription.HANDSHAKE_FAILURE)
+    server._send_last(AlertDescription.HANDSHAKE_FAILURE)
     with pytest.raises(AlertReceived) as caught:
         pump(client, server)
     assert caught.value.evidence == {"alert": "handshake_failure"}

@@ -35,6 +35,7 @@ def test_alerts_between_them_do_not_let_them_go_on() -> None:
     peer, layer = sides()
     for _ in range(limits.EMPTY_RECORDS_IN_A_ROW):
         layer.feed(peer.seal(DATA, memoryview(b"")) + peer.seal(ALERT, memoryview(b"\x01\x5a")))
+        assert layer.read() == (DATA, b"", True)
         assert layer.read() == (ALERT, b"\x01\x5a", True)
     layer.feed(peer.seal(DATA, memoryview(b"")))
     with pytest.raises(PeerMisbehaved) as caught:
@@ -46,4 +47,5 @@ def test_data_between_them_does() -> None:
     peer, layer = sides()
     for _ in range(limits.EMPTY_RECORDS_IN_A_ROW + 1):
         layer.feed(peer.seal(DATA, memoryview(b"")) + peer.seal(DATA, memoryview(b"x")))
+        assert layer.read() == (DATA, b"", True)
         assert layer.read() == (DATA, b"x", True)

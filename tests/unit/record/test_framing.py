@@ -7,6 +7,7 @@ import pytest
 from handfast.errors import BadRecord, PeerMisbehaved
 from handfast.reasons import NOT_TLS, PLAINTEXT, PLAINTEXT_HTTP, RECORD_OVERFLOW, SSLV2, UNEXPECTED_RECORD
 from handfast.record.framing import CIPHERTEXT_LIMIT, PLAINTEXT_LIMIT, Framing
+from handfast.wire.codepoints import ProtocolVersion
 
 
 def record(content_type: int, body: bytes, version: int = 0x0303) -> bytes:
@@ -234,8 +235,10 @@ def test_what_is_no_tls_gets_a_name(data: bytes, reason: object) -> None:
     with pytest.raises(PeerMisbehaved) as caught:
         framing.next()
     assert caught.value.reason is reason
-    first_bytes = caught.value.evidence["first_bytes"]
-    assert first_bytes in (data[:5], data[:5].decode("latin-1"))
+    if reason is SSLV2:
+        assert caught.value.evidence == {"offers": ProtocolVersion.name(int.from_bytes(data[3:5]))}
+    else:
+        assert caught.value.evidence["first_bytes"] in (data[:5], data[:5].decode("latin-1"))
 
 
 @pytest.mark.parametrize("content_type", [0, 19, 24, 72, 128, 255])

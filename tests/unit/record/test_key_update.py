@@ -231,6 +231,18 @@ def test_the_peer_s_limit_and_our_padding_hold_for_each_key() -> None:
     assert there.read() is None
 
 
+def test_what_we_asked_the_peer_for_holds_for_each_of_its_keys() -> None:
+    here, there = layers()
+    there.limit_receiving(64)
+    here.update_write(request_peer=False)
+    carried(here, there)
+    here.write_application_data(bytes(64))  # one more than it wants, with the content type
+    there.feed(here.take())
+    with pytest.raises(BadRecord) as caught:
+        there.read()
+    assert caught.value.reason is RECORD_OVERFLOW
+
+
 @pytest.mark.parametrize("limit", [64, 100, FULL])
 @pytest.mark.parametrize("first", [True, False], ids=["before keys", "with keys"])
 def test_a_limit_holds_for_keys_that_are_there_and_for_those_that_come(limit: int, first: bool) -> None:

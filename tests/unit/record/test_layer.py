@@ -157,11 +157,11 @@ def test_keys_are_changed_between_records() -> None:
 # --- empty records
 
 
-def test_some_empty_records_of_data_are_skipped() -> None:
+def test_some_empty_records_of_data_come_out() -> None:
     peer, layer = Peer(), reading()
     for _ in range(3):
         layer.feed(b"".join(peer.seal(DATA, b"") for _ in range(limits.EMPTY_RECORDS_IN_A_ROW)))
-        assert layer.read() is None
+        assert read_all(layer) == [(DATA, b"", True)] * limits.EMPTY_RECORDS_IN_A_ROW
         layer.feed(peer.seal(DATA, b"data"))
         assert layer.read() == (DATA, b"data", True)
 
@@ -169,7 +169,7 @@ def test_some_empty_records_of_data_are_skipped() -> None:
 def test_too_many_empty_records_in_a_row_are_refused() -> None:
     peer, layer = Peer(), reading()
     layer.feed(b"".join(peer.seal(DATA, b"") for _ in range(limits.EMPTY_RECORDS_IN_A_ROW)))
-    assert layer.read() is None
+    assert len(read_all(layer)) == limits.EMPTY_RECORDS_IN_A_ROW
     error = refused(layer, peer.seal(DATA, b""), TOO_MANY_EMPTY_RECORDS)
     assert error.evidence == {"limit": limits.EMPTY_RECORDS_IN_A_ROW}
 
@@ -223,7 +223,7 @@ def test_change_cipher_specs_do_not_let_empty_records_go_on_for_ever() -> None:
     peer, layer = Peer(), reading()
     layer.change_cipher_spec_allowed = True
     layer.feed(b"".join(peer.seal(DATA, b"") for _ in range(limits.EMPTY_RECORDS_IN_A_ROW)) + CHANGE_CIPHER_SPEC)
-    assert read_all(layer) == [(CCS, b"\x01", False)]
+    assert read_all(layer)[-1] == (CCS, b"\x01", False)
     refused(layer, peer.seal(DATA, b""), TOO_MANY_EMPTY_RECORDS)
 
 

@@ -9,13 +9,23 @@ import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
-import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.bindings.openssl.binding import Binding
 
-from tests.interop.credentials import KEYS, OTHER_NAMES
-from tests.interop.peer import GROUPS, SUITES, Abilities, Peer, Running, Setup, alert_of
+from tests.interop.credentials import OTHER_NAMES
+from tests.interop.features import (
+    ALL_GROUPS,
+    CCM,
+    CCM_8,
+    ECDSA,
+    EDWARDS,
+    MLDSA,
+    RSA,
+    SUITES,
+    Abilities,
+)
+from tests.interop.peer import EXPORTED, EXPORTER, Peer, Running, Setup, alert_of
 from tests.interop.processes import PATIENCE
-from tests.peers import in_ci
+from tests.peers import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +34,15 @@ if TYPE_CHECKING:
 
     from tests.interop.credentials import Credentials, Files
 
-_CURVES = {"secp256r1": ec.SECP256R1, "secp384r1": ec.SECP384R1, "secp521r1": ec.SECP521R1}
+# What OpenSSL calls a group -> what we call it, where that is not the same.
+_GROUPS = {
+    "X25519": "x25519",
+    "X448": "x448",
+    "P-256": "secp256r1",
+    "P-384": "secp384r1",
+    "P-521": "secp521r1",
+    "prime256v1": "secp256r1",
+}
 
 
 class InThread(Running):
@@ -38,6 +56,7 @@ class InThread(Running):
         self._ours, self._theirs = socket.socketpair()
         self._ours.settimeout(PATIENCE)
         self._facts: dict[str, str] = {}
+        self._exported = b""
         self._error: Exception | None = None
         self._clean = False
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -63,9 +82,9 @@ class InThread(Running):
             "server_name": (connection.get_servername() or b"").decode(),
         }
         self._facts = {key: value for key, value in facts.items() if value}
-        if "group" in self._facts and self._facts["group"] not in GROUPS:
-            names = {"X25519": "x25519", "P-256": "secp256r1", "P-384": "secp384r1", "prime256v1": "secp256r1"}
-            self._facts["group"] = names[self._facts["group"]]
+        if "group" in self._facts:
+            self._facts["group"] = _GROUPS.get(self._facts["group"], self._facts["group"])
+        self._exported = connection.export_keying_material(EXPORTER.encode(), EXPORTED)
         self._pump(sock, connection)
 
     def _pump(self, sock: socket.socket, connection: SSL.Connection) -> None:
@@ -116,6 +135,10 @@ class InThread(Running):
     def facts(self) -> dict[str, str]:
         self._wait()
         return self._facts
+
+    def exported(self) -> bytes:
+        self._wait()
+        return self._exported
 
     def alert(self) -> int:
         self._wait()
@@ -190,57 +213,32 @@ class _Server(InThread):
         return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
 
 
+_LACKS = {
+    "cookie": "pyOpenSSL cannot ask for one",
+    "key update by the peer": "pyOpenSSL cannot ask for it",
+    "record size limit of handfast": "OpenSSL has no RFC 8449",
+    "record size limit of the peer": "OpenSSL has no RFC 8449",
+    "padding by the peer": "pyOpenSSL cannot ask for it",
+}
+
+
 class OpenSSL4(Peer):
     name = "openssl4"
-    as_server = Abilities(
-        SUITES,
-        GROUPS,
-        tuple(KEYS),
-        (
-            "ALPN",
-            "no common ALPN",
-            "server name",
-            "intermediate",
-            "no middlebox compatibility",
-            "certificate request",
-            "1 MiB both ways",
-            "handfast closes first",
-            "peer closes first",
-            "unknown CA",
-            "TLS 1.2 only",
-            "no common suite",
-            "no common group",
-            "retry refused",
-        ),
-    )
+    who = "the OpenSSL that comes with `cryptography`, through pyOpenSSL, in a thread of the test"
+    as_server = Abilities((*SUITES, CCM, CCM_8), ALL_GROUPS, (*ECDSA, *RSA, *EDWARDS, *MLDSA), lacks=_LACKS)
     as_client = Abilities(
-        SUITES,
-        GROUPS,
-        tuple(KEYS),
-        (
-            "ALPN",
-            "no common ALPN",
-            "server name",
-            "intermediate",
-            "1 MiB both ways",
-            "handfast closes first",
-            "peer closes first",
-            "unknown CA",
-            "TLS 1.2 only",
-            "no common suite",
-            "no common group",
-        ),
+        (*SUITES, CCM, CCM_8),
+        ALL_GROUPS,
+        (*ECDSA, *RSA, *EDWARDS, *MLDSA),
+        lacks={name: why for name, why in _LACKS.items() if name != "cookie"}
+        | {"no middlebox compatibility": "pyOpenSSL cannot ask for it"},
     )
-    limits = frozenset({"suite"})  # of its groups only some can be chosen
 
     def version(self) -> str:
         try:
             from OpenSSL import SSL
         except ImportError:
-            sentence = "pyOpenSSL is not on this machine: make venv"
-            if in_ci():
-                pytest.fail(sentence)
-            pytest.skip(sentence)
+            raise missing("pyOpenSSL is not on this machine: make venv") from None
         openssl = " ".join(SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode().split()[:2])
         return f"{openssl} (pyOpenSSL {version('pyOpenSSL')})"
 
@@ -250,8 +248,12 @@ class OpenSSL4(Peer):
         context = SSL.Context(method)
         if setup.suite:
             context.set_tls13_ciphersuites(setup.suite.encode())
-        if setup.groups and setup.groups[0] in _CURVES:
-            context.set_tmp_ecdh(_CURVES[setup.groups[0]]())
+        if setup.suite == CCM_8:
+            context.set_cipher_list(b"DEFAULT:@SECLEVEL=0")  # its tag is thought too short otherwise
+        if setup.groups:
+            # pyOpenSSL has this for one curve alone, and `cryptography` has it for lists.
+            names = ":".join(setup.groups).encode()
+            assert Binding.lib.SSL_CTX_set1_curves_list(context._context, names) == 1
         if setup.newest == "1.2":
             context.set_max_proto_version(SSL.TLS1_2_VERSION)
         return context
@@ -265,13 +267,12 @@ class OpenSSL4(Peer):
             context.use_privatekey_file(str(files.key))
             return context
 
-        context = context_with(credentials.of(setup))
-        if setup.keys[1:]:
-            other = context_with(credentials.files(setup.keys[1], OTHER_NAMES))
+        context, *others = map(context_with, credentials.servers(setup))
+        if others:
 
             def choose(connection: SSL.Connection) -> None:
                 if connection.get_servername() == OTHER_NAMES[0].encode():
-                    connection.set_context(other)
+                    connection.set_context(others[0])
 
             context.set_tlsext_servername_callback(choose)
         if setup.alpn:
@@ -283,7 +284,9 @@ class OpenSSL4(Peer):
 
             context.set_alpn_select_callback(select_protocol)
         if setup.asks:
-            context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+            context.load_verify_locations(str(credentials.trusted_by(setup)))
+            required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if setup.asks == "required" else 0
+            context.set_verify(SSL.VERIFY_PEER | required)
 
         def make(sock: socket.socket) -> SSL.Connection:
             connection = SSL.Connection(context, sock)
@@ -296,8 +299,11 @@ class OpenSSL4(Peer):
         from OpenSSL import SSL
 
         context = self._context(setup, SSL.TLS_CLIENT_METHOD)
-        context.load_verify_locations(str(credentials.root if setup.trust == "root" else credentials.strange_root))
+        context.load_verify_locations(str(credentials.trusted_by(setup)))
         context.set_verify(SSL.VERIFY_PEER)
+        if files := credentials.client_of(setup):
+            context.use_certificate_chain_file(str(files.chain))
+            context.use_privatekey_file(str(files.key))
         if setup.alpn:
             context.set_alpn_protos([name.encode() for name in setup.alpn])
 

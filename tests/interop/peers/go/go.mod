@@ -1,3 +1,3 @@
 module handfast.test/interop
 
-go 1.25
+go 1.26

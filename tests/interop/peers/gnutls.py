@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.interop.credentials import OTHER_NAMES
+from tests.interop.features import CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities
 from tests.interop.peer import (
+    ACCESS_DENIED,
     BAD_CERTIFICATE,
-    CLASSICAL,
+    EXPORTED,
+    EXPORTER,
     HANDSHAKE_FAILURE,
     PROTOCOL_VERSION,
-    SUITES,
     UNKNOWN_CA,
-    Abilities,
     Peer,
     Running,
     Setup,
@@ -25,31 +24,43 @@ from tests.interop.processes import Program, free_port
 from tests.peers import require_peer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from handfast import TLSSocket
     from tests.interop.credentials import Credentials
 
-_KEYS = ("p256", "p384", "p521", "rsa2048", "rsa-pss", "ed25519", "ed448")
 _CIPHERS = {
     "TLS_AES_128_GCM_SHA256": "AES-128-GCM",
     "TLS_AES_256_GCM_SHA384": "AES-256-GCM",
     "TLS_CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305",
-    "TLS_AES_128_CCM_SHA256": "AES-128-CCM",
+    CCM: "AES-128-CCM",
+    CCM_8: "AES-128-CCM-8",
 }
-_GROUPS = {"x25519": "X25519", "secp256r1": "SECP256R1", "secp384r1": "SECP384R1", "secp521r1": "SECP521R1"}
+_GROUPS = (*CLASSICAL, "x448")
+_LACKS = {"padding by the peer": "the programs have no such option"}
 
 
-def _priority(setup: Setup) -> list[str]:
-    """GnuTLS's language for what may be used."""
+def _settings(setup: Setup) -> list[str]:
+    """The options that both programs have; the first one is GnuTLS's language for what may be used."""
     words = ["NORMAL"]
     if setup.newest == "1.2":
         words += ["-VERS-ALL", "+VERS-TLS1.2"]
     if setup.suite:
         words += ["-CIPHER-ALL", f"+{_CIPHERS[setup.suite]}"]
     if setup.groups:
-        words += ["-GROUP-ALL", *(f"+GROUP-{_GROUPS[group]}" for group in setup.groups)]
+        words += ["-GROUP-ALL", *(f"+GROUP-{group.upper()}" for group in setup.groups)]
     if not setup.compatible:
         words += ["%DISABLE_TLS13_COMPAT_MODE"]
-    return ["--priority", ":".join(words)]
+    if setup.size_limit:
+        words += ["%ALLOW_SMALL_RECORDS"]
+    options = ["--priority", ":".join(words)]
+    for protocol in setup.alpn:
+        options += ["--alpn", protocol]
+    if setup.exports:
+        options += [f"--keymatexport={EXPORTER}", f"--keymatexportsize={EXPORTED}"]
+    if setup.size_limit:
+        options += ["--recordsize", str(setup.size_limit - 1)]  # of content alone, without its type
+    return options
 
 
 def _facts(text: str) -> dict[str, str]:
@@ -71,17 +82,26 @@ def _facts(text: str) -> dict[str, str]:
     return facts
 
 
+def _exported(text: str) -> bytes:
+    found = re.search(r"^- Key material: ([0-9a-f]+)$", text, re.MULTILINE)
+    assert found is not None
+    return bytes.fromhex(found[1])
+
+
 class _Server(Running):
     """gnutls-serv goes on for ever. It echoes, or (to close first) it speaks HTTP."""
 
-    def __init__(self, *command: str, port: int) -> None:
-        self.port = port
-        self._tells = "-d" in command and "--echo" in command
-        self.program = Program(require_peer("gnutls-serv"), *command)
+    def __init__(self, program: Program, port: int, tells: bool) -> None:
+        super().__init__(program, port)
+        self._tells = tells
 
     def facts(self) -> dict[str, str]:
         self.program.wait_for("^- Options", "stdout")
         return _facts(self.program.text("stdout"))
+
+    def exported(self) -> bytes:
+        self.program.wait_for("^- Key material: .*\n", "stdout")
+        return _exported(self.program.text("stdout"))
 
     def alert(self) -> int:
         return int(self.program.wait_for(r"Alert\[2\|(\d+)\] - .* - was received")[1])
@@ -105,12 +125,14 @@ class _Server(Running):
 
 class _Client(Running):
     def __init__(self, *command: str, port: int, log: Path) -> None:
-        self.port = port
+        super().__init__(Program(require_peer("gnutls-cli"), *command, "--logfile", str(log)), port)
         self._log = log
-        self.program = Program(require_peer("gnutls-cli"), *command, "--logfile", str(log))
 
     def facts(self) -> dict[str, str]:
         return _facts(self._log.read_text())
+
+    def exported(self) -> bytes:
+        return _exported(self._log.read_text())
 
     def alert(self) -> int:
         self.program.wait()
@@ -118,51 +140,35 @@ class _Client(Running):
         assert found is not None, self._log.read_text()
         return int(found[1])
 
+    def update_keys(self) -> None:
+        self.program.write(b"^rekey^\n")
+
 
 class GnuTLS(Peer):
     name = "gnutls"
+    who = "`gnutls-serv` and `gnutls-cli`"
     as_server = Abilities(
-        SUITES,
-        CLASSICAL,
-        _KEYS,
-        (
-            "ALPN",
-            "no common ALPN",
-            "server name",
-            "intermediate",
-            "no middlebox compatibility",
-            "certificate request",
-            "1 MiB both ways",
-            "handfast closes first",
-            "peer closes first",
-            "unknown CA",
-            "TLS 1.2 only",
-            "no common suite",
-            "no common group",
-            "retry refused",
-        ),
+        (*SUITES, CCM, CCM_8),
+        _GROUPS,
+        (*ECDSA, *RSA, *EDWARDS),
+        lacks=_LACKS
+        | {
+            "cookie": "GnuTLS's servers send cookies in DTLS only",
+            "key update by the peer": "gnutls-serv has no command for it",
+        },
     )
     as_client = Abilities(
-        SUITES,
-        CLASSICAL,
-        _KEYS,
-        (
-            "ALPN",
-            "no common ALPN",
-            "server name",
-            "intermediate",
-            "no middlebox compatibility",
-            "1 MiB both ways",
-            "handfast closes first",
-            "peer closes first",
-            "unknown CA",
-            "TLS 1.2 only",
-            "no common suite",
-            "no common group",
-            "retry refused",
-        ),
+        (*SUITES, CCM, CCM_8),
+        _GROUPS,
+        (*ECDSA, *RSA, *EDWARDS),
+        lacks=_LACKS
+        | {
+            "retry always": "GnuTLS refuses a HelloRetryRequest that asks for no group, with illegal_parameter",
+            "record size limit of handfast": "gnutls-cli loses what does not fit into one record",
+        },
     )
     unknown_ca = frozenset({BAD_CERTIFICATE, UNKNOWN_CA})
+    unknown_client_ca = frozenset({ACCESS_DENIED})
     # Without TLS 1.3 it does not look at supported_versions, and finds no suite of TLS 1.2.
     only_12 = frozenset({HANDSHAKE_FAILURE, PROTOCOL_VERSION})
     answers_close = frozenset({"server"})
@@ -172,24 +178,29 @@ class GnuTLS(Peer):
 
     def serve(self, credentials: Credentials, setup: Setup) -> Running:
         port = free_port()
-        command = ["-p", str(port), *_priority(setup)]
-        for number, key in enumerate(setup.keys):
-            files = credentials.files(key, OTHER_NAMES) if number else credentials.of(setup)
+        command = ["-p", str(port), *_settings(setup)]
+        for files in credentials.servers(setup):
             command += ["--x509certfile", str(files.chain), "--x509keyfile", str(files.key)]
-        for protocol in setup.alpn:
-            command += ["--alpn", protocol, "--alpn-fatal"]
-        if not setup.asks:
+        if setup.alpn:
+            command += ["--alpn-fatal"]
+        if setup.asks:
+            command += ["--x509cafile", str(credentials.trusted_by(setup)), "--verify-client-cert"]
+            command += ["--require-client-cert"] if setup.asks == "required" else []
+        else:
             command += ["--disable-client-cert"]
-        if len(setup.data) < 1000:
+        tells = len(setup.data) < 1000
+        if tells:
             command += ["-d", "5"]  # shows alerts by number
-        return _Server(*command, "--http" if setup.closes else "--echo", port=port)
+        program = Program(require_peer("gnutls-serv"), *command, "--http" if setup.closes else "--echo")
+        return _Server(program, port, tells and not setup.closes)
 
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
-        root = credentials.root if setup.trust == "root" else credentials.strange_root
-        command = ["-p", str(port), *_priority(setup), "--x509cafile", str(root)]
+        command = ["-p", str(port), *_settings(setup), "--x509cafile", str(credentials.trusted_by(setup))]
         command += ["--sni-hostname", setup.name, "--verify-hostname", setup.name, "127.0.0.1"]
-        for protocol in setup.alpn:
-            command += ["--alpn", protocol]
+        if files := credentials.client_of(setup):
+            command += ["--x509certfile", str(files.chain), "--x509keyfile", str(files.key)]
         if len(setup.groups) > 1:
             command += ["--single-key-share"]
+        if setup.updates:
+            command += ["--inline-commands"]
         return _Client(*command, port=port, log=credentials.folder / f"gnutls-cli-{port}.log")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from tests.interop import http
 from tests.interop.credentials import OTHER_NAMES
-from tests.interop.peer import CLASSICAL, SUITES, Abilities, Peer, Running, Setup, alert_of, said
+from tests.interop.features import CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities
+from tests.interop.peer import Peer, Running, Setup, alert_of, said
 from tests.interop.processes import Program, free_port
 from tests.peers import require_peer
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from handfast import TLSSocket
     from tests.interop.credentials import Credentials
 
-_GROUPS = {"x25519": "X25519", "secp256r1": "prime256v1", "secp384r1": "secp384r1", "secp521r1": "secp521r1"}
+_GROUPS = {
+    "x25519": "X25519",
+    "secp256r1": "prime256v1",
+    "secp384r1": "secp384r1",
+    "secp521r1": "secp521r1",
+    "x448": "X448",
+}
 
 _CONFIGURATION = """
 daemon off;
@@ -51,11 +58,10 @@ _SERVER = """
 
 class _Server(Running):
     def __init__(self, nginx: str, folder: Path, port: int, closes: bool) -> None:
-        self.port = port
+        super().__init__(Program(nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")), port)
         self._closes = closes
         self._folder = folder
         self._facts: dict[str, str] = {}
-        self.program = Program(nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf"))
 
     def swap(self, tls: TLSSocket, data: bytes) -> tuple[bytes, bytes]:
         tls.sendall(http.request("GET", "/facts"))
@@ -102,28 +108,21 @@ class _Server(Running):
 
 class Nginx(Peer):
     name = "nginx"
+    who = "facts, an upload and a download over one connection of handfast's client"
     as_server = Abilities(
-        SUITES,
-        CLASSICAL,
-        ("p256", "p384", "p521", "rsa2048", "rsa-pss", "ed25519", "ed448"),
-        (
-            "ALPN",
-            "no common ALPN",
-            "server name",
-            "intermediate",
-            "no middlebox compatibility",
-            "certificate request",
-            "1 MiB both ways",
-            "handfast closes first",
-            "peer closes first",
-            "unknown CA",
-            "TLS 1.2 only",
-            "no common suite",
-            "no common group",
-            "retry refused",
-        ),
+        (*SUITES, CCM, CCM_8),
+        (*CLASSICAL, "x448"),
+        (*ECDSA, *RSA, *EDWARDS),
+        lacks={
+            "certificate required": "nginx goes on without one, and answers requests with HTTP's 400",
+            "unknown client CA": "nginx goes on with it, and answers requests with HTTP's 400",
+            "cookie": "nginx never sends one",
+            "exporter": "nginx exports nothing",
+            "key update by the peer": "nginx never changes its key",
+            "record size limit of handfast": "OpenSSL has no RFC 8449",
+            "record size limit of the peer": "OpenSSL has no RFC 8449",
+        },
     )
-
     answers_close = frozenset()
 
     def version(self) -> str:
@@ -139,9 +138,11 @@ class Nginx(Peer):
         if setup.groups:
             settings.append(f"ssl_ecdh_curve {':'.join(_GROUPS[group] for group in setup.groups)};")
         if setup.asks:
-            settings.append(f"ssl_verify_client optional; ssl_client_certificate {credentials.root};")
-        names = [("localhost", credentials.of(setup))]
-        names += [(OTHER_NAMES[0], credentials.files(key, OTHER_NAMES)) for key in setup.keys[1:]]
+            verify = "on" if setup.asks == "required" else "optional"
+            settings.append(f"ssl_verify_client {verify}; ssl_client_certificate {credentials.trusted_by(setup)};")
+        if setup.padding:
+            settings.append(f"ssl_conf_command RecordPadding {setup.padding};")
+        names = zip(("localhost", OTHER_NAMES[0]), credentials.servers(setup), strict=False)
         (folder / "data").write_bytes(setup.data)
         (folder / "nginx.conf").write_text(
             _CONFIGURATION.format(

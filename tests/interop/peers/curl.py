@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tests.interop.openssl3 import GROUPS
-from tests.interop.peer import CLASSICAL, SUITES, Abilities, Peer, Running, Setup, alert_of, said
+from tests.interop.features import CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities
+from tests.interop.peer import Peer, Running, Setup, alert_of, said
+from tests.interop.peers.openssl3 import GROUPS
 from tests.interop.processes import Program
 from tests.peers import require_peer
 
 if TYPE_CHECKING:
+    from handfast import TLSSocket
     from tests.interop.credentials import Credentials
 
 
 class _Client(Running):
     """One POST of what it reads from its standard input, to a server that sends it back."""
-
-    def __init__(self, *command: str, port: int) -> None:
-        self.port = port
-        self.program = Program(require_peer("curl"), *command)
 
     def facts(self) -> dict[str, str]:
         said = self.program.wait_for(r"^\* SSL connection using (\S+) / (\S+)")
@@ -44,31 +42,27 @@ class _Client(Running):
         self.program.end_input()
         return super().greeting()
 
-    def close(self, tls: object) -> None:
+    def close(self, tls: TLSSocket | None) -> None:
         """It does so by itself."""
 
 
 class Curl(Peer):
     name = "curl"
+    who = "a POST to handfast's server, which sends the body back"
     as_client = Abilities(
-        SUITES,
-        CLASSICAL,
-        ("p256", "p384", "p521", "rsa2048", "rsa-pss", "ed25519", "ed448"),
-        (
-            "ALPN",
-            "no common ALPN",
-            "server name",
-            "intermediate",
-            "1 MiB both ways",
-            "handfast closes first",
-            "peer closes first",
-            "unknown CA",
-            "TLS 1.2 only",
-            "no common suite",
-            "no common group",
-            "retry refused",
-        ),
+        (*SUITES, CCM, CCM_8),
+        (*CLASSICAL, "x448"),
+        (*ECDSA, *RSA, *EDWARDS),
+        lacks={
+            "no middlebox compatibility": "curl has no such option",
+            "exporter": "curl exports nothing",
+            "key update by the peer": "curl never changes its key",
+            "record size limit of handfast": "OpenSSL has no RFC 8449",
+            "record size limit of the peer": "OpenSSL has no RFC 8449",
+            "padding by the peer": "curl has no such option",
+        },
     )
+    answers_update = False  # it has sent its one request by then
     protocol = "http"
 
     def version(self) -> str:
@@ -77,9 +71,11 @@ class Curl(Peer):
         return f"curl {words[1]} ({library.replace('/', ' ')})"
 
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
-        root = credentials.root if setup.trust == "root" else credentials.strange_root
+        root = credentials.trusted_by(setup)
         command = ["-q", "--silent", "--show-error", "--verbose", "--http1.1", "--cacert", str(root), "--noproxy", "*"]
         command += ["--resolve", f"{setup.name}:{port}:127.0.0.1", "--header", "Expect:", "--data-binary", "@-"]
+        if files := credentials.client_of(setup):
+            command += ["--cert", str(files.chain), "--key", str(files.key)]
         if not setup.alpn:
             command += ["--no-alpn"]
         if setup.suite:
@@ -88,4 +84,4 @@ class Curl(Peer):
             command += ["--curves", ":".join(GROUPS[group] for group in setup.groups)]
         if setup.newest == "1.2":
             command += ["--tls-max", "1.2"]
-        return _Client(*command, f"https://{setup.name}:{port}/", port=port)
+        return _Client(Program(require_peer("curl"), *command, f"https://{setup.name}:{port}/"), port)

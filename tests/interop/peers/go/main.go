@@ -1,0 +1,169 @@
+// A peer of handfast made of Go's crypto/tls: one connection, as client or as server, between standard input and output.
+//
+// What there is to say goes to standard error, one JSON object a line: {"port": ...} once a server listens, the facts of
+// the handshake, and at the end {"end": "clean"} or {"error": ..., "alert": ..., "sent_by": "peer" | "us"}.
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"net"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+var groups = map[string]tls.CurveID{
+	"X25519MLKEM768":     tls.X25519MLKEM768,
+	"SecP256r1MLKEM768":  tls.SecP256r1MLKEM768,
+	"SecP384r1MLKEM1024": tls.SecP384r1MLKEM1024,
+	"x25519":             tls.X25519,
+	"secp256r1":          tls.CurveP256,
+	"secp384r1":          tls.CurveP384,
+	"secp521r1":          tls.CurveP521,
+}
+
+var clientAuth = map[string]tls.ClientAuthType{
+	"":         tls.NoClientCert,
+	"optional": tls.VerifyClientCertIfGiven,
+	"required": tls.RequireAndVerifyClientCert,
+}
+
+func say(facts map[string]any) {
+	line, err := json.Marshal(facts)
+	if err != nil {
+		panic(err)
+	}
+	os.Stderr.Write(append(line, '\n'))
+}
+
+// fail reports an error, with the alert's number where one came from the peer.
+func fail(err error) {
+	facts := map[string]any{"error": err.Error()}
+	var operation *net.OpError
+	if errors.As(err, &operation) && (operation.Op == "remote error" || operation.Op == "local error") {
+		facts["sent_by"] = map[bool]string{true: "peer", false: "us"}[operation.Op == "remote error"]
+		if value := reflect.ValueOf(operation.Err); value.Kind() == reflect.Uint8 { // crypto/tls does not export alert
+			facts["alert"] = value.Uint()
+		}
+	}
+	say(facts)
+	os.Exit(1)
+}
+
+func check(err error) {
+	if err != nil {
+		fail(err)
+	}
+}
+
+// list cuts at commas; nothing is an empty list.
+func list(words string) []string {
+	if words == "" {
+		return nil
+	}
+	return strings.Split(words, ",")
+}
+
+// configuration has what both sides can be told; identities are "chain.pem:key.pem".
+func configuration(identities, groupNames, alpn, newest string) *tls.Config {
+	config := &tls.Config{NextProtos: list(alpn)}
+	for _, name := range list(groupNames) {
+		config.CurvePreferences = append(config.CurvePreferences, groups[name])
+	}
+	for _, files := range list(identities) {
+		chain, key, _ := strings.Cut(files, ":")
+		certificate, err := tls.LoadX509KeyPair(chain, key)
+		check(err)
+		config.Certificates = append(config.Certificates, certificate)
+	}
+	if newest == "1.2" {
+		config.MaxVersion = tls.VersionTLS12
+	}
+	return config
+}
+
+func connect(address, name string, config *tls.Config) *tls.Conn {
+	config.ServerName = name
+	raw, err := net.Dial("tcp", address)
+	check(err)
+	return tls.Client(raw, config)
+}
+
+func accept(asks string, config *tls.Config) *tls.Conn {
+	config.ClientAuth = clientAuth[asks]
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	say(map[string]any{"port": listener.Addr().(*net.TCPAddr).Port})
+	raw, err := listener.Accept()
+	check(err)
+	return tls.Server(raw, config)
+}
+
+// export says what keying material comes of a label and a length.
+func export(state tls.ConnectionState, what string) {
+	label, length, _ := strings.Cut(what, ":")
+	size, err := strconv.Atoi(length)
+	check(err)
+	material, err := state.ExportKeyingMaterial(label, nil, size)
+	check(err)
+	say(map[string]any{"exported": hex.EncodeToString(material)})
+}
+
+func main() {
+	address := flag.String("connect", "", "where to connect to, as a client")
+	identities := flag.String("identities", "", "chain:key,chain:key")
+	name := flag.String("name", "localhost", "the server's name, as a client")
+	trusted := flag.String("roots", "", "the roots to trust")
+	asks := flag.String("asks", "", "whether clients have to show a certificate: optional, required")
+	groupNames := flag.String("groups", "", "the only groups")
+	alpn := flag.String("alpn", "", "protocols")
+	newest := flag.String("newest", "", "1.2: nothing newer than TLS 1.2")
+	exports := flag.String("export", "", "label:length of keying material to export")
+	flag.Parse()
+
+	config := configuration(*identities, *groupNames, *alpn, *newest)
+	pem, err := os.ReadFile(*trusted)
+	check(err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	config.RootCAs, config.ClientCAs = roots, roots
+
+	var connection *tls.Conn
+	if *address != "" {
+		connection = connect(*address, *name, config)
+	} else {
+		connection = accept(*asks, config)
+	}
+	check(connection.Handshake())
+	state := connection.ConnectionState()
+	say(map[string]any{
+		"version":     strings.Replace(tls.VersionName(state.Version), " ", "v", 1),
+		"suite":       tls.CipherSuiteName(state.CipherSuite),
+		"group":       state.CurveID.String(),
+		"alpn":        state.NegotiatedProtocol,
+		"server_name": state.ServerName,
+	})
+
+	if *exports != "" && state.Version == tls.VersionTLS13 {
+		export(state, *exports)
+	}
+
+	// The end of standard input is a close_notify; the peer's close_notify ends all.
+	go func() {
+		_, err := io.Copy(connection, os.Stdin)
+		check(err)
+		check(connection.CloseWrite())
+	}()
+	_, err = io.Copy(os.Stdout, connection)
+	check(err)
+	check(connection.CloseWrite()) // Close alone sends no close_notify while a Write has not returned
+	check(connection.Close())
+	say(map[string]any{"end": "clean"})
+}

@@ -1,0 +1,190 @@
+"""The openssl program of the system: `openssl s_server` and `openssl s_client`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tests.interop.credentials import OTHER_NAMES
+from tests.interop.features import CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities
+from tests.interop.peer import EXPORTED, EXPORTER, Peer, Running, Setup, alert_of
+from tests.interop.peer import said as said_by
+from tests.interop.processes import Program, free_port
+from tests.peers import require_peer
+
+if TYPE_CHECKING:
+    from handfast import TLSSocket
+    from tests.interop.credentials import Credentials
+
+# As -groups has them, and curl.
+GROUPS = {"x25519": "X25519", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521", "x448": "X448"}
+# As -brief and -rev have them.
+_KEYS_OF_GROUPS = {
+    "X25519": "x25519",
+    "X448": "x448",
+    "prime256v1": "secp256r1",
+    "secp384r1": "secp384r1",
+    "secp521r1": "secp521r1",
+}
+_NO_SIZE_LIMIT = "OpenSSL has no RFC 8449"
+
+
+def _settings(setup: Setup) -> list[str]:
+    """The options that both programs have."""
+    options = []
+    if setup.suite:
+        options += ["-ciphersuites", setup.suite]
+    if setup.groups:
+        options += ["-groups", ":".join(GROUPS[group] for group in setup.groups)]
+    if setup.alpn:
+        options += ["-alpn", ",".join(setup.alpn)]
+    if setup.newest == "1.2":
+        options += ["-tls1_2"]
+    if setup.exports:
+        options += ["-keymatexport", EXPORTER, "-keymatexportlen", str(EXPORTED)]
+    if setup.padding:
+        options += ["-record_padding", str(setup.padding)]
+    return options
+
+
+class _OpenSSL(Running):
+    """``talks``: it prints what it does to its standard output, among the data."""
+
+    def __init__(self, *command: str, port: int, talks: bool) -> None:
+        super().__init__(Program(require_peer("openssl"), *command), port)
+        self._talks = talks
+
+    def alert(self) -> int:
+        self.program.wait_for(r"SSL alert number")
+        return alert_of(self.program.text())
+
+    def facts(self) -> dict[str, str]:
+        """What -brief says; s_server says it too where it is started with -rev."""
+        if self._talks:
+            found = self.program.wait_for(r"(?:^New, (TLSv1.3), |^)C(?:ipher is|IPHER is) (TLS_\w+)", "stdout")
+            return {"version": found[1] or "TLSv1.3", "suite": found[2]}
+        self.program.wait_for(r"^Verification|^No peer certificate|^Peer certificate|^Server Temp Key")
+        said = dict(re.findall(r"^([\w ]+): (.*)$", self.program.text(), re.MULTILINE))
+        facts = {"version": said["Protocol version"], "suite": said["Ciphersuite"]}
+        if "Server Temp Key" in said:
+            parts = said["Server Temp Key"].split(", ")
+            facts["group"] = _KEYS_OF_GROUPS[parts[1] if parts[0] == "ECDH" else parts[0]]
+        return facts
+
+    def exported(self) -> bytes:
+        return bytes.fromhex(self.program.wait_for(r"^    Keying material: ([0-9A-F]+)$", "stdout")[1])
+
+    def update_keys(self) -> None:
+        """By a letter that is a command where it begins what is read at once."""
+        self.program.write(b"K\n")
+        self._command_taken()
+
+    def _command_taken(self) -> None:
+        self.program.wait_for("^KEYUPDATE")
+
+    def echo(self, data: bytes) -> bytes:
+        if not self._talks:
+            return super().echo(data)
+        self.program.write(data)
+        return self._heard(data)
+
+    def _heard(self, line: bytes) -> bytes:
+        """A line, once it is there."""
+        return self.program.wait_for(rf"^{re.escape(line.decode())}", "stdout")[0].encode()
+
+
+class _Server(_OpenSSL):
+    """It turns lines around and says what was agreed (-rev), or is a pipe between its input and the connection."""
+
+    def __init__(self, *command: str, port: int, talks: bool, lines: bool) -> None:
+        super().__init__(*command, port=port, talks=talks)
+        self._lines = lines
+
+    def swap(self, tls: TLSSocket, data: bytes) -> tuple[bytes, bytes]:
+        if self._talks:
+            tls.sendall(data)
+            there = self._heard(data)
+            self.program.write(data)
+            return there, tls.recv(len(data))
+        if not self._lines:
+            return super().swap(tls, data)
+        tls.sendall(data)
+        back = tls.recv(len(data))[:-1][::-1] + b"\n"
+        return back, back
+
+    def _command_taken(self) -> None:
+        """Nothing says so at once; but it is before anything that arrives afterwards, which swap waits for."""
+
+    def close(self, tls: TLSSocket | None) -> None:
+        assert tls is not None
+        tls.sendall(b"CLOSE\n")
+
+    def ended(self) -> None:
+        if self._lines:
+            self.program.wait_for("CONNECTION CLOSED")
+            assert self.program.wait() == 0
+        assert "error" not in self.program.text()
+
+
+class OpenSSL3(Peer):
+    name = "openssl"
+    who = "the system's `openssl s_server` and `openssl s_client`"
+    as_server = Abilities(
+        (*SUITES, CCM, CCM_8),
+        (*CLASSICAL, "x448"),
+        (*ECDSA, *RSA, *EDWARDS),
+        lacks={
+            "record size limit of handfast": _NO_SIZE_LIMIT,
+            "record size limit of the peer": _NO_SIZE_LIMIT,
+        },
+    )
+    as_client = Abilities(
+        (*SUITES, CCM, CCM_8),
+        (*CLASSICAL, "x448"),
+        (*ECDSA, *RSA, *EDWARDS),
+        lacks={
+            "record size limit of handfast": _NO_SIZE_LIMIT,
+            "record size limit of the peer": _NO_SIZE_LIMIT,
+        },
+    )
+
+    def version(self) -> str:
+        return " ".join(said_by("openssl", "version").split()[:2])
+
+    def serve(self, credentials: Credentials, setup: Setup) -> Running:
+        port = free_port()
+        talks = setup.exports or setup.updates or setup.cookie  # -rev knows none of these
+        lines = len(setup.data) < 1000 and not talks
+        files, *others = credentials.servers(setup)
+        command = ["s_server", "-accept", f"127.0.0.1:{port}", "-naccept", "1", *_settings(setup)]
+        command += ["-cert", str(files.chain), "-key", str(files.key)]
+        if setup.intermediate:
+            command += ["-cert_chain", str(credentials.issuers)]
+        for other in others:
+            command += ["-servername", OTHER_NAMES[0], "-cert2", str(other.chain), "-key2", str(other.key)]
+        if setup.asks:
+            command += ["-verify" if setup.asks == "optional" else "-Verify", "1", "-verify_return_error"]
+            command += ["-CAfile", str(credentials.trusted_by(setup)), "-no-CApath", "-no-CAstore"]
+        if setup.cookie:
+            command += ["-stateless"]
+        if not talks:
+            command += ["-quiet"]
+        if lines:
+            command += ["-rev"]
+        return _Server(*command, port=port, talks=talks, lines=lines)
+
+    def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        root = credentials.trusted_by(setup)
+        command = ["s_client", "-connect", f"127.0.0.1:{port}", *_settings(setup)]
+        command += ["-CAfile", str(root), "-no-CApath", "-no-CAstore", "-verify_return_error"]
+        command += ["-servername", setup.name, "-verify_hostname", setup.name]
+        if files := credentials.client_of(setup):
+            command += ["-cert", str(files.chain), "-key", str(files.key)]
+        if not setup.compatible:
+            command += ["-no_middlebox"]
+        if not setup.updates:
+            command += ["-nocommands"]
+        if not setup.exports:
+            command += ["-quiet", "-brief"]
+        command += ["-no_ign_eof"]  # last, since -quiet turns it around
+        return _OpenSSL(*command, port=port, talks=setup.exports)
