@@ -8,7 +8,7 @@ import pytest
 
 from handfast import reasons
 from handfast.errors import PeerIncompatible, PeerMisbehaved
-from handfast.handshake import negotiate12
+from handfast.handshake import negotiate, negotiate12
 from handfast.handshake.authenticate12 import certificate_request
 from handfast.testing import Authority
 from handfast.wire.codepoints import CipherSuite as C
@@ -306,3 +306,10 @@ def test_what_a_server_asks_for() -> None:
     assert asked.certificate_authorities == list(trust().subjects())
     silent = server_config(client_authentication="required", client_authorities=())
     assert certificate_request(silent).certificate_authorities == []
+
+
+@pytest.mark.parametrize("client_decides", [False, True])
+def test_a_suite_that_is_offered_a_thousand_times_is_looked_at_once(client_decides: bool) -> None:
+    """Or one hello of 64 KiB would cost seconds: suites times identities times schemes."""
+    offered = [ECDSA_CHACHA] * 1_000 + [RSA_A128, ECDSA_CHACHA]
+    assert negotiate.suites_in_order([RSA_A128, ECDSA_CHACHA], offered, client_decides) == [ECDSA_CHACHA, RSA_A128]
