@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from handfast import limits
 from handfast.clock import SYSTEM_CLOCK, Clock
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from handfast.certificates.identity import Identity, PeerIdentity
     from handfast.certificates.store import TrustStore
+    from handfast.sessions.external import ExternalPsk
+    from handfast.sessions.protocols import PskFinder, ReplayGuard, SessionStore, TicketSealer
     from handfast.wire.hello import ClientHello
     from handfast.wire.messages12 import CertificateRequest12
     from handfast.wire.messages13 import CertificateRequest
@@ -125,6 +127,24 @@ def _version(setting: str, name: str | None) -> int | None:
         problem = f"{name!r} cannot be used: {why_not(f'TLSv{name}') or 'there is no such version'}"
         raise ConfigurationError(setting=setting, problem=problem, known=["1.2", "1.3"])
     return version
+
+
+# No session has this: a verifier that cannot say what it trusts has to verify each time.
+_NEVER: Final = b"a verifier without trust_id"
+
+
+def _psk_modes(names: Sequence[str]) -> bytes:
+    known = {"psk_ke": 0, "psk_dhe_ke": 1}
+    if isinstance(names, str) or not names or any(name not in known for name in names):
+        raise ConfigurationError(setting="psk_modes", problem='has to be a list of "psk_dhe_ke" and "psk_ke"')
+    return bytes(known[name] for name in dict.fromkeys(names))
+
+
+def _check_roles(psks: Iterable[ExternalPsk], role: str) -> None:
+    for psk in psks:
+        if psk.role != role:
+            problem = f"the key is for a {psk.role}, and this is a {role}: one key has one direction (Selfie, RFC 9257)"
+            raise ConfigurationError(setting="psks", problem=problem)
 
 
 ClientChooser = Callable[["CertificateRequest | CertificateRequest12"], "Identity | Awaitable[Identity | None] | None"]
@@ -262,6 +282,12 @@ class ClientConfig(_Config):
                       its classical half is offered too, that: no round trip is lost to a server without the hybrid.
                       () sends none, and lets the server ask for one
     ``middlebox_compatibility``  look like TLS 1.2 to old middleboxes (RFC 9846 appendix E.4)
+    ``sessions``      where sessions are kept, so that the next connection is quicker; None resumes nothing. It counts only
+                      with a verifier that can say what it trusts (``trust_id``), as ChainVerifier does
+    ``psks``          keys that the server has too; with them no certificate is needed
+    ``psk_modes``     "psk_dhe_ke" (a session's key and a fresh one) or, by choice, "psk_ke" (the session's key alone,
+                      without forward secrecy), the preferred one first
+    ``ticket_request``  how many tickets to ask for: after a full handshake, and after a resumed one (RFC 9149)
     """
 
     trust: TrustStore | None = None
@@ -270,12 +296,19 @@ class ClientConfig(_Config):
     certificate_authorities: bool = False
     key_shares: Names | None = None
     middlebox_compatibility: bool = True
+    sessions: SessionStore | None = None
+    psks: Sequence[ExternalPsk] = ()
+    psk_modes: Sequence[str] = ("psk_dhe_ke",)
+    ticket_request: tuple[int, int] | None = None
 
     share_ids: tuple[int, ...] = field(init=False, repr=False)
     server_verifier: ServerVerifier | _Later = field(init=False, repr=False)
+    psk_mode_ids: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._set("psk_mode_ids", _psk_modes(self.psk_modes))
+        _check_roles(self.psks, "client")
         self._set("share_ids", self._shares() if ProtocolVersion.TLS_1_3 in self.versions else ())
         self._set("server_verifier", self._default_verifier() if self.verifier is None else self.verifier)
 
@@ -288,6 +321,11 @@ class ClientConfig(_Config):
         first = self.group_ids[0]
         half = CLASSICAL_HALF.get(first)
         return (first, half) if half is not None and half in self.group_ids else (first,)
+
+    @property
+    def trust_id(self) -> bytes:
+        """What a session of ours stands on; b"" where the verifier cannot say that, and nothing is resumed."""
+        return getattr(self.server_verifier, "trust_id", b"")
 
     def _default_verifier(self) -> ServerVerifier:
         from handfast.certificates.policy import ChainVerifier
@@ -329,6 +367,13 @@ class ServerConfig(_Config):
     ``retry``            "always" answers every first ClientHello with a HelloRetryRequest and a cookie, which costs a
                          round trip and proves that the client can be reached; by default only where a key share is
                          missing
+    ``tickets``          seals what clients come back with, such as a TicketKeyRing; None gives no tickets
+    ``ticket_count``     how many a client of TLS 1.3 gets that does not say how many it wants
+    ``ticket_lifetime``  seconds for which a session may be resumed, at most seven days
+    ``psks``             keys that clients have too, by identity; or a callable from identity to ExternalPsk or None
+    ``psk_modes``        "psk_dhe_ke", and by choice "psk_ke", which has no forward secrecy, the preferred one first
+    ``early_data``       the guard that tells first sendings from replays; None takes no early data (RFC 9846 section 8)
+    ``max_early_data``   bytes that a client may send with its hello
     """
 
     on_client_hello: HelloReview | _Later | None = None
@@ -341,12 +386,29 @@ class ServerConfig(_Config):
     client_authorities: Sequence[bytes] | None = None
     cookie_key: bytes | None = field(default=None, repr=False)
     retry: Literal["when_needed", "always"] = "when_needed"
+    tickets: TicketSealer | None = None
+    ticket_count: int = 2
+    ticket_lifetime: int = 7_200
+    psks: Mapping[bytes, ExternalPsk] | PskFinder | None = None
+    psk_modes: Sequence[str] = ("psk_dhe_ke",)
+    early_data: ReplayGuard | None = None
+    max_early_data: int = 16_384
 
+    psk_mode_ids: bytes = field(init=False, repr=False)
     verifier_of_clients: ClientVerifier | _Later | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.identities and self.choose_identity is None and self.on_client_hello is None:
+        self._set("psk_mode_ids", _psk_modes(self.psk_modes))
+        if isinstance(self.psks, Mapping):
+            _check_roles(self.psks.values(), "server")
+        if not 0 < self.ticket_lifetime <= limits.SESSION_SECONDS:
+            raise ConfigurationError(setting="ticket_lifetime", problem="has to be 1 second to 7 days")
+        if not 0 <= self.ticket_count <= limits.TICKETS:
+            raise ConfigurationError(setting="ticket_count", problem=f"has to be 0 to {limits.TICKETS}")
+        if not 0 <= self.max_early_data < 1 << 32:
+            raise ConfigurationError(setting="max_early_data", problem="has to fit into four bytes")
+        if not self.identities and self.choose_identity is None and self.on_client_hello is None and self.psks is None:
             raise ConfigurationError(setting="identities", problem="a server needs a certificate and its key")
         _one_of("suite_order", self.suite_order, "server", "client")
         _one_of("unknown_names", self.unknown_names, "default", "refuse")
@@ -360,6 +422,13 @@ class ServerConfig(_Config):
         self._set(
             "verifier_of_clients", self._default_verifier() if self.client_verifier is None else self.client_verifier
         )
+
+    @property
+    def trust_id(self) -> bytes:
+        """What a client's identity in a session stands on; b"" where clients are not asked who they are."""
+        if self.client_authentication == "none":
+            return b""
+        return getattr(self.verifier_of_clients, "trust_id", _NEVER)
 
     def _default_verifier(self) -> ClientVerifier | None:
         from handfast.certificates.policy import ChainVerifier

@@ -42,7 +42,15 @@ from handfast.errors import (
     TruncationError,
     shown,
 )
-from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed
+from handfast.events import (
+    ApplicationData,
+    EarlyData,
+    EarlyDataRejected,
+    Handshake,
+    HandshakeCompleted,
+    PeerClosed,
+    SessionReceived,
+)
 from handfast.handshake import established
 from handfast.handshake.client import client, refusal
 from handfast.handshake.established import Established, Outcome
@@ -50,26 +58,29 @@ from handfast.handshake.flow import Flow, Question
 from handfast.handshake.link import Link
 from handfast.handshake.runner import Runner
 from handfast.handshake.server import server
+from handfast.handshake.tickets import session_of
 from handfast.reasons import (
     CLOSED_DURING_HANDSHAKE,
     INTERLEAVED_RECORD,
     INTERNAL_ERROR,
     TOO_MANY_MESSAGES,
     TOO_MANY_WARNINGS,
+    TOO_MUCH_ACCEPTED_EARLY_DATA,
     TOO_MUCH_HELD,
     UNEXPECTED_APPLICATION_DATA,
     UNEXPECTED_MESSAGE,
     UNEXPECTED_RECORD,
 )
 from handfast.record.layer import RecordLayer
+from handfast.sessions.session import Session
 from handfast.wire.alert import FATAL, WARNING, Alert, ChangeCipherSpec
 from handfast.wire.codepoints import AlertDescription, ContentType, HandshakeType, ProtocolVersion
 from handfast.wire.hello import ServerHello
-from handfast.wire.messages13 import KeyUpdate
+from handfast.wire.messages13 import KeyUpdate, NewSessionTicket
 
 _EXPORTER_LABEL = 249  # HkdfLabel has room for 255 bytes, "tls13 " among them (RFC 9846 section 7.1)
 
-Event = HandshakeCompleted | ApplicationData | PeerClosed | Question
+Event = HandshakeCompleted | ApplicationData | EarlyData | EarlyDataRejected | SessionReceived | PeerClosed | Question
 
 
 class Tap(Protocol):
@@ -314,14 +325,25 @@ class Connection(Guarded):
             self._advance(self._runner.advance(message))
 
     def _handle_application_data(self, content: bytes | memoryview) -> None:
-        if self._handshake is None:
+        if self._handshake is None and self._link.early_data_left is None:
             raise PeerMisbehaved(UNEXPECTED_APPLICATION_DATA)
         if self._link.messages:
             self._check_not_interleaved(ContentType.APPLICATION_DATA)
         if not content:
             return  # it hides how much is said, and when (RFC 9846 section 5.1)
+        if self._handshake is None:
+            self._take_early_data(content)
+            return
         self._messages_without_data = 0
         self._events.append(ApplicationData(content))  # type: ignore[arg-type]  # encrypted content is bytes
+
+    def _take_early_data(self, content: bytes | memoryview) -> None:
+        left = self._link.early_data_left
+        assert left is not None, "early data is taken"
+        if len(content) > left:
+            raise PeerMisbehaved(TOO_MUCH_ACCEPTED_EARLY_DATA)
+        self._link.early_data_left = left - len(content)
+        self._events.append(EarlyData(content))  # type: ignore[arg-type]  # likewise
 
     def _check_not_interleaved(self, content_type: int) -> None:
         """Nothing may come between the parts of a handshake message (RFC 9846 section 5.1)."""
@@ -386,7 +408,13 @@ class Connection(Guarded):
             self._messages_without_data += 1
         if self._messages_without_data > limits.POST_HANDSHAKE_MESSAGES_WITHOUT_DATA:
             raise PeerMisbehaved(TOO_MANY_MESSAGES, limit=limits.POST_HANDSHAKE_MESSAGES_WITHOUT_DATA)
-        self._report(handler(self._link, raw), encrypted=True)
+        message = handler(self._link, raw)
+        self._report(message, encrypted=True)
+        if isinstance(message, NewSessionTicket):
+            self._take_ticket(message)
+
+    def _take_ticket(self, message: NewSessionTicket) -> None:
+        """A client makes a session of it."""
 
     def _report(self, message: object, encrypted: bool) -> None:
         if self._tap is not None:
@@ -417,6 +445,10 @@ class Connection(Guarded):
         if self._tap is not None:
             self._layer.on_key_update = self._report_key_update
         self._events.append(HandshakeCompleted(self._handshake))
+        self._after_completion()
+
+    def _after_completion(self) -> None:
+        """What a client adds to the news."""
 
     # --- bytes out
 
@@ -513,14 +545,26 @@ class ClientConnection(Connection):
     """A client's side of a connection.
 
     ``server_name``  the DNS name or IP address that the server has to prove; None only with a verifier that needs none
+    ``session``      to be resumed; by default one of the configuration's store, if it has one
+    ``early_data``   sent with the ClientHello where the session allows so much, so that no round trip is waited for.
+                     Whoever records it can send it again: only what does no harm twice belongs in it. Where the session
+                     does not allow it, or the server does not take it, an EarlyDataRejected has it
     """
 
     _post_handshake = established.OF_CLIENT
 
     def __init__(
-        self, config: ClientConfig | None = None, *, server_name: str | None = None, tap: Tap | None = None
+        self,
+        config: ClientConfig | None = None,
+        *,
+        server_name: str | None = None,
+        session: Session | None = None,
+        early_data: bytes = b"",
+        tap: Tap | None = None,
     ) -> None:
         config = config or ClientConfig()
+        self._session = session
+        self._early_data = early_data
         if server_name is None and config.verifier is None:
             raise ConfigurationError(
                 setting="server_name", problem="a name is needed to verify the server's certificate"
@@ -530,7 +574,22 @@ class ClientConnection(Connection):
         super().__init__(config, tap)
 
     def _script(self) -> Flow[Established]:
-        return client(self._link, self._client_config, self._server_name)
+        return client(self._link, self._client_config, self._server_name, self._session, self._early_data)
+
+    def _after_completion(self) -> None:
+        data, self._early_data = self._early_data, b""
+        assert self._handshake is not None, "the handshake is complete"
+        if data and self._handshake.early_data != "accepted":
+            self._events.append(EarlyDataRejected(data))
+
+    def _take_ticket(self, message: NewSessionTicket) -> None:
+        end = self._established
+        if end is None or not message.ticket_lifetime:
+            return  # closed meanwhile; or a ticket that is to be thrown away at once (RFC 9846 section 4.7.1)
+        session = session_of(end, message, self.clock.wall(), self._client_config)
+        if self._client_config.sessions is not None:
+            self._client_config.sessions.put(session)
+        self._events.append(SessionReceived(session))
 
     def _server_certificate(self, outcome: Outcome) -> bytes:
         assert outcome.peer is not None, "a server always has a certificate"

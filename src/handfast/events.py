@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from handfast.certificates.identity import Identity, PeerIdentity
+    from handfast.sessions.session import Session
 
 
 @dataclass(slots=True)
@@ -35,20 +36,22 @@ class Handshake:
     ``server_name``  the name that the client asked for
     ``peer``         who the peer has proved to be, None for a client without certificate
     ``identity``     who we proved to be, None for a client without certificate
-    ``resumed``      whether an earlier session was resumed
+    ``resumed``      whether an earlier session was resumed, or a pre-shared key used: no certificate was sent then
+    ``early_data``   "accepted" or "rejected"; None where none was sent
     ``hello_retry_request``  whether the server asked for a second ClientHello, which costs a round trip
     """
 
     version: str
     cipher_suite: str
-    group: str
-    signature_scheme: str
+    group: str | None
+    signature_scheme: str | None
     alpn: str | None
     server_name: str | None
     peer: PeerIdentity | None
     identity: Identity | None
     client_signature_scheme: str | None = None
     resumed: bool = False
+    early_data: Literal["accepted", "rejected"] | None = None
     hello_retry_request: bool = False
     timings: Timings = field(default_factory=Timings)
 
@@ -65,6 +68,31 @@ class ApplicationData:
     """Data from the peer: the content of one record."""
 
     data: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class EarlyData:
+    """Data that a client sent before we answered: the content of one record.
+
+    Whoever has recorded it can send it again, to this server or to another one of the fleet (RFC 9846 section 8):
+    it may only be acted on where doing so twice does no harm.
+    """
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class EarlyDataRejected:
+    """The server has not taken our early data: it is lost, unless the application sends it again."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class SessionReceived:
+    """The server has given us a session to resume; the configuration's store, where it has one, has it already."""
+
+    session: Session
 
 
 @dataclass(slots=True)

@@ -153,6 +153,11 @@ class Identity(Guarded):
         """Whether our certificate is for this name, wildcards included; any is for a client that names none."""
         return server_name is None or server_name.lower().removesuffix(".") in self._leaf.names
 
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of our own certificate."""
+        return hashlib.sha256(self.chain[0]).digest()
+
     def signed_by(self, schemes: Collection[int]) -> bool:
         """Whether the certificates we send are all signed in one of these ways (RFC 9846 section 4.5.1.2).
 

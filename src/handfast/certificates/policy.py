@@ -7,8 +7,10 @@ which :func:`_is_exempt` lists.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from cryptography import x509
@@ -133,6 +135,12 @@ class ChainVerifier:
         for certificate in sent:
             certificate.check_names()
         return path.follow(sent, self.trust, now)
+
+    @cached_property
+    def trust_id(self) -> bytes:
+        """What this verifier trusts, as a hash: a session stands only where the same roots and rules do."""
+        rules = ",".join(sorted(map(str, self.policy.relax)))
+        return hashlib.sha256(self.trust.fingerprint + rules.encode("ascii")).digest()
 
     def __repr__(self) -> str:
         relaxed = f", without {', '.join(sorted(map(str, self.policy.relax)))}" if self.policy.relax else ""

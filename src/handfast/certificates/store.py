@@ -5,6 +5,7 @@ A :class:`TrustStore` never changes, and any number of configurations, connectio
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import warnings
@@ -15,6 +16,7 @@ from functools import cached_property
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Store
 
@@ -142,6 +144,12 @@ class TrustStore:
     def verification_store(self) -> Store:
         """The roots as `cryptography`'s verifier wants them."""
         return Store(list(self.roots))
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """A hash of all roots, whatever their order."""
+        digests = sorted(root.fingerprint(SHA256()) for root in self.roots)
+        return hashlib.sha256(b"".join(digests)).digest()
 
     @cached_property
     def _facts(self) -> dict[x509.Certificate, Parsed | None]:

@@ -96,15 +96,68 @@ class EarlySecret(Guarded):
         self.suite = suite
         self._salt = _salt_without_psk(suite)
 
-    def handshake_secret(self, shared_secret: bytes) -> HandshakeSecret:
-        """Mix in what the key exchange agreed on."""
-        return HandshakeSecret(self.suite, _digest(self._salt, shared_secret, self.suite.hash))
+    def handshake_secret(self, shared_secret: bytes | None) -> HandshakeSecret:
+        """Mix in what the key exchange agreed on; None where there was none, with a PSK alone."""
+        secret = bytes(self.suite.hash_length) if shared_secret is None else shared_secret
+        return HandshakeSecret(self.suite, _digest(self._salt, secret, self.suite.hash))
+
+
+class PskSecret(EarlySecret):
+    """The first stage with a PSK: binders that prove that we have it, and keys for what is sent before an answer.
+
+    ``purpose``  what the PSK is from: "res" a session, "ext" given from outside, "imp" imported (RFC 9258 section 5.2)
+    """
+
+    __slots__ = ("_purpose", "_secret")
+
+    def __init__(self, suite: Suite, psk: bytes, purpose: str) -> None:
+        self.suite = suite
+        self._purpose = purpose
+        self._secret = _digest(bytes(suite.hash_length), psk, suite.hash)
+        self._salt = _derived(suite, self._secret)
+
+    def for_suite(self, suite: Suite) -> EarlySecret:
+        """The same for another suite with the same hash: what follows has its keys."""
+        assert suite.hash == self.suite.hash, "a PSK goes with one hash"
+        other = EarlySecret(suite)
+        other._salt = self._salt
+        return other
+
+    def binder(self, transcript_hash: bytes) -> bytes:
+        """Over the ClientHello up to its binders, and what was said before it (RFC 9846 section 4.3.11.2)."""
+        suite = self.suite
+        key = _derive(suite, self._secret, f"{self._purpose} binder", _empty_hash(suite.hash))
+        return TrafficSecret(suite, key).verify_data(transcript_hash)
+
+    def client_traffic(self, transcript_hash: bytes) -> TrafficSecret:
+        """client_early_traffic_secret, over the ClientHello."""
+        return TrafficSecret(self.suite, _derive(self.suite, self._secret, "c e traffic", transcript_hash))
+
+    def exporter(self, transcript_hash: bytes) -> Exporter:
+        """early_exporter_secret, over the ClientHello."""
+        return Exporter(self.suite, _derive(self.suite, self._secret, "e exp master", transcript_hash))
+
+
+def resumption_psk(suite: Suite, resumption_secret: bytes, ticket_nonce: bytes) -> bytes:
+    """The PSK that belongs to a ticket (RFC 9846 section 4.7.1)."""
+    info = _info(b"resumption", ticket_nonce, suite.hash_length)
+    return _digest(resumption_secret, info + b"\x01", suite.hash)
 
 
 @cache
 def _salt_without_psk(suite: Suite) -> bytes:
     zeros = bytes(suite.hash_length)
     return _derived(suite, _digest(zeros, zeros, suite.hash))
+
+
+def imported_psk(target: str, external: bytes, imported_identity: bytes) -> bytes:
+    """The PSK that an external one is imported as, for one KDF (RFC 9258 section 5.1). The external one is for SHA-256."""
+    length = hashlib.new(target).digest_size
+    extracted = _digest(bytes(32), external, "sha256")
+    info = _info(b"derived psk", hashlib.sha256(imported_identity).digest(), length)
+    first = _digest(extracted, info + b"\x01", "sha256")
+    second = _digest(extracted, first + info + b"\x02", "sha256") if length > len(first) else b""
+    return (first + second)[:length]
 
 
 class HandshakeSecret(Guarded):

@@ -73,6 +73,15 @@ class Transcript:
         digest = self._hash.digest()
         self._hash = HASHES[self._hash.name](b"%c\0\0%c%b" % (HandshakeType.MESSAGE_HASH, len(digest), digest))
 
+    def digest_with(self, hash_name: str, partial: bytes) -> bytes:
+        """Transcript-Hash of the messages so far and part of the next one: what a binder is over.
+
+        Before the suite is known it is the hash of the PSK, and nothing has been said yet.
+        """
+        running = HASHES[hash_name](self._buffer) if self._hash is None else self._hash.copy()
+        running.update(partial)
+        return running.digest()
+
     def digest(self) -> bytes:
         """Transcript-Hash of all messages so far."""
         assert self._hash is not None, "the suite's hash is fixed before anything is hashed"

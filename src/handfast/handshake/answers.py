@@ -7,11 +7,16 @@ from typing import Any
 
 from handfast.config import ASK, ClientConfig, ServerConfig
 from handfast.handshake.flow import (
+    AdmitEarlyData,
     CheckPeer,
     ChooseClientIdentity,
     ChooseIdentity,
+    FindPsk,
+    LoadSession,
+    OpenTicket,
     Question,
     ReviewClientHello,
+    SealTicket,
     Sign,
     VerifyPeer,
 )
@@ -33,6 +38,9 @@ def _ask_client(config: ClientConfig, question: Question) -> Any:
     if isinstance(question, VerifyPeer):
         verifier: Any = config.server_verifier
         return ASK if verifier is ASK else verifier.verify_server(question.chain, question.server_name, question.now)
+    if isinstance(question, LoadSession):
+        store: Any = config.sessions
+        return store.take(question.server_name)
     assert isinstance(question, ChooseClientIdentity)
     return _call(config.choose_identity, question.request)
 
@@ -43,8 +51,23 @@ def _ask_server(config: ServerConfig, question: Question) -> Any:
         return ASK if verifier is ASK else verifier.verify_client(question.chain, question.now)
     if isinstance(question, ReviewClientHello):
         return _call(config.on_client_hello, question.client_hello)
+    if isinstance(question, (OpenTicket, SealTicket, FindPsk, AdmitEarlyData)):
+        return _ask_about_sessions(config, question)
     assert isinstance(question, ChooseIdentity)
     return _call(config.choose_identity, question.client_hello)
+
+
+def _ask_about_sessions(config: ServerConfig, question: OpenTicket | SealTicket | FindPsk | AdmitEarlyData) -> Any:
+    if isinstance(question, FindPsk):
+        keys: Any = config.psks
+        return keys(question.identity) if callable(keys) else keys.get(question.identity)
+    if isinstance(question, AdmitEarlyData):
+        guard: Any = config.early_data
+        return guard.admit(question.binder, question.seconds)
+    tickets: Any = config.tickets
+    if isinstance(question, OpenTicket):
+        return tickets.open(question.ticket)
+    return tickets.seal(question.state, question.seconds)
 
 
 def _call(callback: Callable[[Any], Any] | object, subject: object) -> Any:

@@ -8,24 +8,42 @@ from handfast.handshake.client12 import client12
 from handfast.handshake.client13 import client13
 from handfast.handshake.established import Established
 from handfast.handshake.flow import Flow, expect
-from handfast.handshake.hello import offer
+from handfast.handshake.hello import Offer, offer
 from handfast.handshake.link import Link
+from handfast.handshake.psk import session_to_offer
 from handfast.handshake.retry import retry
 from handfast.reasons import DOWNGRADE, MISSING_EXTENSION, NO_COMMON_VERSION, VERSION_NOT_OFFERED, VERSION_REFUSED
+from handfast.sessions.session import Session
 from handfast.wire.alert import Alert
-from handfast.wire.codepoints import AlertDescription, CipherSuite, ExtensionType, NamedGroup, ProtocolVersion
+from handfast.wire.codepoints import (
+    AlertDescription,
+    CipherSuite,
+    ContentType,
+    ExtensionType,
+    NamedGroup,
+    ProtocolVersion,
+)
 from handfast.wire.hello import DOWNGRADED_FURTHER, DOWNGRADED_TO_12, ServerHello
 
 
-def client(link: Link, config: ClientConfig, server_name: str | None) -> Flow[Established]:
-    """A client, from its ClientHello to the end of the handshake."""
-    sent = offer(link, config, server_name)
+def client(
+    link: Link, config: ClientConfig, server_name: str | None, session: Session | None = None, early_data: bytes = b""
+) -> Flow[Established]:
+    """A client, from its ClientHello to the end of the handshake.
+
+    ``session``     to be resumed, if it may; where there is none, the configuration's store is asked
+    ``early_data``  to be sent with the ClientHello, if that session allows it
+    """
+    session = yield from session_to_offer(link, config, server_name, session)
+    sent = offer(link, config, server_name, session, early_data)
     link.layer.initial_version = ProtocolVersion.TLS_1_0
     link.send(sent.message)
     link.flush()
     link.layer.initial_version = ProtocolVersion.TLS_1_2
     link.layer.change_cipher_spec_allowed = ProtocolVersion.TLS_1_3 in config.versions
     link.transcript.add(sent.message)
+    if sent.message.early_data:
+        send_early_data(link, sent, early_data)
 
     answer = yield from expect(ServerHello)
     link.version = agreed_version(config, answer)
@@ -35,6 +53,17 @@ def client(link: Link, config: ClientConfig, server_name: str | None) -> Flow[Es
     if retried:
         sent, answer = yield from retry(link, sent, answer)
     return (yield from client13(link, sent, answer, retried))
+
+
+def send_early_data(link: Link, sent: Offer, data: bytes) -> None:
+    """What the caller marked as safe to repeat, under keys that nothing but the session protects (section 2.3)."""
+    psk = sent.psks[0]
+    if sent.message.legacy_session_id:
+        link.send_change_cipher_spec()
+    keys = psk.secret.client_traffic(link.transcript.digest_with(psk.hash, b""))
+    link.log_secret("CLIENT_EARLY_TRAFFIC_SECRET", sent.message.random, keys.secret)
+    link.install_keys(write=keys)
+    link.layer.write(ContentType.APPLICATION_DATA, data)
 
 
 def agreed_version(config: ClientConfig, answer: ServerHello) -> int:

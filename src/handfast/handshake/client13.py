@@ -20,9 +20,9 @@ with application keys, ``*`` is not always there::
 
 from __future__ import annotations
 
-from handfast.certificates.identity import Identity
+from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.config import ClientConfig
-from handfast.crypto.schedule13 import EarlySecret
+from handfast.crypto.suites import Suite
 from handfast.errors import PeerMisbehaved
 from handfast.handshake import negotiate
 from handfast.handshake.authenticate import (
@@ -39,8 +39,15 @@ from handfast.handshake.flow import ChooseClientIdentity, Flow, VerifyPeer, expe
 from handfast.handshake.hello import Offer, agreed_suite
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import required
+from handfast.handshake.psk import Psk, agreed_psk, early_secret, known_peer
 from handfast.handshake.secrets import application_secrets, handshake_secrets
-from handfast.reasons import ALPN_NOT_OFFERED, BAD_CERTIFICATE_CONTEXT, GROUP_NOT_OFFERED, NO_CERTIFICATE
+from handfast.reasons import (
+    ALPN_NOT_OFFERED,
+    BAD_CERTIFICATE_CONTEXT,
+    BAD_EARLY_DATA,
+    GROUP_NOT_OFFERED,
+    NO_CERTIFICATE,
+)
 from handfast.wire.codepoints import ExtensionType, NamedGroup, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ServerHello
@@ -48,6 +55,7 @@ from handfast.wire.messages13 import (
     Certificate,
     CertificateRequest,
     EncryptedExtensions,
+    EndOfEarlyData,
     Finished,
 )
 
@@ -59,63 +67,94 @@ def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Fl
 
     # ServerHello: from here on everything is encrypted.
     suite = agreed_suite(offer, answer)
-    share = required(answer.key_share, ExtensionType.KEY_SHARE)
-    shared_secret = link.key_exchange(agreed_secret, offer, share)
+    psk = agreed_psk(offer.psks, answer, suite, offer.config.psk_mode_ids)
+    share = answer.key_share if psk is not None else required(answer.key_share, ExtensionType.KEY_SHARE)
+    shared_secret = None if share is None else link.key_exchange(agreed_secret, offer, share)
     transcript.use(suite.hash)
     transcript.add(answer)
-    secret = EarlySecret(suite).handshake_secret(shared_secret)
+    secret = early_secret(psk, suite).handshake_secret(shared_secret)
     client_handshake, server_handshake = handshake_secrets(link, secret, client_random)
     if offer.message.legacy_session_id:
         link.send_change_cipher_spec()
-    link.install_keys(read=server_handshake, write=client_handshake)
+    link.install_keys(read=server_handshake)
+    if not offer.message.early_data:
+        link.install_keys(write=client_handshake)
 
     # EncryptedExtensions: the answers that are nobody else's business.
     extensions = yield from expect(EncryptedExtensions)
     transcript.add(extensions)
     protocol = agreed_protocol(offer, extensions)
     agree_on_record_sizes(link, offer.config, extensions)
+    early = accepted_early_data(offer, psk, suite, protocol, extensions)
 
-    # CertificateRequest: we may be asked who we are, too.
-    message = yield from expect_either(CertificateRequest, Certificate)
-    request = None
-    if isinstance(message, CertificateRequest):
-        request = message
-        transcript.add(request)
-        check_request(request)
-        message = yield from expect(Certificate)
-
-    # Certificate and CertificateVerify: who the server is, and that it holds the key of that certificate.
-    transcript.add(message)
-    question = VerifyPeer(server_chain(message, offer), link.clock.wall(), "server", offer.server_name)
-    peer, scheme = yield from verify_identity(link, offer.config, question, SERVER_CONTEXT)
+    # Who the server is: its certificate says so, or the session does, which only that server could take up.
+    peer, scheme, request = yield from (verify_server(link, offer) if psk is None else session_peer(offer.config, psk))
 
     # Finished: that both sides saw the same handshake.
     finished = yield from expect(Finished)
     verified = check_finished(finished, server_handshake.verify_data(transcript.digest()))
     transcript.add(finished)
     link.check_no_excess()  # before we say who we are
-    client_application, server_application, exporter = application_secrets(link, secret, client_random)
+    main = secret.main_secret()
+    client_application, server_application, exporter = application_secrets(link, main, client_random)
 
-    # Our turn: who we are, where the server has asked, and our view of the handshake.
+    # Our turn: the end of our early data, who we are where the server has asked, and our view of the handshake.
+    if offer.message.early_data:
+        if early:
+            link.say(EndOfEarlyData())
+        link.install_keys(write=client_handshake)
     identity, our_scheme = None, 0
     if request is not None:
         identity, our_scheme = yield from answer_request(link, offer, request)
-    link.send(Finished(client_handshake.verify_data(transcript.digest())))
+    link.say(Finished(client_handshake.verify_data(transcript.digest())))
     link.install_keys(read=server_application, write=client_application)
 
     outcome = Outcome(
-        ProtocolVersion.TLS_1_3,
-        suite,
-        share.group,
-        scheme,
-        our_scheme,
-        protocol,
-        offer.server_name,
-        peer,
-        identity,
-        retried,
-    )
-    return Established(outcome, verified, exporter)
+        ProtocolVersion.TLS_1_3, suite, 0 if share is None else share.group, scheme, our_scheme, protocol,
+        offer.server_name, peer, identity, retried, psk is not None, early if offer.message.early_data else None,
+    )  # fmt: skip
+    return Established(outcome, verified, exporter, resumption=main.resumption(transcript.digest()))
+
+
+def verify_server(link: Link, offer: Offer) -> Flow[tuple[PeerIdentity | None, int, CertificateRequest | None]]:
+    """Certificate and CertificateVerify: who the server is, and that it holds the key of that certificate.
+
+    The identity, the scheme it proved that by, and the CertificateRequest before, by which we are asked who we are, too.
+    """
+    message = yield from expect_either(CertificateRequest, Certificate)
+    request = None
+    if isinstance(message, CertificateRequest):
+        request = message
+        link.transcript.add(request)
+        check_request(request)
+        message = yield from expect(Certificate)
+    link.transcript.add(message)
+    question = VerifyPeer(server_chain(message, offer), link.clock.wall(), "server", offer.server_name)
+    peer, scheme = yield from verify_identity(link, offer.config, question, SERVER_CONTEXT)
+    return peer, scheme, request
+
+
+def session_peer(config: ClientConfig, psk: Psk) -> Flow[tuple[PeerIdentity | None, int, None]]:
+    """With a PSK the server neither says who it is nor asks who we are."""
+    peer, scheme = yield from known_peer(config, psk)
+    return peer, scheme, None
+
+
+def accepted_early_data(
+    offer: Offer, psk: Psk | None, suite: Suite, protocol: bytes | None, extensions: EncryptedExtensions
+) -> bool:
+    """Whether the server has taken our early data: only with the first PSK, its suite and its application protocol."""
+    if not extensions.early_data:
+        return False
+    session = offer.session
+    if (
+        psk is None
+        or psk.session is not session
+        or session is None
+        or (suite.id, protocol) != (session.suite_id, session.protocol)
+    ):
+        raise PeerMisbehaved(BAD_EARLY_DATA)
+    return True
 
 
 def answer_request(link: Link, offer: Offer, request: CertificateRequest) -> Flow[tuple[Identity | None, int]]:

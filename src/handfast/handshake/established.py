@@ -36,19 +36,23 @@ class Outcome:
     peer: PeerIdentity | None
     identity: Identity | None
     retried: bool
+    resumed: bool = False
+    early_data: bool | None = None  # whether it was taken; None where none was offered
 
     def facts(self, timings: Timings) -> Handshake:
         """The same in words, for the application."""
         return Handshake(
             version=ProtocolVersion.name(self.version),
             cipher_suite=self.suite.name,
-            group=NamedGroup.name(self.group),
-            signature_scheme=SignatureScheme.name(self.server_scheme),
+            group=NamedGroup.name(self.group) if self.group else None,
+            signature_scheme=SignatureScheme.name(self.server_scheme) if self.server_scheme else None,
             client_signature_scheme=SignatureScheme.name(self.client_scheme) if self.client_scheme else None,
             alpn=None if self.protocol is None else shown_protocol(self.protocol),
             server_name=self.server_name,
             peer=self.peer,
             identity=self.identity,
+            resumed=self.resumed,
+            early_data=None if self.early_data is None else "accepted" if self.early_data else "rejected",
             hello_retry_request=self.retried,
             timings=timings,
         )
@@ -62,10 +66,11 @@ class Established(Guarded):
     finished: VerifiedFinished
     exporter: Exporter | Exporter12
     unique: bytes | None = None  # TLS 1.2's tls-unique: the content of the first Finished (RFC 5929 section 3)
+    resumption: bytes = b""  # TLS 1.3's resumption_secret
 
 
 def _ticket(link: Link, raw: bytes) -> Message:
-    """A client that does not resume sessions has to ignore tickets (RFC 9846 section 4.7.1), once they parse."""
+    """The connection makes a session of it; a client that does not resume has to ignore it (RFC 9846 section 4.7.1)."""
     return NewSessionTicket.parse(raw)
 
 

@@ -150,6 +150,55 @@ class ChooseClientIdentity(Question):
     request: CertificateRequest | CertificateRequest12
 
 
+@dataclass(slots=True, eq=False)
+class LoadSession(Question):
+    """Is there a session to resume with this server? Answer: a Session, or None."""
+
+    NAME: ClassVar[str] = "LoadSession"
+    server_name: str | None
+
+
+@dataclass(slots=True, eq=False)
+class FindPsk(Question):
+    """Which pre-shared key has this name? Answer: an ExternalPsk, or None."""
+
+    NAME: ClassVar[str] = "FindPsk"
+    identity: bytes
+
+
+@dataclass(slots=True, eq=False)
+class OpenTicket(Question):
+    """What is in this ticket of ours? Answer: the bytes that were sealed; None for one that is old, foreign or forged."""
+
+    NAME: ClassVar[str] = "OpenTicket"
+    ticket: bytes = field(repr=False)
+
+
+@dataclass(slots=True, eq=False)
+class SealTicket(Question):
+    """Seal what a session is. Answer: a ticket of 1 to 65535 bytes; None to give the client none.
+
+    ``seconds``  how long it has to be possible to open it
+    """
+
+    NAME: ClassVar[str] = "SealTicket"
+    state: bytes = field(repr=False)
+    seconds: int
+
+
+@dataclass(slots=True, eq=False)
+class AdmitEarlyData(Question):
+    """Is this ClientHello the first of its kind? Answer: True if its early data may be taken (RFC 9846 section 8).
+
+    ``binder``   of the pre-shared key, which nobody else could have made, and which is the same in every copy
+    ``seconds``  for how long a copy has to be recognised
+    """
+
+    NAME: ClassVar[str] = "AdmitEarlyData"
+    binder: bytes = field(repr=False)
+    seconds: float
+
+
 Request = Expect | Question
 T = TypeVar("T")
 Flow = Generator[Request, Any, T]

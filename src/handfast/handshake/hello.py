@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from handfast.certificates.names import server_name_indication
 from handfast.config import ClientConfig
@@ -13,7 +13,9 @@ from handfast.errors import PeerMisbehaved
 from handfast.handshake.authenticate import check_solicited
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import UNCOMPRESSED
+from handfast.handshake.psk import Psk, bind, offered_psks, put_into
 from handfast.reasons import BAD_COMPRESSION, BAD_LEGACY_VERSION, SESSION_ID_NOT_ECHOED, SUITE_NOT_OFFERED
+from handfast.sessions.session import Session
 from handfast.wire.codepoints import CipherSuite, ExtensionType, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello, ServerHello
@@ -25,15 +27,21 @@ class Offer(Guarded):
 
     ``server_name``  the name that the server's certificate has to be for
     ``shares``       the private halves of the key shares
+    ``session``      what may be resumed, None if there is nothing
+    ``psks``         the keys that are offered, the session's first
     """
 
     message: ClientHello
     server_name: str | None
     shares: list[Share]
     config: ClientConfig
+    session: Session | None = None
+    psks: list[Psk] = field(default_factory=list)
 
 
-def offer(link: Link, config: ClientConfig, server_name: str | None) -> Offer:
+def offer(
+    link: Link, config: ClientConfig, server_name: str | None, session: Session | None, early_data: bytes
+) -> Offer:
     """A fresh ClientHello. The name is sent unless it is an IP address (RFC 6066 section 3)."""
     shares = link.key_exchange(config.entropy.new_shares, config.share_ids)
     in_13 = ProtocolVersion.TLS_1_3 in config.versions
@@ -58,8 +66,36 @@ def offer(link: Link, config: ClientConfig, server_name: str | None) -> Offer:
         hello.ec_point_formats = UNCOMPRESSED
     if ProtocolVersion.TLS_1_3 not in config.versions:
         hello.supported_versions = hello.key_share = None
-    _encode_padded(hello)
-    return Offer(hello, server_name, shares, config)
+    sent = Offer(hello, server_name, shares, config, session)
+    if in_13:
+        offer_psks(link, sent)
+        if early_data and session is not None and session.max_early_data >= len(early_data) and allows_early(sent):
+            hello.early_data = True
+    _encode(link, sent)
+    return sent
+
+
+def offer_psks(link: Link, sent: Offer, hash_name: str | None = None) -> None:
+    """The keys that are offered; of one hash alone, once the server has chosen a suite."""
+    config, hello = sent.config, sent.message
+    sent.psks = [psk for psk in offered_psks(config, sent.session) if hash_name in (None, psk.hash)]
+    if sent.psks:
+        put_into(link, hello, sent.psks)
+    if config.sessions is not None or config.psks or sent.psks:  # without it a server gives no tickets
+        hello.psk_key_exchange_modes = config.psk_mode_ids
+
+
+def allows_early(sent: Offer) -> bool:
+    """Whether early data may go with the session: what it was for has to be what we offer now (section 4.3.10)."""
+    session = sent.session
+    assert session is not None, "early data goes with a session"
+    protocol_fits = session.protocol is None or session.protocol in sent.config.protocols
+    return (
+        bool(sent.psks)
+        and sent.psks[0].source is session
+        and session.suite_id in sent.config.suite_ids
+        and protocol_fits
+    )
 
 
 def offer_again(link: Link, sent: Offer, request: ServerHello) -> Offer:
@@ -72,11 +108,21 @@ def offer_again(link: Link, sent: Offer, request: ServerHello) -> Offer:
         sent.message,
         key_share=[KeyShareEntry(share.group, share.public) for share in shares],
         cookie=request.cookie,
+        early_data=None,
         padding=None,
+        pre_shared_key=None,
         extension_types=[],
     )
-    _encode_padded(hello)
-    return Offer(hello, sent.server_name, shares, config)
+    again = Offer(hello, sent.server_name, shares, config, sent.session)
+    offer_psks(link, again, SUITES[request.cipher_suite].hash)
+    _encode(link, again)
+    return again
+
+
+def _encode(link: Link, sent: Offer) -> None:
+    _encode_padded(sent.message)
+    if sent.psks:
+        bind(link, sent.message, sent.psks)
 
 
 def _encode_padded(hello: ClientHello) -> None:

@@ -39,6 +39,7 @@ class Link(Guarded):
 
     ``config``   what is in force: a server's may be replaced when it has seen the ClientHello
     ``version``  what is spoken (ProtocolVersion), 0 until that is agreed
+    ``early_data_left``  on a server: bytes of early data that may still come; None where none may
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class Link(Guarded):
         "_hook",
         "clock",
         "config",
+        "early_data_left",
         "layer",
         "messages",
         "timings",
@@ -61,6 +63,7 @@ class Link(Guarded):
         self.config = config
         self.version = 0
         self._compatible = False
+        self.early_data_left: int | None = None
         self.messages = Reassembly()
         self.transcript = Transcript()
         self.clock = config.clock

@@ -15,6 +15,7 @@ from handfast.reasons import (
     BAD_COMPRESSION,
     BAD_KEY_SHARE_LIST,
     BAD_LEGACY_VERSION,
+    EARLY_DATA_WITHOUT_PSK,
     INAPPROPRIATE_FALLBACK,
     MISSING_EXTENSION,
     NO_COMMON_ALPN,
@@ -41,7 +42,7 @@ T = TypeVar("T")
 class Terms:
     """What a server has decided on besides the keys (RFC 9846 section 4.2.1)."""
 
-    identity: Identity
+    identity: Identity | None  # None with a PSK, where nobody says who it is
     scheme: int
     protocol: bytes | None
 
@@ -87,7 +88,13 @@ def check_hello(hello: ClientHello) -> None:
         raise PeerMisbehaved(BAD_LEGACY_VERSION, legacy_version=ProtocolVersion.name(hello.legacy_version))
     if hello.legacy_compression_methods != b"\0":
         raise PeerMisbehaved(BAD_COMPRESSION, methods=list(hello.legacy_compression_methods))
-    required(hello.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
+    if hello.pre_shared_key is None:
+        required(hello.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
+        required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS)
+        if hello.early_data:
+            raise PeerMisbehaved(EARLY_DATA_WITHOUT_PSK)
+    if hello.supported_groups is None and hello.key_share is None:
+        return  # the PSK is all that the key comes from
     groups = required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS)
     shares = [share.group for share in required(hello.key_share, ExtensionType.KEY_SHARE)]
     # Each share belongs to a group that is offered, there is one of each, and their order is that of the groups.

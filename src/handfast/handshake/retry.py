@@ -30,6 +30,7 @@ from handfast.handshake.link import Link
 from handfast.handshake.negotiate import check_hello
 from handfast.reasons import (
     BAD_COOKIE,
+    EARLY_DATA_AFTER_RETRY,
     GROUP_NOT_OFFERED,
     HELLO_CHANGED,
     RETRY_NOT_KEPT,
@@ -46,7 +47,16 @@ E = ExtensionType
 # The extensions that may differ between the two hellos (RFC 9846 section 4.2.2); a client that tries ECH with a server
 # which cannot read it encrypts its second hello anew (RFC 9849 section 6.1.5).
 _MAY_CHANGE: Final = {E.KEY_SHARE, E.EARLY_DATA, E.COOKIE, E.PRE_SHARED_KEY, E.PADDING, E.ENCRYPTED_CLIENT_HELLO}
-_NOT_COMPARED: Final = {"cookie", "key_share", "padding", "extension_types", "other_extensions", "raw"}
+_NOT_COMPARED: Final = {
+    "cookie",
+    "early_data",
+    "pre_shared_key",
+    "key_share",
+    "padding",
+    "extension_types",
+    "other_extensions",
+    "raw",
+}
 _COMPARED: Final = tuple(field.name for field in fields(ClientHello) if field.name not in _NOT_COMPARED)
 
 
@@ -63,6 +73,8 @@ def retry(link: Link, sent: Offer, request: ServerHello) -> Flow[tuple[Offer, Se
     transcript.fold()
     transcript.add(request)
 
+    if sent.message.early_data:
+        link.layer.write_in_plaintext()  # it was not taken; the second hello is read without keys
     if sent.message.legacy_session_id:
         link.send_change_cipher_spec()
     again = offer_again(link, sent, request)
@@ -102,12 +114,12 @@ def check_request(sent: Offer, request: ServerHello) -> None:
 
 
 def ask_again(
-    link: Link, config: ServerConfig, hello: ClientHello, suite: Suite, wanted: KeyShareEntry | int
-) -> Flow[tuple[ClientHello, KeyShareEntry]]:
-    """Let the client say hello again; its second hello, and its share.
+    link: Link, config: ServerConfig, hello: ClientHello, suite: Suite, wanted: KeyShareEntry | int | None
+) -> Flow[tuple[ClientHello, KeyShareEntry | None]]:
+    """Let the client say hello again; its second hello, which the caller adds to the transcript, and its share.
 
     ``wanted``: the group to ask it a share of; or the share that it has sent and that will do, if it is to show only
-    that the cookie reaches it.
+    that the cookie reaches it; or None, if none is needed.
     """
     link.check_no_excess()
     transcript = link.transcript
@@ -132,14 +144,13 @@ def ask_again(
     check_again(hello, again)
     if not hmac.compare_digest(again.cookie or b"", cookie or b""):
         raise PeerMisbehaved(BAD_COOKIE)
-    transcript.add(again)
     came = again.key_share or []
     if isinstance(wanted, int):
         if len(came) != 1 or came[0].group != wanted:
             names = [NamedGroup.name(share.group) for share in came]
             raise PeerMisbehaved(WRONG_RETRY_SHARE, we_asked_for=NamedGroup.name(wanted), came=names)
         return again, came[0]
-    if came != hello.key_share:
+    if came != (hello.key_share or []):
         raise PeerMisbehaved(HELLO_CHANGED, differing=[E.name(E.KEY_SHARE)])
     return again, wanted
 
@@ -152,8 +163,8 @@ def check_again(first: ClientHello, second: ClientHello) -> None:
         {extension: data for extension, data in hello.other_extensions.items() if extension not in _MAY_CHANGE}
         for hello in (first, second)
     )
-    if E.EARLY_DATA in second.extension_types and E.EARLY_DATA not in first.extension_types:
-        differing.append(E.name(E.EARLY_DATA))
+    if second.early_data:
+        raise PeerMisbehaved(EARLY_DATA_AFTER_RETRY)
     differing += [E.name(kind) for kind in before.keys() | after.keys() if before.get(kind) != after.get(kind)]
     if differing:
         raise PeerMisbehaved(HELLO_CHANGED, differing=sorted(differing))

@@ -11,18 +11,25 @@ from handfast.errors import ConnectionFailed, HandshakeTimeout, ProtocolError, T
 from handfast.handshake.answers import ask
 from handfast.handshake.established import Established
 from handfast.handshake.flow import (
+    AdmitEarlyData,
     CheckPeer,
     ChooseClientIdentity,
     ChooseIdentity,
+    FindPsk,
     Flow,
+    LoadSession,
     Message,
+    OpenTicket,
     Question,
     ReviewClientHello,
+    SealTicket,
     Sign,
     VerifyPeer,
 )
 from handfast.handshake.link import Link
 from handfast.reasons import CALLBACK_FAILED
+from handfast.sessions.external import ExternalPsk
+from handfast.sessions.session import Session
 
 _ANSWERS: dict[type[Question], tuple[type, ...]] = {
     VerifyPeer: (PeerIdentity,),
@@ -30,6 +37,11 @@ _ANSWERS: dict[type[Question], tuple[type, ...]] = {
     Sign: (bytes,),
     ReviewClientHello: (ServerConfig, type(None)),
     ChooseIdentity: (Identity, type(None)),
+    LoadSession: (Session, type(None)),
+    FindPsk: (ExternalPsk, type(None)),
+    OpenTicket: (bytes, type(None)),
+    SealTicket: (bytes, type(None)),
+    AdmitEarlyData: (bool,),
     ChooseClientIdentity: (Identity, type(None)),
 }
 

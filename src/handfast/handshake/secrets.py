@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handfast.crypto.schedule13 import Exporter, HandshakeSecret, TrafficSecret
+from handfast.crypto.schedule13 import Exporter, HandshakeSecret, MainSecret, TrafficSecret
 from handfast.handshake.link import Link
 
 
@@ -16,10 +16,9 @@ def handshake_secrets(link: Link, secret: HandshakeSecret, client_random: bytes)
 
 
 def application_secrets(
-    link: Link, secret: HandshakeSecret, client_random: bytes
+    link: Link, main: MainSecret, client_random: bytes
 ) -> tuple[TrafficSecret, TrafficSecret, Exporter]:
     """After the server's Finished: what the client and the server protect data with, and what is exported."""
-    main = secret.main_secret()
     until_finished = link.transcript.digest()
     client, server = main.client_traffic(until_finished), main.server_traffic(until_finished)
     exporter = main.exporter(until_finished)

@@ -9,7 +9,7 @@ from handfast.handshake.flow import Flow, ReviewClientHello, expect
 from handfast.handshake.link import Link
 from handfast.handshake.server12 import server12
 from handfast.handshake.server13 import server13
-from handfast.wire.codepoints import ExtensionType, ProtocolVersion
+from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.hello import ClientHello
 
 
@@ -21,10 +21,7 @@ def server(link: Link, config: ServerConfig) -> Flow[Established]:
         other: ServerConfig | None = yield ReviewClientHello(hello)
         link.config = config = other or config
         link.layer.padding = config.record_padding
-    link.transcript.add(hello)
     link.version = negotiate.version(hello, config.versions)
     if link.version == ProtocolVersion.TLS_1_2:
         return (yield from server12(link, config, hello))
-    if ExtensionType.EARLY_DATA in hello.extension_types:
-        link.layer.skip_early_data()
     return (yield from server13(link, config, hello))

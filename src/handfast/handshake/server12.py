@@ -50,6 +50,7 @@ from handfast.wire.messages12 import (
 def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Established]:
     """The server's side of Figure 1 in RFC 5246 section 7.3, from ServerHello to its Finished."""
     transcript = link.transcript
+    transcript.add(hello)
     link.layer.change_cipher_spec_allowed = False
 
     # What we agree to.

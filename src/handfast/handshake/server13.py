@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.config import ServerConfig
-from handfast.crypto.schedule13 import EarlySecret
 from handfast.errors import PeerIncompatible
 from handfast.handshake import negotiate
 from handfast.handshake.authenticate import (
@@ -37,14 +36,22 @@ from handfast.handshake.established import Established, Outcome
 from handfast.handshake.flow import ChooseIdentity, Flow, VerifyPeer, expect
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import Terms
+from handfast.handshake.psk import Psk, choose_psk, early_secret, known_peer
 from handfast.handshake.retry import ask_again
 from handfast.handshake.secrets import application_secrets, handshake_secrets
+from handfast.handshake.tickets import admitted_early_data, give_tickets, tickets_for
 from handfast.reasons import CERTIFICATE_REQUIRED
 from handfast.record.framing import PLAINTEXT_LIMIT
 from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello, ServerHello
-from handfast.wire.messages13 import Certificate, CertificateRequest, EncryptedExtensions, Finished
+from handfast.wire.messages13 import (
+    Certificate,
+    CertificateRequest,
+    EncryptedExtensions,
+    EndOfEarlyData,
+    Finished,
+)
 
 
 def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Established]:
@@ -55,58 +62,76 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     negotiate.check_hello(hello)
     suite = negotiate.cipher_suite(config.suite_ids, hello.cipher_suites, config.suite_order == "client")
     transcript.use(suite.hash)
-    share = negotiate.key_share(config.group_ids, hello)
+    chosen = yield from choose_psk(link, config, hello, suite)
+    share = None if chosen is not None and not chosen.with_dhe else negotiate.key_share(config.group_ids, hello)
     retried = isinstance(share, int) or config.retry == "always"
     if retried:
+        transcript.add(hello)
         hello, share = yield from ask_again(link, config, hello, suite, share)
-    assert isinstance(share, KeyShareEntry)
-    chosen: Identity | None = None
-    if config.choose_identity is not None:
-        chosen = yield ChooseIdentity(hello)
-    terms = negotiate.terms(config, hello, chosen)
+        chosen = yield from choose_psk(link, config, hello, suite)
+    assert not isinstance(share, int)
+    transcript.add(hello)
+    psk = None if chosen is None else chosen.psk
+    terms = yield from agreed_terms(config, hello, psk)
+    early = yield from admitted_early_data(link, config, hello, suite, terms, chosen, retried)
 
     # ServerHello: our key share; from here on everything is encrypted.
-    public, shared_secret = link.key_exchange(config.entropy.encapsulate, share.group, share.key_exchange)
+    public, shared_secret = None, None
+    if share is not None:
+        public, shared_secret = link.key_exchange(config.entropy.encapsulate, share.group, share.key_exchange)
+    early_keys = None if psk is None else psk.secret.client_traffic(transcript.digest())
     answer = ServerHello(
         random=config.entropy.random(32),
         legacy_session_id_echo=hello.legacy_session_id,
         cipher_suite=suite.id,
         selected_version=ProtocolVersion.TLS_1_3,
-        key_share=KeyShareEntry(share.group, public),
+        key_share=None if share is None or public is None else KeyShareEntry(share.group, public),
+        selected_identity=None if chosen is None else chosen.index,
     )
-    link.send(answer)
-    transcript.add(answer)
+    link.say(answer)
     if hello.legacy_session_id:
         link.send_change_cipher_spec()
-    secret = EarlySecret(suite).handshake_secret(shared_secret)
+    secret = early_secret(psk, suite).handshake_secret(shared_secret)
     client_handshake, server_handshake = handshake_secrets(link, secret, hello.random)
     link.layer.plaintext_alert_allowed = True
     agree_on_record_sizes(link, config, hello)
-    link.install_keys(read=client_handshake, write=server_handshake)
+    link.install_keys(write=server_handshake)
+    if early:
+        assert early_keys is not None
+        link.log_secret("CLIENT_EARLY_TRAFFIC_SECRET", hello.random, early_keys.secret)
+        link.install_keys(read=early_keys)
+    else:
+        link.install_keys(read=client_handshake)
 
-    # EncryptedExtensions, and CertificateRequest where the client has to say who it is.
-    extensions = encrypted_extensions(config, hello, terms)
-    link.send(extensions)
-    transcript.add(extensions)
-    request = certificate_request(config)
-    if request is not None:
-        link.send(request)
-        transcript.add(request)
-
-    # Certificate and CertificateVerify: who we are, and that we hold the key of that certificate.
-    yield from prove_identity(link, terms.identity, terms.scheme, SERVER_CONTEXT)
+    # EncryptedExtensions, and without a PSK: CertificateRequest where the client has to say who it is, and who we are,
+    # by Certificate and CertificateVerify.
+    link.say(encrypted_extensions(config, hello, terms, early))
+    request = None
+    if terms.identity is not None:
+        request = certificate_request(config)
+        if request is not None:
+            link.say(request)
+        yield from prove_identity(link, terms.identity, terms.scheme, SERVER_CONTEXT)
 
     # Finished: our view of the handshake. What we send next has application keys; what we read does not yet.
-    finished = Finished(server_handshake.verify_data(transcript.digest()))
-    link.send(finished)
-    transcript.add(finished)
-    client_application, server_application, exporter = application_secrets(link, secret, hello.random)
+    link.say(Finished(server_handshake.verify_data(transcript.digest())))
+    main = secret.main_secret()
+    client_application, server_application, exporter = application_secrets(link, main, hello.random)
     link.install_keys(write=server_application)
 
-    # The client's Certificate and CertificateVerify, where we asked for them.
+    # The end of the client's early data, which goes to the application as it comes.
+    if early:
+        end = yield from expect(EndOfEarlyData)
+        transcript.add(end)
+        link.early_data_left = None
+        link.install_keys(read=client_handshake)
+
+    # The client's Certificate and CertificateVerify, where we asked for them; or what the session knows of it.
     peer, their_scheme = None, 0
     if request is not None:
         peer, their_scheme = yield from verify_client(link, config, request)
+    elif psk is not None:
+        peer, their_scheme = yield from known_peer(config, psk)
 
     # The client's Finished: that it saw the same handshake.
     answered = yield from expect(Finished)
@@ -115,27 +140,37 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     link.install_keys(read=client_application)
 
     outcome = Outcome(
-        ProtocolVersion.TLS_1_3,
-        suite,
-        share.group,
-        terms.scheme,
-        their_scheme,
-        terms.protocol,
-        hello.server_name,
-        peer,
-        terms.identity,
-        retried,
-    )
+        ProtocolVersion.TLS_1_3, suite, 0 if share is None else share.group, terms.scheme, their_scheme, terms.protocol,
+        hello.server_name, peer, terms.identity, retried, psk is not None, early if hello.early_data else None,
+    )  # fmt: skip
+    resumption = main.resumption(transcript.digest())
+    yield from give_tickets(link, config, hello, outcome, resumption)
     return Established(outcome, verified, exporter)
 
 
-def encrypted_extensions(config: ServerConfig, hello: ClientHello, terms: Terms) -> EncryptedExtensions:
+def agreed_terms(config: ServerConfig, hello: ClientHello, psk: Psk | None) -> Flow[Terms]:
+    """Who we are for this client, and what we shall speak. With a PSK nobody says who it is."""
+    if psk is not None:
+        return Terms(
+            None, 0, negotiate.application_protocol(config.protocols, hello.application_layer_protocol_negotiation)
+        )
+    chosen: Identity | None = None
+    if config.choose_identity is not None:
+        chosen = yield ChooseIdentity(hello)
+    return negotiate.terms(config, hello, chosen)
+
+
+def encrypted_extensions(config: ServerConfig, hello: ClientHello, terms: Terms, early: bool) -> EncryptedExtensions:
     """The answers that are nobody else's business (RFC 9846 section 4.4.1)."""
     extensions = EncryptedExtensions(application_layer_protocol_negotiation=terms.protocol)
-    if hello.server_name is not None and terms.identity.fits(hello.server_name):
+    if hello.server_name is not None and (terms.identity is None or terms.identity.fits(hello.server_name)):
         extensions.server_name_acknowledged = True
     if hello.record_size_limit is not None:
         extensions.record_size_limit = config.record_size_limit or PLAINTEXT_LIMIT + 1
+    if hello.ticket_request is not None and config.tickets is not None:
+        extensions.expected_tickets = tickets_for(config, hello, resumed=terms.identity is None)
+    if early:
+        extensions.early_data = True
     return extensions
 
 

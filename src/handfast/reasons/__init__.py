@@ -12,6 +12,7 @@ from handfast.reasons.endings import *
 from handfast.reasons.messages import *
 from handfast.reasons.negotiation import *
 from handfast.reasons.records import *
+from handfast.reasons.sessions import *
 from handfast.reasons.table import Reason as Reason
 from handfast.reasons.table import by_name as by_name
 from handfast.reasons.table import every as every

@@ -244,6 +244,11 @@ class RecordLayer(Guarded):
             else:
                 self._sealer = Sealer12(key, self._send_limit, self._forks)
 
+    def write_in_plaintext(self) -> None:
+        """Seal no more: a server that does not take our early data asks for another ClientHello."""
+        with self._lock:
+            self._sealer = None
+
     def limit_sending(self, content: int) -> None:
         """Keep protected records to so many bytes of content, as the peer asked (RFC 8449)."""
         with self._lock:

@@ -1,1 +1,1 @@
-"""Tickets, sessions and anti-replay. Empty until resumption comes; its messages are read and ignored until then."""
+"""Sessions: what a client and a server keep of a connection, so that the next one is quicker (RFC 9846 section 2.2)."""

@@ -16,6 +16,7 @@ from handfast.limits import EXTENSIONS_OF_A_MESSAGE, KEY_SHARES, RECORD_SIZE_LIM
 from handfast.reasons import BAD_RECORD_SIZE_LIMIT, DUPLICATE_EXTENSION, EXTENSION_NOT_ALLOWED, TOO_MANY_ITEMS
 from handfast.wire.codepoints import ExtensionType
 from handfast.wire.cursor import Reader, Writer
+from handfast.wire.psk import encode_offered, read_offered
 
 E = ExtensionType
 
@@ -130,6 +131,9 @@ def write(writer: Writer, message: Block, codecs: Mapping[int, Codec]) -> None:
     if not message.extension_types:
         present = [codec.type for codec in codecs.values() if getattr(message, codec.field) is not None]
         message.extension_types = [*present, *message.other_extensions]
+        if E.PRE_SHARED_KEY in present and message.other_extensions:
+            message.extension_types.remove(E.PRE_SHARED_KEY)
+            message.extension_types.append(E.PRE_SHARED_KEY)
     block = bytearray()
     for extension in message.extension_types:
         data = message.other_extensions.get(extension)
@@ -264,6 +268,15 @@ def _encode_code_point(value: int) -> bytes:
     return value.to_bytes(2)
 
 
+def _encode_byte(value: int) -> bytes:
+    return value.to_bytes(1)
+
+
+def _read_ticket_request(reader: Reader) -> tuple[int, int]:
+    """RFC 9149 section 3: how many tickets a client wants after a full handshake, and after a resumed one."""
+    return reader.uint8("new_session_count"), reader.uint8("resumption_count")
+
+
 def _encode_short(value: bytes) -> bytes:
     return bytes((len(value),)) + value
 
@@ -324,11 +337,19 @@ CLIENT_HELLO = _table(
     Codec(E.SUPPORTED_VERSIONS, "supported_versions", lambda reader: reader.uint16s8("versions"), _encode_versions),
     _COOKIE,
     Codec(E.KEY_SHARE, "key_share", _read_shares, _encode_shares),
+    Codec(
+        E.PSK_KEY_EXCHANGE_MODES, "psk_key_exchange_modes", lambda reader: reader.vector8("ke_modes", 1), _encode_short
+    ),
+    Codec(E.TICKET_REQUEST, "ticket_request", _read_ticket_request, bytes),
+    Codec(E.SESSION_TICKET, "session_ticket", lambda reader: reader.rest(), bytes),
+    Codec(E.EARLY_DATA, "early_data", _read_nothing, _encode_nothing),
     Codec(E.PADDING, "padding", _read_padding, _encode_padding),
+    Codec(E.PRE_SHARED_KEY, "pre_shared_key", read_offered, encode_offered),
 )
 SERVER_HELLO = _table(
     _SELECTED_VERSION,
     Codec(E.KEY_SHARE, "key_share", _read_share, _encode_share),
+    Codec(E.PRE_SHARED_KEY, "selected_identity", _read_code_point("selected_identity"), _encode_code_point),
 )
 _ACKNOWLEDGED = Codec(E.SERVER_NAME, "server_name_acknowledged", _read_nothing, _encode_nothing)
 _PROTOCOL = Codec(
@@ -338,7 +359,15 @@ _PROTOCOL = Codec(
     _encode_protocol,
 )
 # A ServerHello of TLS 1.2 has what EncryptedExtensions has in TLS 1.3, and what only TLS 1.2 needs.
-SERVER_HELLO_12 = _table(_RENEGOTIATION, _ACKNOWLEDGED, _FORMATS, _EMS, _PROTOCOL, _SIZE_LIMIT)
+SERVER_HELLO_12 = _table(
+    _RENEGOTIATION,
+    _ACKNOWLEDGED,
+    _FORMATS,
+    _EMS,
+    Codec(E.SESSION_TICKET, "session_ticket_promised", _read_nothing, _encode_nothing),
+    _PROTOCOL,
+    _SIZE_LIMIT,
+)
 HELLO_RETRY_REQUEST = _table(
     _SELECTED_VERSION,
     Codec(E.KEY_SHARE, "selected_group", _read_code_point("selected_group"), _encode_code_point),
@@ -349,6 +378,16 @@ ENCRYPTED_EXTENSIONS = _table(
     _GROUPS,
     _PROTOCOL,
     _SIZE_LIMIT,
+    Codec(E.TICKET_REQUEST, "expected_tickets", lambda reader: reader.uint8("expected_count"), _encode_byte),
+    Codec(E.EARLY_DATA, "early_data", _read_nothing, _encode_nothing),
+)
+NEW_SESSION_TICKET = _table(
+    Codec(
+        E.EARLY_DATA,
+        "max_early_data_size",
+        lambda reader: reader.uint32("max_early_data_size"),
+        lambda value: value.to_bytes(4),
+    ),
 )
 CERTIFICATE_ENTRY: Mapping[int, Codec] = {}
 CERTIFICATE_REQUEST = _table(_SCHEMES, _SCHEMES_CERT, _AUTHORITIES)

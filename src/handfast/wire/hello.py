@@ -12,6 +12,7 @@ from handfast.wire import extensions
 from handfast.wire.codepoints import ExtensionType, HandshakeType, ProtocolVersion
 from handfast.wire.cursor import Reader, Writer
 from handfast.wire.extensions import KeyShareEntry
+from handfast.wire.psk import OfferedPsks
 
 # How the random of a server ends that could have spoken TLS 1.3 and speaks TLS 1.2, or something older still.
 DOWNGRADED_TO_12 = b"DOWNGRD\x01"
@@ -62,7 +63,12 @@ class ClientHello:
     supported_versions: list[int] | None = None
     cookie: bytes | None = None
     key_share: list[KeyShareEntry] | None = None
+    psk_key_exchange_modes: bytes | None = None
+    ticket_request: tuple[int, int] | None = None
+    session_ticket: bytes | None = None
+    early_data: bool | None = None
     padding: int | None = None
+    pre_shared_key: OfferedPsks | None = None
     other_extensions: dict[int, bytes] = field(default_factory=dict)
     extension_types: list[int] = field(default_factory=list)
     raw: bytes = b""
@@ -90,6 +96,22 @@ class ClientHello:
         if ExtensionType.PRE_SHARED_KEY in hello.extension_types[:-1]:
             raise DecodeError("extensions", reader.position, PSK_NOT_LAST)
         return hello
+
+    @property
+    def without_binders(self) -> bytes:
+        """What the binders of its PSKs are over (RFC 9846 section 4.3.11.2): the message, its length as it is, up to them."""
+        assert self.pre_shared_key is not None, "there are binders to leave out"
+        return self.raw[: -self.pre_shared_key.binders_length]
+
+    def bind(self, binders: list[bytes]) -> None:
+        """Put the binders in place of those that it was encoded with, which were as long."""
+        assert self.pre_shared_key is not None, "there are PSKs to bind"
+        kept = self.without_binders
+        self.pre_shared_key.binders = binders
+        entries = Writer()
+        for binder in binders:
+            entries.vector8(binder)
+        self.raw = kept + len(entries.data).to_bytes(2) + entries.data
 
     def encode(self) -> bytes:
         """The whole message, header included."""
@@ -131,6 +153,7 @@ class ServerHello:
 
     selected_version: int | None = None
     key_share: KeyShareEntry | None = None
+    selected_identity: int | None = None
     selected_group: int | None = None
     cookie: bytes | None = None
     # In TLS 1.2, where there are no EncryptedExtensions:
@@ -138,6 +161,7 @@ class ServerHello:
     server_name_acknowledged: bool | None = None
     ec_point_formats: bytes | None = None
     extended_main_secret: bool | None = None
+    session_ticket_promised: bool | None = None
     application_layer_protocol_negotiation: bytes | None = None
     record_size_limit: int | None = None
     other_extensions: dict[int, bytes] = field(default_factory=dict)

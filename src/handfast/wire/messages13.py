@@ -25,6 +25,8 @@ class EncryptedExtensions:
     supported_groups: list[int] | None = None
     application_layer_protocol_negotiation: bytes | None = None
     record_size_limit: int | None = None
+    expected_tickets: int | None = None
+    early_data: bool | None = None
     other_extensions: dict[int, bytes] = field(default_factory=dict)
     extension_types: list[int] = field(default_factory=list)
     raw: bytes = b""
@@ -203,8 +205,6 @@ class NewSessionTicket:
         opaque ticket<1..2^16-1>;
         Extension extensions<0..2^16-1>;
     } NewSessionTicket;                             (RFC 9846 section 4.7.1)
-
-    A client that does not resume sessions has to ignore it; there is no encoder yet, since nothing here sends it.
     """
 
     TYPE: ClassVar[int] = HandshakeType.NEW_SESSION_TICKET
@@ -214,6 +214,7 @@ class NewSessionTicket:
     ticket_age_add: int
     ticket_nonce: bytes
     ticket: bytes
+    max_early_data_size: int | None = None
     other_extensions: dict[int, bytes] = field(default_factory=dict)
     extension_types: list[int] = field(default_factory=list)
     raw: bytes = b""
@@ -229,9 +230,39 @@ class NewSessionTicket:
             reader.vector16("ticket", 1),
             raw=raw,
         )
-        extensions.read(message, extensions.split(reader), "NST", {})
+        extensions.read(message, extensions.split(reader), "NST", extensions.NEW_SESSION_TICKET)
         reader.done(cls.NAME)
         return message
+
+    def encode(self) -> bytes:
+        """The whole message, header included."""
+        body = Writer()
+        body.opaque(self.ticket_lifetime.to_bytes(4))
+        body.opaque(self.ticket_age_add.to_bytes(4))
+        body.vector8(self.ticket_nonce)
+        body.vector16(self.ticket)
+        extensions.write(body, self, extensions.NEW_SESSION_TICKET)
+        return with_header(self.TYPE, body)
+
+
+@dataclass(slots=True)
+class EndOfEarlyData:
+    """``struct {} EndOfEarlyData;`` (RFC 9846 section 4.6.1)"""
+
+    TYPE: ClassVar[int] = HandshakeType.END_OF_EARLY_DATA
+    NAME: ClassVar[str] = "EndOfEarlyData"
+
+    raw: bytes = b""
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Read a whole message, header included."""
+        Reader(raw, 4).done(cls.NAME)
+        return cls(raw)
+
+    def encode(self) -> bytes:
+        """The whole message, header included."""
+        return with_header(self.TYPE, Writer())
 
 
 @dataclass(slots=True)

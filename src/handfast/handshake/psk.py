@@ -1,0 +1,223 @@
+"""Pre-shared keys: what a client offers, which one a server takes, and how both prove to have it (RFC 9846 section 4.3.11)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handfast.certificates.identity import PeerIdentity
+from handfast.config import ClientConfig, ServerConfig
+from handfast.crypto.guard import Guarded
+from handfast.crypto.schedule13 import EarlySecret, PskSecret
+from handfast.crypto.suites import SUITES, Suite
+from handfast.errors import PeerMisbehaved
+from handfast.handshake.flow import CheckPeer, FindPsk, Flow, LoadSession, OpenTicket
+from handfast.handshake.link import Link
+from handfast.handshake.negotiate import required
+from handfast.reasons import BAD_BINDER, PSK_MODE_NOT_OFFERED, PSK_NOT_OFFERED, WRONG_PSK_HASH
+from handfast.sessions.external import ExternalPsk
+from handfast.sessions.session import Session
+from handfast.wire.codepoints import ExtensionType, ProtocolVersion
+from handfast.wire.hello import ClientHello, ServerHello
+from handfast.wire.psk import PSK_DHE_KE, PSK_KE, OfferedPsks, PskIdentity
+
+AGE_MODULUS = 1 << 32
+
+
+@dataclass(slots=True, repr=False)
+class Psk(Guarded):
+    """A key that both sides have, and where it is from.
+
+    ``source``  a Session that is to be resumed, or a key from outside
+    ``suite``   one that it goes with: the session's own, or the first of the key's hash
+    ``secret``  the first stage of the key schedule, with that suite
+    """
+
+    source: Session | ExternalPsk
+    suite: Suite
+    secret: PskSecret
+
+    @classmethod
+    def of(cls, source: Session | ExternalPsk) -> Psk:
+        """With the first stage of the key schedule."""
+        if isinstance(source, Session):
+            suite, key, purpose = source.suite, source.secret, "res"
+        else:
+            suite = next(suite for suite in SUITES.values() if suite.hash == source.hash)
+            key, purpose = source.key, source.purpose
+        return cls(source, suite, PskSecret(suite, key, purpose))
+
+    @property
+    def session(self) -> Session | None:
+        """The session to resume; None for a key from outside."""
+        return self.source if isinstance(self.source, Session) else None
+
+    @property
+    def hash(self) -> str:
+        """Of the suites that it goes with."""
+        return self.suite.hash
+
+
+def known_peer(config: ClientConfig | ServerConfig, psk: Psk) -> Flow[tuple[PeerIdentity | None, int]]:
+    """Who the peer proved to be when the session was made, and by which scheme.
+
+    It has the session's key only if it still is; whether it is still welcome, the application is asked.
+    """
+    session = psk.session
+    peer = None if session is None else session.peer()
+    if peer is not None and config.check_peer is not None:
+        yield CheckPeer(peer)
+    return peer, 0 if session is None else session.scheme
+
+
+# --- the client ---------------------------------------------------------------------------------------------------
+
+
+def session_to_offer(
+    link: Link, config: ClientConfig, server_name: str | None, given: Session | None
+) -> Flow[Session | None]:
+    """The session to offer: what the application has given, or what its store has, if it may be used here and now."""
+    session = given
+    if session is None and config.sessions is not None:
+        session = yield LoadSession(server_name)
+    if session is None or not may_resume(config, session, server_name) or not session.is_valid(link.clock.wall()):
+        return None
+    return session
+
+
+def may_resume(config: ClientConfig, session: Session, server_name: str | None) -> bool:
+    """Whether a session stands for what a full handshake with this configuration would have shown.
+
+    Same name, same trust, a client identity that we still have, and algorithms that we still offer.
+    """
+    suites = config.suite_ids if session.version == ProtocolVersion.TLS_1_3 else config.suite_12_ids
+    hashes = {SUITES[suite].hash for suite in suites if suite in SUITES}
+    usable = session.suite.hash in hashes if session.version == ProtocolVersion.TLS_1_3 else session.suite_id in suites
+    ours = {identity.fingerprint for identity in config.identities}
+    return (
+        session.version in config.versions
+        and usable
+        and session.server_name == server_name
+        and bool(session.trust)
+        and hmac.compare_digest(session.trust, config.trust_id)
+        and (not session.identity or session.identity in ours or config.choose_identity is not None)
+    )
+
+
+def offered_psks(config: ClientConfig, session: Session | None) -> list[Psk]:
+    """What the ClientHello offers: the session, and the keys from outside."""
+    found: list[Psk] = []
+    if session is not None and session.version == ProtocolVersion.TLS_1_3:
+        found.append(Psk.of(session))
+    hashes = {SUITES[suite].hash for suite in config.suite_ids}
+    found += [Psk.of(key) for key in config.psks if key.hash in hashes]
+    return found
+
+
+def put_into(link: Link, hello: ClientHello, psks: Sequence[Psk]) -> None:
+    """Add the extension, with binders that are still empty."""
+    now = link.clock.wall()
+    identities = []
+    for each in psks:
+        source = each.source
+        if isinstance(source, Session):
+            age = (source.age(now) + source.age_add) % AGE_MODULUS
+            identities.append(PskIdentity(source.ticket, age))
+        else:
+            identities.append(PskIdentity(source.identity))
+    hello.pre_shared_key = OfferedPsks(identities, [bytes(each.suite.hash_length) for each in psks])
+
+
+def bind(link: Link, hello: ClientHello, psks: Sequence[Psk]) -> None:
+    """Prove that we have the keys: binders over all that was said up to them (RFC 9846 section 4.3.11.2)."""
+    partial = hello.without_binders
+    hello.bind([each.secret.binder(link.transcript.digest_with(each.hash, partial)) for each in psks])
+
+
+def agreed_psk(psks: Sequence[Psk], answer: ServerHello, suite: Suite, modes: bytes) -> Psk | None:
+    """The PSK that the server has selected; None for a handshake with certificates."""
+    if answer.selected_identity is None:
+        return None
+    if answer.selected_identity >= len(psks):
+        raise PeerMisbehaved(PSK_NOT_OFFERED, selected=answer.selected_identity, we_offered=len(psks))
+    chosen = psks[answer.selected_identity]
+    if chosen.hash != suite.hash:
+        raise PeerMisbehaved(WRONG_PSK_HASH, psk=chosen.hash, suite=suite.name)
+    if (PSK_KE if answer.key_share is None else PSK_DHE_KE) not in modes:
+        raise PeerMisbehaved(PSK_MODE_NOT_OFFERED)
+    return chosen
+
+
+# --- the server ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, repr=False)
+class Chosen(Guarded):
+    """What a server has taken of the client's offer."""
+
+    psk: Psk
+    index: int
+    with_dhe: bool
+
+
+def choose_psk(link: Link, config: ServerConfig, hello: ClientHello, suite: Suite) -> Flow[Chosen | None]:
+    """The first PSK of the client's that we know and may use; None for a full handshake.
+
+    Its binder has to be right: a wrong one is an attack, or a bug, and no reason to go on with a full handshake.
+    """
+    offered = hello.pre_shared_key
+    if offered is None:
+        return None
+    modes = required(hello.psk_key_exchange_modes, ExtensionType.PSK_KEY_EXCHANGE_MODES)
+    mode = next((mode for mode in config.psk_mode_ids if mode in modes), None)
+    if mode is None:
+        return None
+    for index, identity in enumerate(offered.identities):
+        source = yield from _known(link, config, hello, identity)
+        if source is None:
+            continue
+        candidate = Psk.of(source)
+        if candidate.hash != suite.hash:
+            continue
+        expected = candidate.secret.binder(link.transcript.digest_with(suite.hash, hello.without_binders))
+        if not hmac.compare_digest(expected, offered.binders[index]):
+            raise PeerMisbehaved(BAD_BINDER)
+        return Chosen(candidate, index, mode == PSK_DHE_KE)
+    return None
+
+
+def _known(
+    link: Link, config: ServerConfig, hello: ClientHello, identity: PskIdentity
+) -> Flow[Session | ExternalPsk | None]:
+    """The session or key that an identity stands for."""
+    if config.psks is not None:
+        key: ExternalPsk | None = yield FindPsk(identity.identity)
+        if key is not None:
+            return key
+    if config.tickets is None:
+        return None
+    state: bytes | None = yield OpenTicket(identity.identity)
+    session = None if state is None else Session.decode(state)
+    if session is None or not may_continue(link, config, session, hello.server_name, ProtocolVersion.TLS_1_3):
+        return None
+    return session
+
+
+def may_continue(link: Link, config: ServerConfig, session: Session, server_name: str | None, version: int) -> bool:
+    """Whether a session stands for what a full handshake with this configuration would have shown.
+
+    Same name, same trust in clients, and a client certificate where one is required.
+    """
+    return (
+        session.version == version
+        and session.is_valid(link.clock.wall())
+        and session.server_name == server_name
+        and hmac.compare_digest(session.trust, config.trust_id)
+        and (bool(session.chain) or config.client_authentication != "required")
+    )
+
+
+def early_secret(agreed: Psk | None, suite: Suite) -> EarlySecret:
+    """The first stage of the key schedule, with or without a PSK; of the suite that was agreed, which may be another."""
+    return EarlySecret(suite) if agreed is None else agreed.secret.for_suite(suite)

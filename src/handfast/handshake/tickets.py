@@ -1,0 +1,132 @@
+"""What a server of TLS 1.3 gives a client to come back with, and early data of those who do (RFC 9846 sections 4.7.1, 8)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from handfast.config import ClientConfig, ServerConfig
+from handfast.crypto.schedule13 import resumption_psk
+from handfast.crypto.suites import Suite
+from handfast.errors import PeerMisbehaved
+from handfast.handshake.established import Established, Outcome
+from handfast.handshake.flow import AdmitEarlyData, Flow, SealTicket
+from handfast.handshake.link import Link
+from handfast.handshake.negotiate import Terms
+from handfast.handshake.psk import AGE_MODULUS, Chosen
+from handfast.limits import SESSION_SECONDS, TICKETS
+from handfast.reasons import BAD_TICKET_LIFETIME
+from handfast.sessions.session import Session, expiry, milliseconds
+from handfast.wire.hello import ClientHello
+from handfast.wire.messages13 import NewSessionTicket
+
+WINDOW: Final = 10_000  # milliseconds by which a ticket's age may be off: clocks drift, and flights take their time
+_NONCE: Final = 1  # byte: it tells the tickets of one connection apart
+
+
+def tickets_for(config: ServerConfig, hello: ClientHello, resumed: bool) -> int:
+    """How many tickets this client gets: what it asks for (RFC 9149), up to a limit, or what the configuration says."""
+    if hello.ticket_request is None:
+        return config.ticket_count
+    return min(hello.ticket_request[1 if resumed else 0], TICKETS)
+
+
+def give_tickets(
+    link: Link, config: ServerConfig, hello: ClientHello, outcome: Outcome, resumption: bytes
+) -> Flow[None]:
+    """NewSessionTicket, as often as the client may want to come back at once: each ticket is good for once."""
+    modes = hello.psk_key_exchange_modes or b""
+    if config.tickets is None or not any(mode in modes for mode in config.psk_mode_ids):
+        return
+    now = link.clock.wall()
+    suite = outcome.suite
+    expires = expiry(now, config.ticket_lifetime, outcome.peer)
+    lifetime = (expires - milliseconds(now)) // 1_000
+    peer = outcome.peer
+    for number in range(tickets_for(config, hello, outcome.resumed) if lifetime > 0 else 0):
+        nonce = number.to_bytes(_NONCE)
+        session = Session(
+            version=outcome.version,
+            suite_id=suite.id,
+            secret=resumption_psk(suite, resumption, nonce),
+            issued=milliseconds(now),
+            expires=expires,
+            server_name=outcome.server_name,
+            protocol=outcome.protocol,
+            group=outcome.group,
+            scheme=outcome.client_scheme,
+            chain=() if peer is None else peer.chain,
+            path=() if peer is None else peer.path,
+            verified_by="chain" if peer is None else peer.verified_by,
+            trust=config.trust_id,
+            age_add=int.from_bytes(config.entropy.random(4)),
+            max_early_data=config.max_early_data if config.early_data is not None else 0,
+        )
+        ticket: bytes | None = yield SealTicket(session.encode(), lifetime)
+        if ticket is None:
+            return
+        message = NewSessionTicket(lifetime, session.age_add, nonce, ticket)
+        if session.max_early_data:
+            message.max_early_data_size = session.max_early_data
+        link.send(message)
+
+
+def session_of(end: Established, message: NewSessionTicket, now: datetime, config: ClientConfig) -> Session:
+    """What a client makes of a ticket (RFC 9846 section 4.7.1)."""
+    if message.ticket_lifetime > SESSION_SECONDS:
+        raise PeerMisbehaved(BAD_TICKET_LIFETIME, ticket_lifetime=message.ticket_lifetime)
+    outcome = end.outcome
+    peer, identity = outcome.peer, outcome.identity
+    return Session(
+        version=outcome.version,
+        suite_id=outcome.suite.id,
+        secret=resumption_psk(outcome.suite, end.resumption, message.ticket_nonce),
+        issued=milliseconds(now),
+        expires=expiry(now, message.ticket_lifetime, peer),
+        server_name=outcome.server_name,
+        protocol=outcome.protocol,
+        group=outcome.group,
+        scheme=outcome.server_scheme,
+        chain=() if peer is None else peer.chain,
+        path=() if peer is None else peer.path,
+        verified_by="chain" if peer is None else peer.verified_by,
+        identity=b"" if identity is None else identity.fingerprint,
+        trust=config.trust_id,
+        age_add=message.ticket_age_add,
+        max_early_data=message.max_early_data_size or 0,
+        ticket=message.ticket,
+    )
+
+
+def admitted_early_data(
+    link: Link,
+    config: ServerConfig,
+    hello: ClientHello,
+    suite: Suite,
+    terms: Terms,
+    chosen: Chosen | None,
+    retried: bool,
+) -> Flow[bool]:
+    """Whether we take the client's early data; what we do not take is skipped.
+
+    It has to come with the first PSK, that of a session with the same suite and protocol (RFC 9846 section 4.3.10), as
+    old as the client says it is (section 8.3), and nobody may have sent it before (section 8.2).
+    """
+    if not hello.early_data:
+        return False
+    admitted = False
+    session = None if chosen is None or chosen.index else chosen.psk.session
+    if session is not None and config.early_data is not None and not retried:
+        offered = hello.pre_shared_key
+        assert offered is not None, "a PSK was chosen"
+        fits = (suite.id, terms.protocol) == (session.suite_id, session.protocol) and session.max_early_data > 0
+        claimed = (offered.identities[0].obfuscated_ticket_age - session.age_add) % AGE_MODULUS
+        fresh = abs(claimed - session.age(link.clock.wall())) <= WINDOW
+        if fits and fresh:
+            admitted = yield AdmitEarlyData(offered.binders[0], 2 * WINDOW / 1_000)
+    if not admitted:
+        link.layer.skip_early_data()
+    else:
+        assert session is not None
+        link.early_data_left = session.max_early_data
+    return admitted

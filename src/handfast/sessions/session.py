@@ -1,0 +1,161 @@
+"""A session, as either side keeps it; the bytes that a server seals into a ticket, and a client into a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from handfast.certificates.identity import PROOF, PeerIdentity
+from handfast.certificates.parsed import parsed
+from handfast.crypto.guard import Guarded
+from handfast.crypto.suites import SUITES, SUITES_12, Suite
+from handfast.errors import CertificateUnreadable, DecodeError
+from handfast.limits import SESSION_SECONDS
+from handfast.wire.cursor import Reader, Writer
+
+_FORMAT: Final = 1
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Session(Guarded):
+    """What is kept of a connection. It holds a secret: whoever has it can resume the session in our place.
+
+    ``version``      ProtocolVersion
+    ``suite_id``     CipherSuite; to resume, the hash has to be the same, and for early data the suite
+    ``secret``       in TLS 1.3 the PSK that belongs to the ticket, in TLS 1.2 the main secret
+    ``issued``       milliseconds since 1970, by the wall clock
+    ``expires``      likewise: the end of the ticket, or of a certificate that it stands on if that is sooner
+    ``server_name``  the name that the client asked for
+    ``protocol``     the application protocol, for early data
+    ``group``        of the key exchange that the session comes from
+    ``scheme``       by which the peer has proved itself
+    ``chain, path``  the peer's certificates, DER, as sent and as verified; empty for a client without certificate
+    ``identity``     the client's: SHA-256 of the certificate that it has shown, b"" for none
+    ``trust``        what the peer was verified by: a session counts only where the same is trusted
+    ``age_add``      what hides the ticket's age (RFC 9846 section 4.3.11.1)
+    ``max_early_data``  bytes that may be sent before the server has answered; 0 for none
+    ``ticket``       on the client: what the server wants to see
+    ``session_id``   on the client, in TLS 1.2 without ticket: the name that the server knows it by
+    """
+
+    version: int
+    suite_id: int
+    secret: bytes
+    issued: int
+    expires: int
+    server_name: str | None
+    protocol: bytes | None
+    group: int
+    scheme: int
+    chain: tuple[bytes, ...] = ()
+    path: tuple[bytes, ...] = ()
+    verified_by: str = "chain"
+    identity: bytes = b""
+    trust: bytes = b""
+    age_add: int = 0
+    max_early_data: int = 0
+    ticket: bytes = b""
+    session_id: bytes = b""
+
+    @property
+    def suite(self) -> Suite:
+        """The suite it was made with."""
+        return SUITES.get(self.suite_id) or SUITES_12[self.suite_id]
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether it may be used at this time. One from the future is not: a clock has been set back."""
+        return self.issued <= milliseconds(now) < self.expires
+
+    def age(self, now: datetime) -> int:
+        """Milliseconds since it was issued."""
+        return milliseconds(now) - self.issued
+
+    def peer(self) -> PeerIdentity | None:
+        """Who the peer proved to be when the session was made; None for a client without certificate."""
+        if not self.chain:
+            return None
+        verified_by = "chain" if self.verified_by == "chain" else "nothing"
+        return PeerIdentity(PROOF, parsed(self.chain[0]), self.chain, self.path, self.server_name, verified_by)
+
+    def encode(self) -> bytes:
+        """All of it, with its secret: to be sealed before it goes anywhere."""
+        out = Writer()
+        out.uint8(_FORMAT)
+        out.uint16(self.version)
+        out.uint16(self.suite_id)
+        out.vector8(self.secret)
+        out.opaque(self.issued.to_bytes(8))
+        out.opaque(self.expires.to_bytes(8))
+        out.vector8((self.server_name or "").encode("ascii"))
+        out.vector8(self.protocol or b"")
+        out.uint16(self.group)
+        out.uint16(self.scheme)
+        for certificates in (self.chain, self.path):
+            entries = Writer()
+            for certificate in certificates:
+                entries.vector24(certificate)
+            out.vector24(entries.data)
+        out.vector8(self.verified_by.encode("ascii"))
+        out.vector8(self.identity)
+        out.vector8(self.trust)
+        out.opaque(self.age_add.to_bytes(4))
+        out.opaque(self.max_early_data.to_bytes(4))
+        out.vector16(self.ticket)
+        out.vector8(self.session_id)
+        return bytes(out.data)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self | None:
+        """What :meth:`encode` wrote; None for anything else, such as the bytes of another version of handfast."""
+        reader = Reader(data)
+        try:
+            if reader.uint8("format") != _FORMAT:
+                return None
+            session = cls(
+                version=reader.uint16("version"),
+                suite_id=reader.uint16("suite_id"),
+                secret=reader.vector8("secret", 1),
+                issued=int.from_bytes(reader.opaque(8, "issued")),
+                expires=int.from_bytes(reader.opaque(8, "expires")),
+                server_name=reader.vector8("server_name").decode("ascii") or None,
+                protocol=reader.vector8("protocol") or None,
+                group=reader.uint16("group"),
+                scheme=reader.uint16("scheme"),
+                chain=_certificates(reader),
+                path=_certificates(reader),
+                verified_by=reader.vector8("verified_by").decode("ascii"),
+                identity=reader.vector8("identity"),
+                trust=reader.vector8("trust"),
+                age_add=reader.uint32("age_add"),
+                max_early_data=reader.uint32("max_early_data"),
+                ticket=reader.vector16("ticket"),
+                session_id=reader.vector8("session_id"),
+            )
+            reader.done("session")
+            session.peer()
+        except (DecodeError, UnicodeError, CertificateUnreadable):
+            return None
+        return session if session.suite_id in SUITES or session.suite_id in SUITES_12 else None
+
+
+def _certificates(reader: Reader) -> tuple[bytes, ...]:
+    entries = reader.nested24("certificates")
+    found = []
+    while entries:
+        found.append(entries.vector24("certificate", 1))
+    return tuple(found)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return int(moment.timestamp() * 1_000)
+
+
+def expiry(now: datetime, lifetime: int, peer: PeerIdentity | None) -> int:
+    """When a session ends that is made now: after ``lifetime`` seconds, or with a certificate of the peer's path."""
+    end = milliseconds(now) + 1_000 * min(lifetime, SESSION_SECONDS)
+    if peer is None:
+        return end
+    certificates = [parsed(der) for der in peer.path or peer.chain[:1]]
+    return min([end, *(milliseconds(certificate.not_after.astimezone(UTC)) for certificate in certificates)])
