@@ -122,6 +122,8 @@ def ask_again(
     that the cookie reaches it; or None, if none is needed.
     """
     link.check_no_excess()
+    if hello.early_data:
+        link.layer.skip_early_data()
     transcript = link.transcript
     group = wanted if isinstance(wanted, int) else None
     cookie = None if config.cookie_key is None else _cookie(config.cookie_key, hello, suite, group)

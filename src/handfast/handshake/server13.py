@@ -73,7 +73,7 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     transcript.add(hello)
     psk = None if chosen is None else chosen.psk
     terms = yield from agreed_terms(config, hello, psk)
-    early = yield from admitted_early_data(link, config, hello, suite, terms, chosen, retried)
+    early = yield from admitted_early_data(link, config, hello, suite, terms, chosen)
 
     # ServerHello: our key share; from here on everything is encrypted.
     public, shared_secret = None, None

@@ -105,7 +105,6 @@ def admitted_early_data(
     suite: Suite,
     terms: Terms,
     chosen: Chosen | None,
-    retried: bool,
 ) -> Flow[bool]:
     """Whether we take the client's early data; what we do not take is skipped.
 
@@ -116,7 +115,7 @@ def admitted_early_data(
         return False
     admitted = False
     session = None if chosen is None or chosen.index else chosen.psk.session
-    if session is not None and config.early_data is not None and not retried:
+    if session is not None and config.early_data is not None:
         offered = hello.pre_shared_key
         assert offered is not None, "a PSK was chosen"
         fits = (suite.id, terms.protocol) == (session.suite_id, session.protocol) and session.max_early_data > 0
