@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from handfast.certificates.identity import Identity, PeerIdentity
     from handfast.certificates.store import TrustStore
     from handfast.sessions.external import ExternalPsk
-    from handfast.sessions.protocols import PskFinder, ReplayGuard, SessionStore, TicketSealer
+    from handfast.sessions.protocols import PskFinder, ReplayGuard, SessionCache, SessionStore, TicketSealer
     from handfast.wire.hello import ClientHello
     from handfast.wire.messages12 import CertificateRequest12
     from handfast.wire.messages13 import CertificateRequest
@@ -368,6 +368,7 @@ class ServerConfig(_Config):
                          round trip and proves that the client can be reached; by default only where a key share is
                          missing
     ``tickets``          seals what clients come back with, such as a TicketKeyRing; None gives no tickets
+    ``session_cache``    keeps the sessions of clients of TLS 1.2 that have no tickets, by their IDs
     ``ticket_count``     how many a client of TLS 1.3 gets that does not say how many it wants
     ``ticket_lifetime``  seconds for which a session may be resumed, at most seven days
     ``psks``             keys that clients have too, by identity; or a callable from identity to ExternalPsk or None
@@ -387,6 +388,7 @@ class ServerConfig(_Config):
     cookie_key: bytes | None = field(default=None, repr=False)
     retry: Literal["when_needed", "always"] = "when_needed"
     tickets: TicketSealer | None = None
+    session_cache: SessionCache | None = None
     ticket_count: int = 2
     ticket_lifetime: int = 7_200
     psks: Mapping[bytes, ExternalPsk] | PskFinder | None = None

@@ -581,12 +581,17 @@ class ClientConnection(Connection):
         assert self._handshake is not None, "the handshake is complete"
         if data and self._handshake.early_data != "accepted":
             self._events.append(EarlyDataRejected(data))
+        if self._established is not None and self._established.session is not None:
+            self._keep(self._established.session)
 
     def _take_ticket(self, message: NewSessionTicket) -> None:
         end = self._established
         if end is None or not message.ticket_lifetime:
             return  # closed meanwhile; or a ticket that is to be thrown away at once (RFC 9846 section 4.7.1)
         session = session_of(end, message, self.clock.wall(), self._client_config)
+        self._keep(session)
+
+    def _keep(self, session: Session) -> None:
         if self._client_config.sessions is not None:
             self._client_config.sessions.put(session)
         self._events.append(SessionReceived(session))

@@ -7,7 +7,7 @@ connection could be given the keys of another one (the triple handshake).
 from __future__ import annotations
 
 import hmac
-from typing import Final
+from typing import Final, Self
 
 from handfast.crypto.aead import NONCE_LENGTH, Cipher
 from handfast.crypto.guard import Guarded
@@ -60,9 +60,16 @@ class MainSecret(Guarded):
         self._secret = prf(suite.hash, shared_secret, b"extended master secret", session_hash, MAIN_SECRET_LENGTH)
         self._randoms = randoms
 
+    @classmethod
+    def resumed(cls, suite: Suite, secret: bytes, randoms: tuple[bytes, bytes]) -> Self:
+        """That of a session, with the randoms of the connection that resumes it."""
+        main = cls.__new__(cls)
+        main.suite, main._secret, main._randoms = suite, secret, randoms
+        return main
+
     @property
     def secret(self) -> bytes:
-        """For the key log."""
+        """For the key log, and to resume."""
         return self._secret
 
     def record_keys(self) -> tuple[RecordKey, RecordKey]:

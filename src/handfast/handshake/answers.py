@@ -13,11 +13,13 @@ from handfast.handshake.flow import (
     ChooseIdentity,
     FindPsk,
     LoadSession,
+    LoadState,
     OpenTicket,
     Question,
     ReviewClientHello,
     SealTicket,
     Sign,
+    StoreState,
     VerifyPeer,
 )
 
@@ -51,22 +53,31 @@ def _ask_server(config: ServerConfig, question: Question) -> Any:
         return ASK if verifier is ASK else verifier.verify_client(question.chain, question.now)
     if isinstance(question, ReviewClientHello):
         return _call(config.on_client_hello, question.client_hello)
-    if isinstance(question, (OpenTicket, SealTicket, FindPsk, AdmitEarlyData)):
+    if isinstance(question, _ABOUT_SESSIONS):
         return _ask_about_sessions(config, question)
     assert isinstance(question, ChooseIdentity)
     return _call(config.choose_identity, question.client_hello)
 
 
-def _ask_about_sessions(config: ServerConfig, question: OpenTicket | SealTicket | FindPsk | AdmitEarlyData) -> Any:
+_ABOUT_SESSIONS = (FindPsk, AdmitEarlyData, OpenTicket, SealTicket, LoadState, StoreState)
+
+
+def _ask_about_sessions(config: ServerConfig, question: Question) -> Any:
     if isinstance(question, FindPsk):
         keys: Any = config.psks
         return keys(question.identity) if callable(keys) else keys.get(question.identity)
     if isinstance(question, AdmitEarlyData):
         guard: Any = config.early_data
         return guard.admit(question.binder, question.seconds)
+    cache: Any = config.session_cache
+    if isinstance(question, LoadState):
+        return cache.load(question.session_id)
+    if isinstance(question, StoreState):
+        return cache.store(question.session_id, question.state, question.seconds)
     tickets: Any = config.tickets
     if isinstance(question, OpenTicket):
         return tickets.open(question.ticket)
+    assert isinstance(question, SealTicket)
     return tickets.seal(question.state, question.seconds)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto import signatures
+from handfast.crypto.schedule12 import RecordKey
 from handfast.crypto.signatures import SCHEMES_12
 from handfast.errors import PeerMisbehaved
 from handfast.handshake.authenticate import ask_verifier
@@ -13,11 +14,13 @@ from handfast.handshake.flow import CheckPeer, Flow, Sign, VerifyPeer, expect
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import ECDSA_SIGN, RSA_SIGN
 from handfast.reasons import SCHEME_NOT_OFFERED
+from handfast.wire.alert import ChangeCipherSpec
 from handfast.wire.codepoints import SignatureScheme
 from handfast.wire.messages12 import (
     Certificate12,
     CertificateRequest12,
     CertificateVerify12,
+    Finished12,
     ServerKeyExchange,
 )
 
@@ -55,6 +58,27 @@ def verify_client(link: Link, config: ServerConfig, question: VerifyPeer) -> Flo
     if config.check_peer is not None:
         yield CheckPeer(peer)
     return peer, proof.algorithm
+
+
+def send_finished(link: Link, key: RecordKey, verify_data: bytes) -> Finished12:
+    """ChangeCipherSpec and Finished: our view of the handshake, under the new keys."""
+    finished = Finished12(verify_data)
+    link.send_change_cipher_spec()
+    link.install_keys(write=key)
+    link.say(finished)
+    link.flush()
+    return finished
+
+
+def receive_finished(link: Link, key: RecordKey) -> Flow[Finished12]:
+    """The peer's ChangeCipherSpec and Finished, for the caller to check and to add to the transcript."""
+    link.layer.change_cipher_spec_allowed = True
+    yield from expect(ChangeCipherSpec)
+    link.layer.change_cipher_spec_allowed = False
+    link.install_keys(read=key)
+    finished = yield from expect(Finished12)
+    link.check_no_excess()
+    return finished
 
 
 def send_certificate(link: Link, identity: Identity | None) -> None:

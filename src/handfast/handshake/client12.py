@@ -34,6 +34,7 @@ from handfast.handshake.flow import CheckPeer, ChooseClientIdentity, Flow, Verif
 from handfast.handshake.hello import Offer
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import UNCOMPRESSED, signed_by
+from handfast.handshake.resume12 import resume_as_client, session_of, takes_up
 from handfast.reasons import (
     ALPN_NOT_OFFERED,
     BAD_COMPRESSION,
@@ -47,14 +48,13 @@ from handfast.reasons import (
     SUITE_NOT_OFFERED,
     WRONG_SIGNATURE_TYPE,
 )
-from handfast.wire.alert import ChangeCipherSpec
 from handfast.wire.codepoints import CipherSuite, NamedGroup, ProtocolVersion
 from handfast.wire.hello import ServerHello
 from handfast.wire.messages12 import (
     Certificate12,
     CertificateRequest12,
     ClientKeyExchange,
-    Finished12,
+    NewSessionTicket12,
     ServerHelloDone,
     ServerKeyExchange,
 )
@@ -70,6 +70,8 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     suite = agreed_suite(offer, answer)
     check_extensions(offer, answer)
     agree_on_record_sizes(link, offer, answer)
+    if takes_up(offer, answer):
+        return (yield from resume_as_client(link, offer, answer, suite))
     transcript.use_and_keep(suite.hash)
     transcript.add(answer)
 
@@ -106,27 +108,22 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
         yield from authenticate12.prove_identity(link, identity, our_scheme)
     transcript.drop_kept()
     client_key, server_key = main.record_keys()
-    finished = Finished12(main.client_finished(transcript.digest()))
-    link.send_change_cipher_spec()
-    link.install_keys(write=client_key)
-    link.send(finished)
-    link.flush()
-    transcript.add(finished)
+    ours = authenticate12.send_finished(link, client_key, main.client_finished(transcript.digest()))
 
-    # The server's ChangeCipherSpec and Finished: that it saw the same handshake.
-    link.layer.change_cipher_spec_allowed = True
-    yield from expect(ChangeCipherSpec)
-    link.layer.change_cipher_spec_allowed = False
-    link.install_keys(read=server_key)
-    theirs = yield from expect(Finished12)
+    # The server's ticket where it has promised one, ChangeCipherSpec and Finished: that it saw the same handshake.
+    ticket = None
+    if answer.session_ticket_promised:
+        ticket = yield from expect(NewSessionTicket12)
+        transcript.add(ticket)
+    theirs = yield from authenticate12.receive_finished(link, server_key)
     verified = check_finished(theirs, main.server_finished(transcript.digest()))
-    link.check_no_excess()
 
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, exchange.group, exchange.algorithm, our_scheme,
         answer.application_layer_protocol_negotiation, offer.server_name, peer, identity, retried=False,
     )  # fmt: skip
-    return Established(outcome, verified, main.exporter(), finished.verify_data)
+    session = session_of(link, offer, outcome, main, ticket, answer)
+    return Established(outcome, verified, main.exporter(), ours.verify_data, session=session)
 
 
 def verify_server(
@@ -148,7 +145,8 @@ def verify_server(
 
 def agreed_suite(offer: Offer, answer: ServerHello) -> Suite:
     """What ServerHello has to be, and the suite it selects (RFC 5246 section 7.4.1.3)."""
-    if answer.legacy_session_id_echo and answer.legacy_session_id_echo == offer.message.legacy_session_id:
+    is_ours = answer.legacy_session_id_echo and answer.legacy_session_id_echo == offer.message.legacy_session_id
+    if is_ours and not takes_up(offer, answer):
         raise PeerMisbehaved(RESUMED_NOTHING)
     if answer.legacy_compression_method:
         raise PeerMisbehaved(BAD_COMPRESSION, method=answer.legacy_compression_method)

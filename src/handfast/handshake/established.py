@@ -18,6 +18,7 @@ from handfast.handshake.flow import Message
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import shown_protocol
 from handfast.reasons import RENEGOTIATION, RENEGOTIATION_REFUSED, UNEXPECTED_MESSAGE
+from handfast.sessions.session import Session
 from handfast.wire.codepoints import HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.messages13 import KeyUpdate, NewSessionTicket
 
@@ -67,6 +68,7 @@ class Established(Guarded):
     exporter: Exporter | Exporter12
     unique: bytes | None = None  # TLS 1.2's tls-unique: the content of the first Finished (RFC 5929 section 3)
     resumption: bytes = b""  # TLS 1.3's resumption_secret
+    session: Session | None = None  # a client's, in TLS 1.2, where it is there at once
 
 
 def _ticket(link: Link, raw: bytes) -> Message:

@@ -175,6 +175,24 @@ class OpenTicket(Question):
 
 
 @dataclass(slots=True, eq=False)
+class LoadState(Question):
+    """Which session has this ID (TLS 1.2)? Answer: the bytes that were stored, or None."""
+
+    NAME: ClassVar[str] = "LoadState"
+    session_id: bytes
+
+
+@dataclass(slots=True, eq=False)
+class StoreState(Question):
+    """Keep a session under its ID for so many seconds (TLS 1.2). Answer: None."""
+
+    NAME: ClassVar[str] = "StoreState"
+    session_id: bytes
+    state: bytes = field(repr=False)
+    seconds: int
+
+
+@dataclass(slots=True, eq=False)
 class SealTicket(Question):
     """Seal what a session is. Answer: a ticket of 1 to 65535 bytes; None to give the client none.
 

@@ -67,6 +67,8 @@ def offer(
     if ProtocolVersion.TLS_1_3 not in config.versions:
         hello.supported_versions = hello.key_share = None
     sent = Offer(hello, server_name, shares, config, session)
+    if (ProtocolVersion.TLS_1_2 in config.versions and config.sessions is not None) or session is not None:
+        offer_session12(config, hello, session)
     if in_13:
         offer_psks(link, sent)
         if early_data and session is not None and session.max_early_data >= len(early_data) and allows_early(sent):
@@ -83,6 +85,18 @@ def offer_psks(link: Link, sent: Offer, hash_name: str | None = None) -> None:
         put_into(link, hello, sent.psks)
     if config.sessions is not None or config.psks or sent.psks:  # without it a server gives no tickets
         hello.psk_key_exchange_modes = config.psk_mode_ids
+
+
+def offer_session12(config: ClientConfig, hello: ClientHello, session: Session | None) -> None:
+    """A session of TLS 1.2: its ticket, and an ID by whose echo we know that it is resumed (RFC 5077 section 3.4)."""
+    hello.session_ticket = b""
+    if session is None or session.version != ProtocolVersion.TLS_1_2:
+        return
+    if session.ticket:
+        hello.session_ticket = session.ticket
+        hello.legacy_session_id = hello.legacy_session_id or config.entropy.random(32)
+    else:
+        hello.legacy_session_id = session.session_id
 
 
 def allows_early(sent: Offer) -> bool:

@@ -18,12 +18,14 @@ from handfast.handshake.flow import (
     FindPsk,
     Flow,
     LoadSession,
+    LoadState,
     Message,
     OpenTicket,
     Question,
     ReviewClientHello,
     SealTicket,
     Sign,
+    StoreState,
     VerifyPeer,
 )
 from handfast.handshake.link import Link
@@ -41,6 +43,8 @@ _ANSWERS: dict[type[Question], tuple[type, ...]] = {
     FindPsk: (ExternalPsk, type(None)),
     OpenTicket: (bytes, type(None)),
     SealTicket: (bytes, type(None)),
+    LoadState: (bytes, type(None)),
+    StoreState: (type(None),),
     AdmitEarlyData: (bool,),
     ChooseClientIdentity: (Identity, type(None)),
 }

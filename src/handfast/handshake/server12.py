@@ -32,16 +32,21 @@ from handfast.handshake.authenticate import check_finished
 from handfast.handshake.established import Established, Outcome
 from handfast.handshake.flow import ChooseIdentity, Flow, Sign, VerifyPeer, expect
 from handfast.handshake.link import Link
-from handfast.handshake.negotiate12 import UNCOMPRESSED, Terms12
+from handfast.handshake.negotiate12 import Terms12
+from handfast.handshake.resume12 import (
+    agree_on_record_sizes,
+    give_ticket,
+    keep,
+    known_session,
+    resume_as_server,
+    server_hello,
+)
 from handfast.reasons import CERTIFICATE_REQUIRED_12
-from handfast.record.framing import PLAINTEXT_LIMIT
-from handfast.wire.alert import ChangeCipherSpec
-from handfast.wire.codepoints import CipherSuite, ProtocolVersion
-from handfast.wire.hello import DOWNGRADED_TO_12, ClientHello, ServerHello
+from handfast.wire.codepoints import ProtocolVersion
+from handfast.wire.hello import ClientHello
 from handfast.wire.messages12 import (
     Certificate12,
     ClientKeyExchange,
-    Finished12,
     ServerHelloDone,
     ServerKeyExchange,
 )
@@ -56,6 +61,9 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     # What we agree to.
     link.check_no_excess()
     negotiate12.check_hello(hello)
+    session = yield from known_session(link, config, hello)
+    if session is not None:
+        return (yield from resume_as_server(link, config, hello, session))
     chosen: Identity | None = None
     if config.choose_identity is not None:
         chosen = yield ChooseIdentity(hello)
@@ -64,7 +72,8 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     asking = config.client_authentication != "none"
 
     # ServerHello and Certificate: in the clear, for everybody to see.
-    answer = server_hello(config, hello, terms)
+    named = hello.server_name is not None and terms.identity.fits(hello.server_name)
+    answer = server_hello(config, hello, suite, terms.protocol, named=named)
     link.say(answer)
     if asking:
         transcript.use_and_keep(suite.hash)
@@ -101,24 +110,18 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
 
     # The client's ChangeCipherSpec and Finished: that it saw the same handshake.
     client_key, server_key = main.record_keys()
-    link.layer.change_cipher_spec_allowed = True
-    yield from expect(ChangeCipherSpec)
-    link.layer.change_cipher_spec_allowed = False
-    link.install_keys(read=client_key)
-    finished = yield from expect(Finished12)
+    finished = yield from authenticate12.receive_finished(link, client_key)
     verified = check_finished(finished, main.client_finished(transcript.digest()))
-    link.check_no_excess()
     transcript.add(finished)
 
-    # Ours.
-    link.send_change_cipher_spec()
-    link.install_keys(write=server_key)
-    link.send(Finished12(main.server_finished(transcript.digest())))
-
+    # Ours, and what the client can come back with.
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, terms.group, terms.scheme, their_scheme, terms.protocol, hello.server_name, peer,
         terms.identity, retried=False,
     )  # fmt: skip
+    yield from give_ticket(link, config, answer, outcome, main)
+    yield from keep(link, config, answer, outcome, main)
+    authenticate12.send_finished(link, server_key, main.server_finished(transcript.digest()))
     return Established(outcome, verified, main.exporter(), finished.verify_data)
 
 
@@ -127,38 +130,6 @@ def send_share(link: Link, terms: Terms12, public: bytes, randoms: tuple[bytes, 
     content = b"".join(randoms) + ServerKeyExchange.params(terms.group, public)
     signature: bytes = yield Sign(terms.identity, terms.scheme, content)
     link.say(ServerKeyExchange(terms.group, public, terms.scheme, signature))
-
-
-def server_hello(config: ServerConfig, hello: ClientHello, terms: Terms12) -> ServerHello:
-    """Our answer, with what TLS 1.3 has in EncryptedExtensions."""
-    random = config.entropy.random(32)
-    if ProtocolVersion.TLS_1_3 in config.versions:
-        # Both sides may speak TLS 1.3: a client that offered it learns here that its offer did not arrive
-        # (RFC 9846 section 4.2.3).
-        random = random[: -len(DOWNGRADED_TO_12)] + DOWNGRADED_TO_12
-    answer = ServerHello(
-        random=random,
-        legacy_session_id_echo=b"",  # there is nothing to resume by it
-        cipher_suite=terms.suite.id,
-        extended_main_secret=True,
-        application_layer_protocol_negotiation=terms.protocol,
-    )
-    if hello.renegotiation_info is not None or CipherSuite.TLS_EMPTY_RENEGOTIATION_INFO_SCSV in hello.cipher_suites:
-        answer.renegotiation_info = b""
-    if hello.ec_point_formats is not None:
-        answer.ec_point_formats = UNCOMPRESSED
-    if hello.server_name is not None and terms.identity.fits(hello.server_name):
-        answer.server_name_acknowledged = True
-    if hello.record_size_limit is not None:
-        answer.record_size_limit = min(config.record_size_limit or PLAINTEXT_LIMIT, PLAINTEXT_LIMIT)
-    return answer
-
-
-def agree_on_record_sizes(link: Link, hello: ClientHello, answer: ServerHello) -> None:
-    """Shorter records in one or both directions, if the client has the extension (RFC 8449 section 4)."""
-    if hello.record_size_limit is not None and answer.record_size_limit is not None:
-        link.layer.limit_sending(hello.record_size_limit)
-        link.layer.limit_receiving(answer.record_size_limit)
 
 
 def client_chain(link: Link, config: ServerConfig) -> Flow[tuple[bytes, ...]]:

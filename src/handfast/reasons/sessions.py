@@ -54,6 +54,12 @@ TOO_MUCH_ACCEPTED_EARLY_DATA = reason(
     "RFC 9846 section 4.7.1",
     "The client sends more early data than the ticket allows.",
 )
+SESSION_CHANGED = reason(
+    "session_changed",
+    alerts.ILLEGAL_PARAMETER,
+    "RFC 5246 section 7.4.1.3",
+    "The server resumes a session with another cipher suite than it was made with.",
+)
 BAD_TICKET_LIFETIME = reason(
     "bad_ticket_lifetime",
     alerts.ILLEGAL_PARAMETER,

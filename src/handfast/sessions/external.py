@@ -29,7 +29,7 @@ class ExternalPsk(Guarded):
 
     def __init__(
         self, identity: bytes, key: bytes, *, role: Role, hash: Literal["sha256", "sha384"] = "sha256"
-    ) -> None:  # noqa: A002 - as hashlib calls it
+    ) -> None:
         if len(key) < _KEY:
             raise ConfigurationError(setting="psks", problem=f"a key has to have {_KEY} random bytes or more")
         if not 1 <= len(identity) < 1 << 16:

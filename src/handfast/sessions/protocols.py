@@ -30,6 +30,16 @@ class TicketSealer(Protocol):
         """What was sealed; None if the ticket is old, foreign or forged. It must not raise for any ticket."""
 
 
+class SessionCache(Protocol):
+    """A server's sessions of TLS 1.2, by session ID. Called from any thread."""
+
+    def store(self, session_id: bytes, state: bytes, seconds: int) -> Awaitable[None] | None:
+        """Keep the state of a session for so many seconds; its secret is in it."""
+
+    def load(self, session_id: bytes) -> bytes | Awaitable[bytes | None] | None:
+        """What was stored under this ID, None if it is not there any more."""
+
+
 class ReplayGuard(Protocol):
     """Tells a first sending of early data from a replay, for as long and as far as the data could be sent again."""
 

@@ -20,6 +20,7 @@ __all__ = [
     "ClientKeyExchange",
     "Finished12",
     "HelloRequest",
+    "NewSessionTicket12",
     "ServerHelloDone",
     "ServerKeyExchange",
 ]
@@ -201,6 +202,39 @@ class HelloRequest(_Empty):
 
     TYPE: ClassVar[int] = HandshakeType.HELLO_REQUEST
     NAME: ClassVar[str] = "HelloRequest"
+
+
+@dataclass(slots=True)
+class NewSessionTicket12:
+    """::
+
+    struct {
+        uint32 ticket_lifetime_hint;
+        opaque ticket<0..2^16-1>;
+    } NewSessionTicket;                             (RFC 5077 section 3.3)
+    """
+
+    TYPE: ClassVar[int] = HandshakeType.NEW_SESSION_TICKET
+    NAME: ClassVar[str] = "NewSessionTicket"
+
+    ticket_lifetime_hint: int
+    ticket: bytes
+    raw: bytes = b""
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Read a whole message, header included."""
+        reader = Reader(raw, 4)
+        message = cls(reader.uint32("ticket_lifetime_hint"), reader.vector16("ticket"), raw)
+        reader.done(cls.NAME)
+        return message
+
+    def encode(self) -> bytes:
+        """The whole message, header included."""
+        body = Writer()
+        body.opaque(self.ticket_lifetime_hint.to_bytes(4))
+        body.vector16(self.ticket)
+        return with_header(self.TYPE, body)
 
 
 @dataclass(slots=True)
