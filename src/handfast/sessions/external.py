@@ -11,6 +11,7 @@ from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.cursor import Writer
 
 Role = Literal["client", "server"]
+Hash = Literal["sha256", "sha384"]
 
 _KEY: Final = 16  # bytes: 128 bits, if they are as random as they should be (RFC 9257 section 6)
 _KDFS: Final = {"sha256": 0x0001, "sha384": 0x0002}  # HKDF_SHA256 and HKDF_SHA384 (RFC 9258 section 8)
@@ -27,19 +28,19 @@ class ExternalPsk(Guarded):
 
     __slots__ = ("_key", "hash", "identity", "purpose", "role")
 
-    def __init__(
-        self, identity: bytes, key: bytes, *, role: Role, hash: Literal["sha256", "sha384"] = "sha256"
-    ) -> None:
+    def __init__(self, identity: bytes, key: bytes, *, role: Role, hash_name: Hash = "sha256") -> None:
         if len(key) < _KEY:
             raise ConfigurationError(setting="psks", problem=f"a key has to have {_KEY} random bytes or more")
         if not 1 <= len(identity) < 1 << 16:
             raise ConfigurationError(setting="psks", problem="an identity has 1 to 65535 bytes")
-        if role not in ("client", "server") or hash not in _KDFS:
-            raise ConfigurationError(setting="psks", problem='role is "client" or "server", hash "sha256" or "sha384"')
+        if role not in ("client", "server") or hash_name not in _KDFS:
+            raise ConfigurationError(
+                setting="psks", problem='role is "client" or "server", hash_name "sha256" or "sha384"'
+            )
         self.identity = identity
         self._key = key
         self.role: Role = role
-        self.hash = hash
+        self.hash = hash_name
         self.purpose = "ext"
 
     @property
@@ -55,7 +56,7 @@ class ExternalPsk(Guarded):
         *,
         role: Role,
         context: bytes = b"",
-        hash: Literal["sha256", "sha384"] = "sha256",  # noqa: A002
+        hash_name: Hash = "sha256",  # noqa: A002
     ) -> Self:
         """A key bound to its context, to TLS 1.3 and to one KDF (RFC 9258 section 5.1).
 
@@ -65,8 +66,8 @@ class ExternalPsk(Guarded):
         name.vector16(identity)
         name.vector16(context)
         name.uint16(ProtocolVersion.TLS_1_3)
-        name.uint16(_KDFS[hash])
+        name.uint16(_KDFS[hash_name])
         imported_identity = bytes(name.data)
-        psk = cls(imported_identity, imported_psk(hash, key, imported_identity), role=role, hash=hash)
+        psk = cls(imported_identity, imported_psk(hash_name, key, imported_identity), role=role, hash_name=hash_name)
         psk.purpose = "imp"
         return psk

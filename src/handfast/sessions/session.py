@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.parsed import parsed
@@ -75,7 +75,7 @@ class Session(Guarded):
         """Who the peer proved to be when the session was made; None for a client without certificate."""
         if not self.chain:
             return None
-        verified_by = "chain" if self.verified_by == "chain" else "nothing"
+        verified_by: Literal["chain", "nothing"] = "chain" if self.verified_by == "chain" else "nothing"
         return PeerIdentity(PROOF, parsed(self.chain[0]), self.chain, self.path, self.server_name, verified_by)
 
     def encode(self) -> bytes:
