@@ -1,4 +1,4 @@
-"""The AEADs that protect records (RFC 9846 section 5.2), as `cryptography` has them."""
+"""The AEADs that protect records (RFC 9846 section 5.2), and what we keep, as `cryptography` has them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, AESGCMSIV, ChaCha20Poly1305
 
 TAG_LENGTH: Final = 16
 SHORT_TAG_LENGTH: Final = 8  # of CCM_8 (RFC 6655 section 4)
@@ -20,6 +20,7 @@ __all__ = [
     "AES_CCM",
     "AES_CCM_8",
     "AES_GCM",
+    "AES_GCM_SIV",
     "CHACHA20_POLY1305",
     "NONCE_LENGTH",
     "SHORT_TAG_LENGTH",
@@ -46,3 +47,7 @@ AES_GCM: Final[AEAD] = AESGCM
 AES_CCM: Final[AEAD] = AESCCM
 AES_CCM_8: Final[AEAD] = partial(AESCCM, tag_length=SHORT_TAG_LENGTH)
 CHACHA20_POLY1305: Final[AEAD] = ChaCha20Poly1305
+
+# For tickets, not for records: random nonces of 96 bits may meet, and here that shows no more than that two plaintexts
+# are the same (RFC 8452 section 1).
+AES_GCM_SIV: Final = AESGCMSIV

@@ -15,6 +15,7 @@ Hash = Literal["sha256", "sha384"]
 
 _KEY: Final = 16  # bytes: 128 bits, if they are as random as they should be (RFC 9257 section 6)
 _KDFS: Final = {"sha256": 0x0001, "sha384": 0x0002}  # HKDF_SHA256 and HKDF_SHA384 (RFC 9258 section 8)
+_LONGEST: Final = (1 << 16) - 1 - 2 - 2 - 2 - 2  # bytes: what an ImportedIdentity has left of a PskIdentity
 
 
 class ExternalPsk(Guarded):
@@ -29,8 +30,7 @@ class ExternalPsk(Guarded):
     __slots__ = ("_key", "hash", "identity", "purpose", "role")
 
     def __init__(self, identity: bytes, key: bytes, *, role: Role, hash_name: Hash = "sha256") -> None:
-        if len(key) < _KEY:
-            raise ConfigurationError(setting="psks", problem=f"a key has to have {_KEY} random bytes or more")
+        _check_key(key)
         if not 1 <= len(identity) < 1 << 16:
             raise ConfigurationError(setting="psks", problem="an identity has 1 to 65535 bytes")
         if role not in ("client", "server") or hash_name not in _KDFS:
@@ -56,12 +56,17 @@ class ExternalPsk(Guarded):
         *,
         role: Role,
         context: bytes = b"",
-        hash_name: Hash = "sha256",  # noqa: A002
+        hash_name: Hash = "sha256",
     ) -> Self:
         """A key bound to its context, to TLS 1.3 and to one KDF (RFC 9258 section 5.1).
 
-        ``context``  what both sides know of each other, such as who is which role: the best defence against Selfie
+        ``context``    what both sides know of each other, such as who is which role: the best defence against Selfie
+        ``hash_name``  the KDF that it is imported for; the key itself is taken as one for SHA-256
         """
+        _check_key(key)
+        if len(identity) + len(context) > _LONGEST or hash_name not in _KDFS:
+            problem = f"identity and context have up to {_LONGEST} bytes together, hash_name is one of {list(_KDFS)}"
+            raise ConfigurationError(setting="psks", problem=problem)
         name = Writer()
         name.vector16(identity)
         name.vector16(context)
@@ -71,3 +76,8 @@ class ExternalPsk(Guarded):
         psk = cls(imported_identity, imported_psk(hash_name, key, imported_identity), role=role, hash_name=hash_name)
         psk.purpose = "imp"
         return psk
+
+
+def _check_key(key: bytes) -> None:
+    if len(key) < _KEY:
+        raise ConfigurationError(setting="psks", problem=f"a key has to have {_KEY} random bytes or more")

@@ -76,7 +76,9 @@ class Session(Guarded):
         if not self.chain:
             return None
         verified_by: Literal["chain", "nothing"] = "chain" if self.verified_by == "chain" else "nothing"
-        return PeerIdentity(PROOF, parsed(self.chain[0]), self.chain, self.path, self.server_name, verified_by)
+        # Only the client's side has a ticket or an ID in its session, and only its peer is one that was asked for by name.
+        server_name = self.server_name if self.ticket or self.session_id else None
+        return PeerIdentity(PROOF, parsed(self.chain[0]), self.chain, self.path, server_name, verified_by)
 
     def encode(self) -> bytes:
         """All of it, with its secret: to be sealed before it goes anywhere."""

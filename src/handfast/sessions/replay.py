@@ -1,0 +1,70 @@
+"""Which early data comes for the first time, as far as one process can tell (RFC 9846 section 8.2)."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from typing import Final
+
+from handfast.clock import SYSTEM_CLOCK, Clock
+from handfast.crypto.guard import Guarded
+from handfast.sessions.memory import check_capacity
+
+BINDERS: Final = 100_000  # that are remembered at a time
+
+
+class MemoryReplayGuard(Guarded):
+    """Remembers binders (a ReplayGuard). Bounded, and safe for threads; for one process, since another has another memory.
+
+    While it is younger than one window it admits nothing: what its predecessor has admitted it does not know. When it is
+    full it admits nothing either: to forget a binder would be to admit its replay.
+
+    ``capacity``  binders that are remembered at a time
+    """
+
+    __slots__ = ("_binders", "_born", "_capacity", "_clock", "_counts", "_lock")
+
+    def __init__(self, capacity: int = BINDERS, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._capacity = check_capacity("capacity", capacity)
+        self._clock = clock
+        self._born = clock.monotonic()
+        self._lock = threading.Lock()
+        self._binders: OrderedDict[bytes, float] = OrderedDict()  # until when, the oldest first
+        self._counts: Counter[str] = Counter()
+
+    def admit(self, binder: bytes, seconds: float) -> bool:
+        """Whether this binder is new; it is remembered for so many seconds, which is the window."""
+        with self._lock:
+            verdict = self._judge(binder, seconds)
+            self._counts[verdict] += 1
+        return verdict == "admitted"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many were "admitted", "replayed", or refused: "refused: young", "refused: full"."""
+        with self._lock:
+            return dict(self._counts)
+
+    def __len__(self) -> int:
+        return len(self._binders)
+
+    def _judge(self, binder: bytes, seconds: float) -> str:
+        now = self._clock.monotonic()
+        self._forget(now)
+        if self._binders.get(binder, now) > now:
+            return "replayed"
+        if now - self._born < seconds:
+            return "refused: young"
+        if len(self._binders) >= self._capacity:
+            return "refused: full"
+        self._binders[binder] = now + seconds
+        self._binders.move_to_end(binder)
+        return "admitted"
+
+    def _forget(self, now: float) -> None:
+        """The oldest first. With windows of several lengths some stay longer than they have to, none shorter."""
+        while self._binders:
+            binder, until = next(iter(self._binders.items()))
+            if until > now:
+                return
+            del self._binders[binder]
