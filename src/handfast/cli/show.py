@@ -158,14 +158,17 @@ def _size(length: int) -> str:
 
 def summary(out: Paper, facts: Handshake, trace: Trace, trusted: str, proof: ClientProof | None) -> None:
     """What was agreed, and who proved to be whom. ``trusted`` says where the roots are from."""
-    scheme = SignatureScheme.value(facts.signature_scheme) or 0
+    scheme = SignatureScheme.value(facts.signature_scheme or "") or 0
     in_12 = facts.version == _TLS12
     rows: list[tuple[str, str, str]] = [
         ("version", facts.version, why_this_version(trace)),
         ("cipher suite", facts.cipher_suite, words.suite(CipherSuite.value(facts.cipher_suite) or 0)),
-        ("key exchange", facts.group, words.group(NamedGroup.value(facts.group) or 0)),
-        ("signature", facts.signature_scheme, words.scheme_12(scheme) if in_12 else words.scheme(scheme)),
     ]
+    if facts.group is not None:
+        rows.append(("key exchange", facts.group, words.group(NamedGroup.value(facts.group) or 0)))
+    if facts.signature_scheme is not None:
+        proof_of = words.scheme_12(scheme) if in_12 else words.scheme(scheme)
+        rows.append(("signature", facts.signature_scheme, proof_of))
     if facts.alpn is not None:
         rows.append(("application", shown(facts.alpn), "the protocol inside, by ALPN"))
     again = retry(trace)

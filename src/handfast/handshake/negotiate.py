@@ -6,7 +6,6 @@ Each takes values and returns a value, or raises PeerIncompatible with what eith
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from handfast.crypto.suites import SUITES, Suite
@@ -38,15 +37,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Terms:
-    """What a server has decided on besides the keys (RFC 9846 section 4.2.1)."""
-
-    identity: Identity | None  # None with a PSK, where nobody says who it is
-    scheme: int
-    protocol: bytes | None
-
-
 def version(hello: ClientHello, ours: Sequence[int]) -> int:
     """The version to speak with this client, of ``ours``, the best first (RFC 9846 section 4.3.1).
 
@@ -74,12 +64,10 @@ def version(hello: ClientHello, ours: Sequence[int]) -> int:
     )
 
 
-def terms(config: ServerConfig, hello: ClientHello, chosen: Identity | None) -> Terms:
-    """Who we are for this client, and what we shall speak. ``chosen``: the identity, if it is settled already."""
+def who_we_are(config: ServerConfig, hello: ClientHello, chosen: Identity | None) -> tuple[Identity, int]:
+    """Who we are for this client, and the scheme to sign with. ``chosen``: the identity, if it is settled already."""
     refuse_unknown = config.unknown_names == "refuse" and chosen is None  # a chosen one is right for any name
-    who, scheme = identity([chosen] if chosen else config.identities, hello, refuse_unknown)
-    protocol = application_protocol(config.protocols, hello.application_layer_protocol_negotiation)
-    return Terms(who, scheme, protocol)
+    return identity([chosen] if chosen else config.identities, hello, refuse_unknown)
 
 
 def check_hello(hello: ClientHello) -> None:

@@ -32,13 +32,13 @@ from handfast.handshake.authenticate import (
     prove_identity,
     verify_identity,
 )
-from handfast.handshake.established import Established, Outcome
+from handfast.handshake.established import Established
 from handfast.handshake.flow import ChooseIdentity, Flow, VerifyPeer, expect
 from handfast.handshake.link import Link
-from handfast.handshake.negotiate import Terms
-from handfast.handshake.psk import Psk, choose_psk, early_secret, known_peer
+from handfast.handshake.psk import choose_psk, early_secret, known_peer
 from handfast.handshake.retry import ask_again
 from handfast.handshake.secrets import application_secrets, handshake_secrets
+from handfast.handshake.terms13 import Terms
 from handfast.handshake.tickets import admitted_early_data, give_tickets, tickets_for
 from handfast.reasons import CERTIFICATE_REQUIRED
 from handfast.record.framing import PLAINTEXT_LIMIT
@@ -57,37 +57,12 @@ from handfast.wire.messages13 import (
 def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Established]:
     """The server's side of Figure 1 in RFC 9846 section 2, from ServerHello to the client's Finished."""
     transcript = link.transcript
-
-    # What we agree to (RFC 9846 section 4.2.1); a missing key share is asked for.
-    negotiate.check_hello(hello)
-    suite = negotiate.cipher_suite(config.suite_ids, hello.cipher_suites, config.suite_order == "client")
-    transcript.use(suite.hash)
-    chosen = yield from choose_psk(link, config, hello, suite)
-    share = None if chosen is not None and not chosen.with_dhe else negotiate.key_share(config.group_ids, hello)
-    retried = isinstance(share, int) or config.retry == "always"
-    if retried:
-        transcript.add(hello)
-        hello, share = yield from ask_again(link, config, hello, suite, share)
-        chosen = yield from choose_psk(link, config, hello, suite)
-    assert not isinstance(share, int)
-    transcript.add(hello)
-    psk = None if chosen is None else chosen.psk
-    terms = yield from agreed_terms(config, hello, psk)
-    early = yield from admitted_early_data(link, config, hello, suite, terms, chosen)
+    terms = yield from agree(link, config, hello)
+    hello, suite, psk = terms.hello, terms.suite, terms.psk
 
     # ServerHello: our key share; from here on everything is encrypted.
-    public, shared_secret = None, None
-    if share is not None:
-        public, shared_secret = link.key_exchange(config.entropy.encapsulate, share.group, share.key_exchange)
-    early_keys = None if psk is None else psk.secret.client_traffic(transcript.digest())
-    answer = ServerHello(
-        random=config.entropy.random(32),
-        legacy_session_id_echo=hello.legacy_session_id,
-        cipher_suite=suite.id,
-        selected_version=ProtocolVersion.TLS_1_3,
-        key_share=None if share is None or public is None else KeyShareEntry(share.group, public),
-        selected_identity=None if chosen is None else chosen.index,
-    )
+    early_keys = psk.secret.client_traffic(transcript.digest()) if psk is not None and terms.early else None
+    answer, shared_secret = server_hello(link, config, terms)
     link.say(answer)
     if hello.legacy_session_id:
         link.send_change_cipher_spec()
@@ -95,17 +70,11 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     client_handshake, server_handshake = handshake_secrets(link, secret, hello.random)
     link.layer.plaintext_alert_allowed = True
     agree_on_record_sizes(link, config, hello)
-    link.install_keys(write=server_handshake)
-    if early:
-        assert early_keys is not None
-        link.log_secret("CLIENT_EARLY_TRAFFIC_SECRET", hello.random, early_keys.secret)
-        link.install_keys(read=early_keys)
-    else:
-        link.install_keys(read=client_handshake)
+    link.install_keys(read=early_keys or client_handshake, write=server_handshake)
 
     # EncryptedExtensions, and without a PSK: CertificateRequest where the client has to say who it is, and who we are,
     # by Certificate and CertificateVerify.
-    link.say(encrypted_extensions(config, hello, terms, early))
+    link.say(encrypted_extensions(config, terms))
     request = None
     if terms.identity is not None:
         request = certificate_request(config)
@@ -120,7 +89,8 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     link.install_keys(write=server_application)
 
     # The end of the client's early data, which goes to the application as it comes.
-    if early:
+    if early_keys is not None:
+        link.log_secret("CLIENT_EARLY_TRAFFIC_SECRET", hello.random, early_keys.secret)
         end = yield from expect(EndOfEarlyData)
         transcript.add(end)
         link.early_data_left = None
@@ -133,43 +103,73 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     elif psk is not None:
         peer, their_scheme = yield from known_peer(config, psk)
 
-    # The client's Finished: that it saw the same handshake.
+    # The client's Finished: that it saw the same handshake. Then what it can come back with.
     answered = yield from expect(Finished)
     verified = check_finished(answered, client_handshake.verify_data(transcript.digest()))
     transcript.add(answered)
     link.install_keys(read=client_application)
-
-    outcome = Outcome(
-        ProtocolVersion.TLS_1_3, suite, 0 if share is None else share.group, terms.scheme, their_scheme, terms.protocol,
-        hello.server_name, peer, terms.identity, retried, psk is not None, early if hello.early_data else None,
-    )  # fmt: skip
-    resumption = main.resumption(transcript.digest())
-    yield from give_tickets(link, config, hello, outcome, resumption)
+    outcome = terms.outcome(peer, their_scheme)
+    yield from give_tickets(link, config, hello, outcome, main.resumption(transcript.digest()))
     return Established(outcome, verified, exporter)
 
 
-def agreed_terms(config: ServerConfig, hello: ClientHello, psk: Psk | None) -> Flow[Terms]:
-    """Who we are for this client, and what we shall speak. With a PSK nobody says who it is."""
-    if psk is not None:
-        return Terms(
-            None, 0, negotiate.application_protocol(config.protocols, hello.application_layer_protocol_negotiation)
-        )
-    chosen: Identity | None = None
-    if config.choose_identity is not None:
-        chosen = yield ChooseIdentity(hello)
-    return negotiate.terms(config, hello, chosen)
+def agree(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Terms]:
+    """What we agree to (RFC 9846 section 4.2.1); a missing key share is asked for. Adds the hellos to the transcript."""
+    transcript = link.transcript
+    negotiate.check_hello(hello)
+    suite = negotiate.cipher_suite(config.suite_ids, hello.cipher_suites, config.suite_order == "client")
+    transcript.use(suite.hash)
+    chosen = yield from choose_psk(link, config, hello, suite)
+    share = None if chosen is not None and not chosen.with_dhe else negotiate.key_share(config.group_ids, hello)
+    retried = isinstance(share, int) or config.retry == "always"
+    early_data = hello.early_data
+    if retried:
+        transcript.add(hello)
+        hello, share = yield from ask_again(link, config, hello, suite, share)
+        chosen = yield from choose_psk(link, config, hello, suite)
+    assert not isinstance(share, int)
+    transcript.add(hello)
+    psk = None if chosen is None else chosen.psk
+    terms = Terms(hello, suite, share, chosen, retried, early_data)
+    protocols = hello.application_layer_protocol_negotiation
+    if psk is None:
+        identity: Identity | None = None
+        if config.choose_identity is not None:
+            identity = yield ChooseIdentity(hello)
+        terms.identity, terms.scheme = negotiate.who_we_are(config, hello, identity)
+    terms.protocol = negotiate.application_protocol(config.protocols, protocols)
+    terms.early = yield from admitted_early_data(link, config, terms)
+    return terms
 
 
-def encrypted_extensions(config: ServerConfig, hello: ClientHello, terms: Terms, early: bool) -> EncryptedExtensions:
+def server_hello(link: Link, config: ServerConfig, terms: Terms) -> tuple[ServerHello, bytes | None]:
+    """Our answer in the clear, and what the key exchange comes to; None where the PSK is all that the key comes from."""
+    share, answered, shared_secret = terms.share, None, None
+    if share is not None:
+        public, shared_secret = link.key_exchange(config.entropy.encapsulate, share.group, share.key_exchange)
+        answered = KeyShareEntry(share.group, public)
+    answer = ServerHello(
+        random=config.entropy.random(32),
+        legacy_session_id_echo=terms.hello.legacy_session_id,
+        cipher_suite=terms.suite.id,
+        selected_version=ProtocolVersion.TLS_1_3,
+        key_share=answered,
+        selected_identity=None if terms.chosen is None else terms.chosen.index,
+    )
+    return answer, shared_secret
+
+
+def encrypted_extensions(config: ServerConfig, terms: Terms) -> EncryptedExtensions:
     """The answers that are nobody else's business (RFC 9846 section 4.4.1)."""
+    hello = terms.hello
     extensions = EncryptedExtensions(application_layer_protocol_negotiation=terms.protocol)
     if hello.server_name is not None and (terms.identity is None or terms.identity.fits(hello.server_name)):
         extensions.server_name_acknowledged = True
     if hello.record_size_limit is not None:
         extensions.record_size_limit = config.record_size_limit or PLAINTEXT_LIMIT + 1
     if hello.ticket_request is not None and config.tickets is not None:
-        extensions.expected_tickets = tickets_for(config, hello, resumed=terms.identity is None)
-    if early:
+        extensions.expected_tickets = tickets_for(config, hello, resumed=terms.chosen is not None)
+    if terms.early:
         extensions.early_data = True
     return extensions
 

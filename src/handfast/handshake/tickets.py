@@ -7,13 +7,12 @@ from typing import Final
 
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.schedule13 import resumption_psk
-from handfast.crypto.suites import Suite
 from handfast.errors import PeerMisbehaved
 from handfast.handshake.established import Established, Outcome
 from handfast.handshake.flow import AdmitEarlyData, Flow, SealTicket
 from handfast.handshake.link import Link
-from handfast.handshake.negotiate import Terms
-from handfast.handshake.psk import AGE_MODULUS, Chosen
+from handfast.handshake.psk import AGE_MODULUS
+from handfast.handshake.terms13 import Terms
 from handfast.limits import SESSION_SECONDS, TICKETS
 from handfast.reasons import BAD_TICKET_LIFETIME
 from handfast.sessions.session import Session, expiry, milliseconds
@@ -98,34 +97,30 @@ def session_of(end: Established, message: NewSessionTicket, now: datetime, confi
     )
 
 
-def admitted_early_data(
-    link: Link,
-    config: ServerConfig,
-    hello: ClientHello,
-    suite: Suite,
-    terms: Terms,
-    chosen: Chosen | None,
-) -> Flow[bool]:
+def admitted_early_data(link: Link, config: ServerConfig, terms: Terms) -> Flow[bool]:
     """Whether we take the client's early data; what we do not take is skipped.
 
     It has to come with the first PSK, that of a session with the same suite and protocol (RFC 9846 section 4.3.10), as
     old as the client says it is (section 8.3), and nobody may have sent it before (section 8.2).
     """
+    chosen, hello = terms.chosen, terms.hello
     if not hello.early_data:
         return False
-    admitted = False
     session = None if chosen is None or chosen.index else chosen.psk.session
-    if session is not None and config.early_data is not None:
-        offered = hello.pre_shared_key
-        assert offered is not None, "a PSK was chosen"
-        fits = (suite.id, terms.protocol) == (session.suite_id, session.protocol) and session.max_early_data > 0
-        claimed = (offered.identities[0].obfuscated_ticket_age - session.age_add) % AGE_MODULUS
-        fresh = abs(claimed - session.age(link.clock.wall())) <= WINDOW
-        if fits and fresh:
-            admitted = yield AdmitEarlyData(offered.binders[0], 2 * WINDOW / 1_000)
-    if not admitted:
-        link.layer.skip_early_data()
-    else:
-        assert session is not None
+    admitted = False
+    if session is not None and config.early_data is not None and _fits(terms, session, link.clock.wall()):
+        assert hello.pre_shared_key is not None, "a PSK was chosen"
+        admitted = yield AdmitEarlyData(hello.pre_shared_key.binders[0], 2 * WINDOW / 1_000)
+    if session is not None and admitted:
         link.early_data_left = session.max_early_data
+    else:
+        link.layer.skip_early_data()
     return admitted
+
+
+def _fits(terms: Terms, session: Session, now: datetime) -> bool:
+    """Whether what was agreed is what the early data was meant for, and the ticket as old as the client says."""
+    assert terms.hello.pre_shared_key is not None, "a PSK was chosen"
+    claimed = (terms.hello.pre_shared_key.identities[0].obfuscated_ticket_age - session.age_add) % AGE_MODULUS
+    same = (terms.suite.id, terms.protocol) == (session.suite_id, session.protocol)
+    return same and session.max_early_data > 0 and abs(claimed - session.age(now)) <= WINDOW
