@@ -9,19 +9,21 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.entropy import SYSTEM_ENTROPY
 from handfast.crypto.guard import Guarded
-from handfast.errors import ConfigurationError
+from handfast.errors import ConfigurationError, DecodeError, shown
 from handfast.sessions.memory import SESSIONS_OF_A_SERVER, Shelf
 from handfast.sessions.sealing import KEY, SealingKey
 from handfast.sessions.session import Session
 from handfast.transport.stores.warner import Warner
-from handfast.wire.cursor import Writer
+from handfast.wire.cursor import Reader, Writer
 
 SESSIONS: Final = 200
 WAIT: Final = 0.5  # seconds for another process to be done with the file; it takes milliseconds
