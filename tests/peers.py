@@ -30,6 +30,7 @@ PEERS = {
     "nginx": "apt-get install nginx-light",
     "openssl": "apt-get install openssl",
     "pk12util": "apt-get install libnss3-tools",
+    "redis-server": "apt-get install redis-server",
     "tstclnt": "apt-get install libnss3-tools",
 }
 

@@ -54,6 +54,11 @@ class TicketKey(Guarded):
         self._secret = secret
         self._sealing = SealingKey(secret, entropy)
 
+    @classmethod
+    def new(cls, not_before: int, not_after: int, entropy: Entropy = SYSTEM_ENTROPY) -> Self:
+        """A fresh one."""
+        return cls(entropy.random(_NAME), entropy.random(KEY), not_before, not_after, entropy)
+
     def seal(self, state: bytes, expires: int, context: bytes) -> bytes:
         """Name, nonce, and under the key the expiry with the state.
 
@@ -246,8 +251,7 @@ class TicketKeyRing(Guarded):
     # --- with the lock held
 
     def _make(self, not_before: int, seconds: float) -> TicketKey:
-        name, secret = self._entropy.random(_NAME), self._entropy.random(KEY)
-        key = TicketKey(name, secret, not_before, not_before + int(1_000 * seconds), self._entropy)
+        key = TicketKey.new(not_before, not_before + int(1_000 * seconds), self._entropy)
         self._put(key)
         return key
 
