@@ -61,11 +61,9 @@ from handfast.handshake.server import server
 from handfast.handshake.tickets import session_of
 from handfast.reasons import (
     CLOSED_DURING_HANDSHAKE,
-    INTERLEAVED_RECORD,
     INTERNAL_ERROR,
     TOO_MANY_MESSAGES,
     TOO_MANY_WARNINGS,
-    TOO_MUCH_ACCEPTED_EARLY_DATA,
     TOO_MUCH_HELD,
     UNEXPECTED_APPLICATION_DATA,
     UNEXPECTED_MESSAGE,
@@ -77,8 +75,6 @@ from handfast.wire.alert import FATAL, WARNING, Alert, ChangeCipherSpec
 from handfast.wire.codepoints import AlertDescription, ContentType, HandshakeType, ProtocolVersion
 from handfast.wire.hello import ServerHello
 from handfast.wire.messages13 import KeyUpdate, NewSessionTicket
-
-_EXPORTER_LABEL = 249  # HkdfLabel has room for 255 bytes, "tls13 " among them (RFC 9846 section 7.1)
 
 Event = HandshakeCompleted | ApplicationData | EarlyData | EarlyDataRejected | SessionReceived | PeerClosed | Question
 
@@ -168,20 +164,7 @@ class Connection(Guarded):
 
         Raises MisuseError before the end of the handshake, and for a label or length that cannot be.
         """
-        self._check_usable()
-        end = self._established  # a failure in another thread takes it away
-        if end is None:
-            raise MisuseError(problem="the handshake is not complete")
-        exporter = end.exporter
-        if not label.isascii() or not 1 <= len(label) <= _EXPORTER_LABEL:
-            raise MisuseError(problem=f"an exporter's label has 1 to {_EXPORTER_LABEL} ASCII characters")
-        if label in exporter.RESERVED:
-            raise MisuseError(problem=f"the protocol itself uses the label {label!r}")
-        if not 1 <= length <= exporter.limit:
-            raise MisuseError(problem=f"1 to {exporter.limit} bytes can be exported")
-        if context is not None and len(context) > exporter.context_limit:
-            raise MisuseError(problem=f"a context has up to {exporter.context_limit} bytes")
-        return exporter.export(label.encode("ascii"), context, length)
+        return established.export(self._end().exporter, label, length, context)
 
     def channel_binding(self, kind: str = "tls-exporter") -> bytes:
         """What ties an authentication inside this connection to it.
@@ -191,10 +174,7 @@ class Connection(Guarded):
         """
         if kind == "tls-exporter":
             return self.export_keying_material("EXPORTER-Channel-Binding", 32)
-        self._check_usable()
-        end = self._established
-        if end is None:
-            raise MisuseError(problem="the handshake is not complete")
+        end = self._end()
         if kind == "tls-server-end-point":
             return end_point(self._server_certificate(end.outcome))
         if kind == "tls-unique" and end.unique is not None:
@@ -202,6 +182,13 @@ class Connection(Guarded):
         raise MisuseError(
             problem=f"there is no channel binding {shown(kind)!r} in {ProtocolVersion.name(self._link.version)}"
         )
+
+    def _end(self) -> Established:
+        self._check_usable()
+        end = self._established  # a failure in another thread takes it away
+        if end is None:
+            raise MisuseError(problem="the handshake is not complete")
+        return end
 
     @abstractmethod
     def _server_certificate(self, outcome: Outcome) -> bytes: ...
@@ -318,7 +305,7 @@ class Connection(Guarded):
 
     def _handle_change_cipher_spec(self) -> None:
         """In TLS 1.2 the script waits for it; in TLS 1.3 it means nothing (RFC 9846 section 5)."""
-        self._check_not_interleaved(ContentType.CHANGE_CIPHER_SPEC)
+        self._link.check_not_interleaved(ContentType.CHANGE_CIPHER_SPEC)
         message = ChangeCipherSpec(changes_keys=ChangeCipherSpec.TYPE in self._runner.expected)
         self._report(message, encrypted=False)
         if message.changes_keys:
@@ -327,28 +314,15 @@ class Connection(Guarded):
     def _handle_application_data(self, content: bytes | memoryview) -> None:
         if self._handshake is None and self._link.early_data_left is None:
             raise PeerMisbehaved(UNEXPECTED_APPLICATION_DATA)
-        if self._link.messages:
-            self._check_not_interleaved(ContentType.APPLICATION_DATA)
+        self._link.check_not_interleaved(ContentType.APPLICATION_DATA)
         if not content:
             return  # it hides how much is said, and when (RFC 9846 section 5.1)
         if self._handshake is None:
-            self._take_early_data(content)
+            self._link.count_early_data(len(content))
+            self._events.append(EarlyData(content))  # type: ignore[arg-type]  # encrypted content is bytes
             return
         self._messages_without_data = 0
-        self._events.append(ApplicationData(content))  # type: ignore[arg-type]  # encrypted content is bytes
-
-    def _take_early_data(self, content: bytes | memoryview) -> None:
-        left = self._link.early_data_left
-        assert left is not None, "early data is taken"
-        if len(content) > left:
-            raise PeerMisbehaved(TOO_MUCH_ACCEPTED_EARLY_DATA)
-        self._link.early_data_left = left - len(content)
-        self._events.append(EarlyData(content))  # type: ignore[arg-type]  # likewise
-
-    def _check_not_interleaved(self, content_type: int) -> None:
-        """Nothing may come between the parts of a handshake message (RFC 9846 section 5.1)."""
-        if self._link.messages:
-            raise PeerMisbehaved(INTERLEAVED_RECORD, came=ContentType.name(content_type))
+        self._events.append(ApplicationData(content))  # type: ignore[arg-type]  # likewise
 
     def _handle_alert(self, alert: Alert, encrypted: bool) -> None:
         """RFC 9846 section 6: all alerts but two are errors, whatever their level.
@@ -363,7 +337,7 @@ class Connection(Guarded):
             self._events.append(PeerClosed())
         elif alert.description == AlertDescription.USER_CANCELED or self._is_warning(alert):
             # To be ignored; close_notify follows a user_canceled (section 6.1).
-            self._check_not_interleaved(ContentType.ALERT)
+            self._link.check_not_interleaved(ContentType.ALERT)
             self._warnings += 1
             if self._warnings > limits.WARNING_ALERTS:
                 raise PeerMisbehaved(TOO_MANY_WARNINGS, limit=limits.WARNING_ALERTS)
@@ -597,7 +571,8 @@ class ClientConnection(Connection):
         self._events.append(SessionReceived(session))
 
     def _server_certificate(self, outcome: Outcome) -> bytes:
-        assert outcome.peer is not None, "a server always has a certificate"
+        if outcome.peer is None:
+            raise MisuseError(problem="the server has shown a pre-shared key, and no certificate")
         return outcome.peer.chain[0]
 
     def _refusal(self, alert: Alert) -> AlertReceived:
@@ -619,5 +594,6 @@ class ServerConnection(Connection):
         return server(self._link, self._server_config)
 
     def _server_certificate(self, outcome: Outcome) -> bytes:
-        assert outcome.identity is not None, "a server always has a certificate"
+        if outcome.identity is None:
+            raise MisuseError(problem="we have shown a pre-shared key, and no certificate")
         return outcome.identity.chain[0]

@@ -12,7 +12,14 @@ from handfast.handshake.hello import Offer, offer
 from handfast.handshake.link import Link
 from handfast.handshake.psk import session_to_offer
 from handfast.handshake.retry import retry
-from handfast.reasons import DOWNGRADE, MISSING_EXTENSION, NO_COMMON_VERSION, VERSION_NOT_OFFERED, VERSION_REFUSED
+from handfast.reasons import (
+    DOWNGRADE,
+    EARLY_DATA_TO_OLD_SERVER,
+    MISSING_EXTENSION,
+    NO_COMMON_VERSION,
+    VERSION_NOT_OFFERED,
+    VERSION_REFUSED,
+)
 from handfast.sessions.session import Session
 from handfast.wire.alert import Alert
 from handfast.wire.codepoints import (
@@ -44,15 +51,18 @@ def client(
     link.transcript.add(sent.message)
     if sent.message.early_data:
         send_early_data(link, sent, early_data)
+    early_was_sent = bool(sent.message.early_data)
 
     answer = yield from expect(ServerHello)
     link.version = agreed_version(config, answer)
     if link.version == ProtocolVersion.TLS_1_2:
+        if early_was_sent:
+            raise PeerIncompatible(EARLY_DATA_TO_OLD_SERVER, peer_speaks=ProtocolVersion.name(link.version))
         return (yield from client12(link, sent, answer))
     retried = answer.is_retry_request
     if retried:
         sent, answer = yield from retry(link, sent, answer)
-    return (yield from client13(link, sent, answer, retried))
+    return (yield from client13(link, sent, answer, retried, early_was_sent))
 
 
 def send_early_data(link: Link, sent: Offer, data: bytes) -> None:

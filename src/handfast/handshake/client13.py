@@ -34,7 +34,7 @@ from handfast.handshake.authenticate import (
     prove_identity,
     verify_identity,
 )
-from handfast.handshake.established import Established, Outcome
+from handfast.handshake.established import Established, Outcome, credential_of
 from handfast.handshake.flow import ChooseClientIdentity, Flow, VerifyPeer, expect, expect_either
 from handfast.handshake.hello import Offer, agreed_suite
 from handfast.handshake.link import Link
@@ -60,8 +60,11 @@ from handfast.wire.messages13 import (
 )
 
 
-def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Flow[Established]:
-    """The client's side of Figure 1 in RFC 9846 section 2, from ServerHello to Finished."""
+def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool, early_was_sent: bool) -> Flow[Established]:
+    """The client's side of Figure 1 in RFC 9846 section 2, from ServerHello to Finished.
+
+    ``early_was_sent``: with the first hello; a retry means that it was not taken.
+    """
     transcript = link.transcript
     client_random = offer.message.random
 
@@ -86,6 +89,8 @@ def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Fl
     protocol = agreed_protocol(offer, extensions)
     agree_on_record_sizes(link, offer.config, extensions)
     early = accepted_early_data(offer, psk, suite, protocol, extensions)
+    if offer.message.early_data and not early:
+        link.install_keys(write=client_handshake)  # the server cannot read the others, not even an alert
 
     # Who the server is: its certificate says so, or the session does, which only that server could take up.
     peer, scheme, request = yield from (verify_server(link, offer) if psk is None else session_peer(offer.config, psk))
@@ -99,9 +104,8 @@ def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Fl
     client_application, server_application, exporter = application_secrets(link, main, client_random)
 
     # Our turn: the end of our early data, who we are where the server has asked, and our view of the handshake.
-    if offer.message.early_data:
-        if early:
-            link.say(EndOfEarlyData())
+    if early:
+        link.say(EndOfEarlyData())
         link.install_keys(write=client_handshake)
     identity, our_scheme = None, 0
     if request is not None:
@@ -111,7 +115,8 @@ def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool) -> Fl
 
     outcome = Outcome(
         ProtocolVersion.TLS_1_3, suite, 0 if share is None else share.group, scheme, our_scheme, protocol,
-        offer.server_name, peer, identity, retried, psk is not None, early if offer.message.early_data else None,
+        offer.server_name, peer, identity, retried, psk is not None, early if early_was_sent else None,
+        credential_of(identity) if psk is None else psk.credential,
     )  # fmt: skip
     return Established(outcome, verified, exporter, resumption=main.resumption(transcript.digest()))
 

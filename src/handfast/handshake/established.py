@@ -11,7 +11,7 @@ from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule12 import Exporter12
 from handfast.crypto.schedule13 import Exporter
 from handfast.crypto.suites import Suite
-from handfast.errors import PeerMisbehaved
+from handfast.errors import MisuseError, PeerMisbehaved
 from handfast.events import Handshake, Timings
 from handfast.handshake.authenticate import VerifiedFinished
 from handfast.handshake.flow import Message
@@ -21,6 +21,8 @@ from handfast.reasons import RENEGOTIATION, RENEGOTIATION_REFUSED, UNEXPECTED_ME
 from handfast.sessions.session import Session
 from handfast.wire.codepoints import HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.messages13 import KeyUpdate, NewSessionTicket
+
+_EXPORTER_LABEL: Final = 249  # HkdfLabel has room for 255 bytes, "tls13 " among them (RFC 9846 section 7.1)
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Outcome:
     retried: bool
     resumed: bool = False
     early_data: bool | None = None  # whether it was taken; None where none was offered
+    credential: bytes = b""  # what a session of it stands on besides the server's certificate; see Session.identity
 
     def facts(self, timings: Timings) -> Handshake:
         """The same in words, for the application."""
@@ -59,6 +62,11 @@ class Outcome:
         )
 
 
+def credential_of(identity: Identity | None) -> bytes:
+    """The client's certificate, as a session names it."""
+    return b"" if identity is None else identity.fingerprint
+
+
 @dataclass(slots=True, repr=False)
 class Established(Guarded):
     """The end of a handshake. It cannot be made without the proof that the peer's Finished was right."""
@@ -69,6 +77,19 @@ class Established(Guarded):
     unique: bytes | None = None  # TLS 1.2's tls-unique: the content of the first Finished (RFC 5929 section 3)
     resumption: bytes = b""  # TLS 1.3's resumption_secret
     session: Session | None = None  # a client's, in TLS 1.2, where it is there at once
+
+
+def export(exporter: Exporter | Exporter12, label: str, length: int, context: bytes | None) -> bytes:
+    """Keying material for another protocol, once what is asked for has been looked at; see Connection."""
+    if not label.isascii() or not 1 <= len(label) <= _EXPORTER_LABEL:
+        raise MisuseError(problem=f"an exporter's label has 1 to {_EXPORTER_LABEL} ASCII characters")
+    if label in exporter.RESERVED:
+        raise MisuseError(problem=f"the protocol itself uses the label {label!r}")
+    if not 1 <= length <= exporter.limit:
+        raise MisuseError(problem=f"1 to {exporter.limit} bytes can be exported")
+    if context is not None and len(context) > exporter.context_limit:
+        raise MisuseError(problem=f"a context has up to {exporter.context_limit} bytes")
+    return exporter.export(label.encode("ascii"), context, length)
 
 
 def _ticket(link: Link, raw: bytes) -> Message:

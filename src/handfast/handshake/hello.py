@@ -67,9 +67,10 @@ def offer(
     if ProtocolVersion.TLS_1_3 not in config.versions:
         hello.supported_versions = hello.key_share = None
     sent = Offer(hello, server_name, shares, config, session)
-    if (ProtocolVersion.TLS_1_2 in config.versions and config.sessions is not None) or session is not None:
+    if ProtocolVersion.TLS_1_2 in config.versions and (config.sessions is not None or session is not None):
         offer_session12(config, hello, session)
     if in_13:
+        hello.ticket_request = config.ticket_request
         offer_psks(link, sent)
         if early_data and session is not None and session.max_early_data >= len(early_data) and allows_early(sent):
             hello.early_data = True

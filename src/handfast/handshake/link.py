@@ -13,7 +13,7 @@ from handfast.crypto.transcript import Transcript
 from handfast.errors import PeerMisbehaved
 from handfast.events import Timings
 from handfast.handshake.flow import Message
-from handfast.reasons import EXCESS_HANDSHAKE_DATA
+from handfast.reasons import EXCESS_HANDSHAKE_DATA, INTERLEAVED_RECORD, TOO_MUCH_ACCEPTED_EARLY_DATA
 from handfast.record.layer import RecordLayer
 from handfast.record.reassembly import Reassembly
 from handfast.wire.alert import ChangeCipherSpec
@@ -121,6 +121,18 @@ class Link(Guarded):
         """
         if len(self.messages):
             raise PeerMisbehaved(EXCESS_HANDSHAKE_DATA, excess_bytes=len(self.messages))
+
+    def check_not_interleaved(self, content_type: int) -> None:
+        """Nothing may come between the parts of a handshake message (RFC 9846 section 5.1)."""
+        if self.messages:
+            raise PeerMisbehaved(INTERLEAVED_RECORD, came=ContentType.name(content_type))
+
+    def count_early_data(self, length: int) -> None:
+        """A client may send as much early data as its session says (RFC 9846 section 4.3.10)."""
+        assert self.early_data_left is not None, "early data is taken"
+        if length > self.early_data_left:
+            raise PeerMisbehaved(TOO_MUCH_ACCEPTED_EARLY_DATA)
+        self.early_data_left -= length
 
     def log_secret(self, label: str, client_random: bytes, secret: bytes) -> None:
         """Give a secret to the key log, where the configuration has one."""

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from handfast.certificates.identity import PeerIdentity
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule13 import EarlySecret, PskSecret
 from handfast.crypto.suites import SUITES, Suite
-from handfast.errors import PeerMisbehaved
+from handfast.errors import PeerMisbehaved, TLSError
 from handfast.handshake.flow import CheckPeer, FindPsk, Flow, LoadSession, OpenTicket
 from handfast.handshake.link import Link
-from handfast.handshake.negotiate import required
-from handfast.reasons import BAD_BINDER, PSK_MODE_NOT_OFFERED, PSK_NOT_OFFERED, WRONG_PSK_HASH
+from handfast.handshake.negotiate import required, suites_in_order
+from handfast.reasons import (
+    BAD_BINDER,
+    CALLBACK_FAILED,
+    HELLO_CHANGED,
+    PSK_MODE_NOT_OFFERED,
+    PSK_NOT_OFFERED,
+    WRONG_PSK_HASH,
+)
 from handfast.sessions.external import ExternalPsk
 from handfast.sessions.session import Session
 from handfast.wire.codepoints import ExtensionType, ProtocolVersion
@@ -58,6 +65,16 @@ class Psk(Guarded):
         """Of the suites that it goes with."""
         return self.suite.hash
 
+    @property
+    def credential(self) -> bytes:
+        """What a session of a connection with it stands on: the client's certificate, a key from outside, or neither."""
+        return self.source.identity if isinstance(self.source, Session) else fingerprint(self.source)
+
+
+def fingerprint(key: ExternalPsk) -> bytes:
+    """Tells keys from outside apart, in the sessions that stand on one."""
+    return hmac.digest(key.key, key.identity, "sha256")
+
 
 def known_peer(config: ClientConfig | ServerConfig, psk: Psk) -> Flow[tuple[PeerIdentity | None, int]]:
     """Who the peer proved to be when the session was made, and by which scheme.
@@ -89,19 +106,24 @@ def session_to_offer(
 def may_resume(config: ClientConfig, session: Session, server_name: str | None) -> bool:
     """Whether a session stands for what a full handshake with this configuration would have shown.
 
-    Same name, same trust, a client identity that we still have, and algorithms that we still offer.
+    Same name, same trust, a client identity that we still have, and algorithms that we still offer. Where the server has
+    shown no certificate, but a key from outside, we still have to have that key.
     """
     suites = config.suite_ids if session.version == ProtocolVersion.TLS_1_3 else config.suite_12_ids
     hashes = {SUITES[suite].hash for suite in suites if suite in SUITES}
     usable = session.suite.hash in hashes if session.version == ProtocolVersion.TLS_1_3 else session.suite_id in suites
-    ours = {identity.fingerprint for identity in config.identities}
+    if session.chain:
+        ours = {identity.fingerprint for identity in config.identities}
+        proven = not session.identity or session.identity in ours or config.choose_identity is not None
+    else:
+        proven = session.identity in {fingerprint(key) for key in config.psks}
     return (
         session.version in config.versions
         and usable
         and session.server_name == server_name
         and bool(session.trust)
         and hmac.compare_digest(session.trust, config.trust_id)
-        and (not session.identity or session.identity in ours or config.choose_identity is not None)
+        and proven
     )
 
 
@@ -154,15 +176,22 @@ def agreed_psk(psks: Sequence[Psk], answer: ServerHello, suite: Suite, modes: by
 
 @dataclass(slots=True, repr=False)
 class Chosen(Guarded):
-    """What a server has taken of the client's offer."""
+    """What a server has taken of the client's offer.
+
+    ``index``     its place in the offer, ``identity`` its name there
+    ``suite``     to use with it: the one we prefer, or for a key from outside the first of its hash
+    ``with_dhe``  whether there is a key exchange as well
+    """
 
     psk: Psk
     index: int
+    identity: bytes
+    suite: Suite
     with_dhe: bool
 
 
 def choose_psk(link: Link, config: ServerConfig, hello: ClientHello, suite: Suite) -> Flow[Chosen | None]:
-    """The first PSK of the client's that we know and may use; None for a full handshake.
+    """The first PSK of the client's that we know and may use; None for a full handshake. ``suite``: what we prefer.
 
     Its binder has to be right: a wrong one is an attack, or a bug, and no reason to go on with a full handshake.
     """
@@ -178,13 +207,42 @@ def choose_psk(link: Link, config: ServerConfig, hello: ClientHello, suite: Suit
         if source is None:
             continue
         candidate = Psk.of(source)
-        if candidate.hash != suite.hash:
+        fitting = suite if candidate.session is not None else _suite_for(config, hello, suite, candidate)
+        if candidate.hash != fitting.hash:
             continue
-        expected = candidate.secret.binder(link.transcript.digest_with(suite.hash, hello.without_binders))
-        if not hmac.compare_digest(expected, offered.binders[index]):
-            raise PeerMisbehaved(BAD_BINDER)
-        return Chosen(candidate, index, mode == PSK_DHE_KE)
+        chosen = Chosen(candidate, index, identity.identity, fitting, mode == PSK_DHE_KE)
+        check_binder(link, hello, chosen)
+        return chosen
     return None
+
+
+def chosen_again(link: Link, hello: ClientHello, chosen: Chosen | None) -> Chosen | None:
+    """The same PSK in the second ClientHello, which the client has to offer again (RFC 9846 section 4.2.2).
+
+    Nobody is asked for it a second time: a ticket may be good for once.
+    """
+    if chosen is None:
+        return None
+    offered = [] if hello.pre_shared_key is None else [each.identity for each in hello.pre_shared_key.identities]
+    if chosen.identity not in offered:
+        raise PeerMisbehaved(HELLO_CHANGED, differing=[ExtensionType.name(ExtensionType.PRE_SHARED_KEY)])
+    again = replace(chosen, index=offered.index(chosen.identity))
+    check_binder(link, hello, again)
+    return again
+
+
+def check_binder(link: Link, hello: ClientHello, chosen: Chosen) -> None:
+    """That the client has the PSK (RFC 9846 section 4.3.11.2)."""
+    assert hello.pre_shared_key is not None, "a PSK was chosen of it"
+    digest = link.transcript.digest_with(chosen.psk.hash, hello.without_binders)
+    if not hmac.compare_digest(chosen.psk.secret.binder(digest), hello.pre_shared_key.binders[chosen.index]):
+        raise PeerMisbehaved(BAD_BINDER)
+
+
+def _suite_for(config: ServerConfig, hello: ClientHello, preferred: Suite, psk: Psk) -> Suite:
+    """The common suite that goes with a key from outside: there may be nothing but that key to prove who is who."""
+    common = suites_in_order(config.suite_ids, hello.cipher_suites, config.suite_order == "client")
+    return next((SUITES[suite] for suite in common if SUITES[suite].hash == psk.hash), preferred)
 
 
 def _known(
@@ -193,6 +251,8 @@ def _known(
     """The session or key that an identity stands for."""
     if config.psks is not None:
         key: ExternalPsk | None = yield FindPsk(identity.identity)
+        if key is not None and key.role != "server":  # one key has one direction (Selfie, RFC 9257 section 4.1)
+            raise TLSError(CALLBACK_FAILED, question=FindPsk.NAME, problem=f"the key is for a {key.role}")
         if key is not None:
             return key
     if config.tickets is None:
@@ -207,8 +267,13 @@ def _known(
 def may_continue(link: Link, config: ServerConfig, session: Session, server_name: str | None, version: int) -> bool:
     """Whether a session stands for what a full handshake with this configuration would have shown.
 
-    Same name, same trust in clients, and a client certificate where one is required.
+    Same name, same trust in clients, and a client certificate where one is required. Where keys from outside are all that
+    proves who a client is, the session has to stand on one.
     """
+    without_certificate = not config.identities and config.choose_identity is None
+    by_key = bool(session.identity)
+    if (by_key and config.psks is None) or (without_certificate and not by_key):
+        return False
     return (
         session.version == version
         and session.is_valid(link.clock.wall())

@@ -87,8 +87,10 @@ def resume_as_client(link: Link, offer: Offer, answer: ServerHello, suite: Suite
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, session.group, session.scheme, 0,
         answer.application_layer_protocol_negotiation, offer.server_name, peer, None, retried=False, resumed=True,
+        credential=session.identity,
     )  # fmt: skip
-    keeper = session_of(link, offer, outcome, main, ticket, answer) if ticket else None  # without: the session goes on
+    renewed = ticket is not None and ticket.ticket  # if not, the session goes on as it is
+    keeper = session_of(link, offer, outcome, main, ticket, answer) if renewed else None
     return Established(outcome, verified, main.exporter(), theirs.verify_data, session=keeper)
 
 
@@ -101,7 +103,7 @@ def session_of(
         return None
     now = link.clock.wall()
     lifetime = (ticket.ticket_lifetime_hint if ticket else 0) or SESSION_SECONDS
-    peer, identity = outcome.peer, outcome.identity
+    peer = outcome.peer
     return Session(
         version=outcome.version,
         suite_id=outcome.suite.id,
@@ -115,7 +117,7 @@ def session_of(
         chain=() if peer is None else peer.chain,
         path=() if peer is None else peer.path,
         verified_by="chain" if peer is None else peer.verified_by,
-        identity=b"" if identity is None else identity.fingerprint,
+        identity=outcome.credential,
         trust=offer.config.trust_id,
         ticket=ticket.ticket if ticket else b"",
         session_id=session_id,
@@ -149,7 +151,7 @@ def resume_as_server(link: Link, config: ServerConfig, hello: ClientHello, sessi
 
     # ServerHello, and a fresh ticket for a client that has them: the old one may have been seen by others.
     protocol = negotiate.application_protocol(config.protocols, hello.application_layer_protocol_negotiation)
-    answer = server_hello(config, hello, suite, protocol, named=True)
+    answer = server_hello(config, hello, suite, protocol, named=False)  # not when resuming (RFC 6066 section 3)
     answer.legacy_session_id_echo = hello.legacy_session_id
     transcript.use(suite.hash)
     link.say(answer)

@@ -35,12 +35,12 @@ from handfast.handshake.authenticate import (
 from handfast.handshake.established import Established
 from handfast.handshake.flow import ChooseIdentity, Flow, VerifyPeer, expect
 from handfast.handshake.link import Link
-from handfast.handshake.psk import choose_psk, early_secret, known_peer
+from handfast.handshake.psk import choose_psk, chosen_again, early_secret, known_peer
 from handfast.handshake.retry import ask_again
 from handfast.handshake.secrets import application_secrets, handshake_secrets
 from handfast.handshake.terms13 import Terms
 from handfast.handshake.tickets import admitted_early_data, give_tickets, tickets_for
-from handfast.reasons import CERTIFICATE_REQUIRED
+from handfast.reasons import CERTIFICATE_REQUIRED, UNKNOWN_PSK
 from handfast.record.framing import PLAINTEXT_LIMIT
 from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
@@ -91,8 +91,10 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     # The end of the client's early data, which goes to the application as it comes.
     if early_keys is not None:
         link.log_secret("CLIENT_EARLY_TRAFFIC_SECRET", hello.random, early_keys.secret)
+        link.layer.data_allowed = True
         end = yield from expect(EndOfEarlyData)
         transcript.add(end)
+        link.layer.data_allowed = False
         link.early_data_left = None
         link.install_keys(read=client_handshake)
 
@@ -118,15 +120,19 @@ def agree(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Terms]:
     transcript = link.transcript
     negotiate.check_hello(hello)
     suite = negotiate.cipher_suite(config.suite_ids, hello.cipher_suites, config.suite_order == "client")
-    transcript.use(suite.hash)
     chosen = yield from choose_psk(link, config, hello, suite)
+    if chosen is not None:
+        suite = chosen.suite
+    elif is_psk_needed(config, hello):
+        raise PeerIncompatible(UNKNOWN_PSK)
+    transcript.use(suite.hash)
     share = None if chosen is not None and not chosen.with_dhe else negotiate.key_share(config.group_ids, hello)
     retried = isinstance(share, int) or config.retry == "always"
     early_data = hello.early_data
     if retried:
         transcript.add(hello)
         hello, share = yield from ask_again(link, config, hello, suite, share)
-        chosen = yield from choose_psk(link, config, hello, suite)
+        chosen = chosen_again(link, hello, chosen)
     assert not isinstance(share, int)
     transcript.add(hello)
     psk = None if chosen is None else chosen.psk
@@ -140,6 +146,12 @@ def agree(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Terms]:
     terms.protocol = negotiate.application_protocol(config.protocols, protocols)
     terms.early = yield from admitted_early_data(link, config, terms)
     return terms
+
+
+def is_psk_needed(config: ServerConfig, hello: ClientHello) -> bool:
+    """Whether there can be no handshake with certificates: we have none, or the client could not verify it."""
+    without_certificate = not config.identities and config.choose_identity is None
+    return without_certificate or (hello.pre_shared_key is not None and hello.signature_algorithms is None)
 
 
 def server_hello(link: Link, config: ServerConfig, terms: Terms) -> tuple[ServerHello, bytes | None]:

@@ -56,4 +56,5 @@ class Terms(Guarded):
             self.retried,
             self.chosen is not None,
             self.early if self.early_data else None,
+            b"" if self.psk is None else self.psk.credential,
         )

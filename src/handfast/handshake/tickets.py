@@ -57,6 +57,7 @@ def give_tickets(
             chain=() if peer is None else peer.chain,
             path=() if peer is None else peer.path,
             verified_by="chain" if peer is None else peer.verified_by,
+            identity=outcome.credential,
             trust=config.trust_id,
             age_add=int.from_bytes(config.entropy.random(4)),
             max_early_data=config.max_early_data if config.early_data is not None else 0,
@@ -75,7 +76,7 @@ def session_of(end: Established, message: NewSessionTicket, now: datetime, confi
     if message.ticket_lifetime > SESSION_SECONDS:
         raise PeerMisbehaved(BAD_TICKET_LIFETIME, ticket_lifetime=message.ticket_lifetime)
     outcome = end.outcome
-    peer, identity = outcome.peer, outcome.identity
+    peer = outcome.peer
     return Session(
         version=outcome.version,
         suite_id=outcome.suite.id,
@@ -89,7 +90,7 @@ def session_of(end: Established, message: NewSessionTicket, now: datetime, confi
         chain=() if peer is None else peer.chain,
         path=() if peer is None else peer.path,
         verified_by="chain" if peer is None else peer.verified_by,
-        identity=b"" if identity is None else identity.fingerprint,
+        identity=outcome.credential,
         trust=config.trust_id,
         age_add=message.ticket_age_add,
         max_early_data=message.max_early_data_size or 0,

@@ -48,6 +48,20 @@ EARLY_DATA_WITHOUT_PSK = reason(
     "RFC 9846 section 4.3.10",
     "The client offers early data without a pre-shared key to protect it.",
 )
+EARLY_DATA_TO_OLD_SERVER = reason(
+    "early_data_to_old_server",
+    alerts.PROTOCOL_VERSION,
+    "RFC 9846 appendix E.3",
+    "We have sent early data, and the server has answered with a version that has none.",
+    "Its session is of TLS 1.3: forget it, and connect again without early data.",
+)
+UNKNOWN_PSK = reason(
+    "unknown_psk",
+    alerts.UNKNOWN_PSK_IDENTITY,
+    "RFC 9846 section 6.2",
+    "The client has no pre-shared key that we know, and without one we can agree on nothing.",
+    "Where keys are all that both sides have, each has to know the other's by the same identity and for the same hash.",
+)
 TOO_MUCH_ACCEPTED_EARLY_DATA = reason(
     "too_much_accepted_early_data",
     alerts.UNEXPECTED_MESSAGE,
