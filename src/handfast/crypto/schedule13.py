@@ -150,13 +150,13 @@ def _salt_without_psk(suite: Suite) -> bytes:
     return _derived(suite, _digest(zeros, zeros, suite.hash))
 
 
-def imported_psk(target: str, external: bytes, imported_identity: bytes) -> bytes:
-    """The PSK that an external one is imported as, for one KDF (RFC 9258 section 5.1). The external one is for SHA-256."""
+def imported_psk(target: str, external: bytes, imported_identity: bytes, own: str = "sha256") -> bytes:
+    """The PSK that an external one is imported as, for the KDF ``target`` (RFC 9258 section 5.1). ``own``: its own hash."""
     length = hashlib.new(target).digest_size
-    extracted = _digest(bytes(32), external, "sha256")
-    info = _info(b"derived psk", hashlib.sha256(imported_identity).digest(), length)
-    first = _digest(extracted, info + b"\x01", "sha256")
-    second = _digest(extracted, first + info + b"\x02", "sha256") if length > len(first) else b""
+    extracted = _digest(bytes(hashlib.new(own).digest_size), external, own)
+    info = _info(b"derived psk", hashlib.new(own, imported_identity).digest(), length)
+    first = _digest(extracted, info + b"\x01", own)
+    second = _digest(extracted, first + info + b"\x02", own) if length > len(first) else b""
     return (first + second)[:length]
 
 

@@ -57,15 +57,17 @@ class ExternalPsk(Guarded):
         role: Role,
         context: bytes = b"",
         hash_name: Hash = "sha256",
+        key_hash: Hash = "sha256",
     ) -> Self:
         """A key bound to its context, to TLS 1.3 and to one KDF (RFC 9258 section 5.1).
 
         ``context``    what both sides know of each other, such as who is which role: the best defence against Selfie
-        ``hash_name``  the KDF that it is imported for; the key itself is taken as one for SHA-256
+        ``hash_name``  the KDF that it is imported for
+        ``key_hash``   the hash that the key itself was made for, where it was for one; SHA-256 if nobody has said so
         """
         _check_key(key)
-        if len(identity) + len(context) > _LONGEST or hash_name not in _KDFS:
-            problem = f"identity and context have up to {_LONGEST} bytes together, hash_name is one of {list(_KDFS)}"
+        if len(identity) + len(context) > _LONGEST or hash_name not in _KDFS or key_hash not in _KDFS:
+            problem = f"identity and context have up to {_LONGEST} bytes together, the hashes are of {list(_KDFS)}"
             raise ConfigurationError(setting="psks", problem=problem)
         name = Writer()
         name.vector16(identity)
@@ -73,7 +75,8 @@ class ExternalPsk(Guarded):
         name.uint16(ProtocolVersion.TLS_1_3)
         name.uint16(_KDFS[hash_name])
         imported_identity = bytes(name.data)
-        psk = cls(imported_identity, imported_psk(hash_name, key, imported_identity), role=role, hash_name=hash_name)
+        imported_key = imported_psk(hash_name, key, imported_identity, key_hash)
+        psk = cls(imported_identity, imported_key, role=role, hash_name=hash_name)
         psk.purpose = "imp"
         return psk
 
