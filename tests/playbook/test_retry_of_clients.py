@@ -22,6 +22,7 @@ from handfast.wire.codepoints import (
 )
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello
+from handfast.wire.psk import OfferedPsks, PskIdentity
 from tests.handshake.parties import COOKIE_KEY, fails
 from tests.playbook.peers import CHANGE_CIPHER_SPEC, RawClient, message, record
 from tests.playbook.playing import at_server, check_refused
@@ -136,7 +137,9 @@ CHANGES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("unknown extension left out", {"other_extensions": {0x1234: b"x"}}, ["0x2345"]),
     ("unknown extension added", {"other_extensions": {**OTHERS, 0x3456: b""}}, ["0x3456"]),
     ("unknown extension changed", {"other_extensions": {**OTHERS, 0x1234: b"y"}}, ["0x1234"]),
-    ("early_data added", {"other_extensions": {**OTHERS, ExtensionType.EARLY_DATA: b""}}, ["early_data"]),
+    ("PSK modes", {"psk_key_exchange_modes": b"\1"}, ["psk_key_exchange_modes"]),
+    ("request for tickets", {"ticket_request": (2, 1)}, ["ticket_request"]),
+    ("ticket of TLS 1.2", {"session_ticket": b""}, ["session_ticket"]),
     ("two things", {"random": bytes(32), "server_name": None}, ["random", "server_name"]),
 ]
 
@@ -152,7 +155,7 @@ def test_the_second_hello_is_the_first_one(changes: dict[str, Any], differing: l
 
 def test_every_field_is_among_the_changes_above() -> None:
     tried = {name for _, changes, _ in CHANGES for name in changes}
-    of_the_retry = {"key_share", "cookie", "padding"}
+    of_the_retry = {"key_share", "cookie", "padding", "early_data", "pre_shared_key"}
     refused_by_themselves = {"legacy_version", "legacy_compression_methods"}
     derived = {"extension_types", "raw"}
     names = {field.name for field in fields(ClientHello)}
@@ -177,21 +180,36 @@ def test_the_rules_of_a_hello_hold_for_the_second_one(
     check_refused(client, kind, reason, lambda: client.say(client.hello_again(**changes)))
 
 
-MAY_CHANGE: list[tuple[str, dict[int, bytes], dict[int, bytes]]] = [
-    ("early_data left out", {ExtensionType.EARLY_DATA: b""}, {}),
-    ("pre_shared_key with new binders", {ExtensionType.PRE_SHARED_KEY: b"1"}, {ExtensionType.PRE_SHARED_KEY: b"2"}),
-    ("pre_shared_key left out", {ExtensionType.PRE_SHARED_KEY: b"1"}, {}),
+def unknown(binder: bytes) -> OfferedPsks:
+    return OfferedPsks([PskIdentity(b"nobody knows it")], [binder])
+
+
+MODES = {"psk_key_exchange_modes": b"\1"}
+MAY_CHANGE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("early_data left out", {"early_data": True, "pre_shared_key": unknown(bytes(32)), **MODES}, {"early_data": None}),
+    (
+        "pre_shared_key with new binders",
+        {"pre_shared_key": unknown(bytes(32)), **MODES},
+        {"pre_shared_key": unknown(b"2" * 32)},
+    ),
+    ("pre_shared_key left out", {"pre_shared_key": unknown(bytes(32)), **MODES}, {"pre_shared_key": None}),
     (
         "ECH encrypted anew",
-        {ExtensionType.ENCRYPTED_CLIENT_HELLO: b"1"},
-        {ExtensionType.ENCRYPTED_CLIENT_HELLO: b"2"},
+        {"other_extensions": {ExtensionType.ENCRYPTED_CLIENT_HELLO: b"1"}},
+        {"other_extensions": {ExtensionType.ENCRYPTED_CLIENT_HELLO: b"2"}},
     ),
 ]
 
 
 @pytest.mark.parametrize(("first", "second"), [row[1:] for row in MAY_CHANGE], ids=[row[0] for row in MAY_CHANGE])
-def test_what_may_change(first: dict[int, bytes], second: dict[int, bytes]) -> None:
-    finish(retried({"other_extensions": first}), other_extensions=second)
+def test_what_may_change(first: dict[str, Any], second: dict[str, Any]) -> None:
+    finish(retried(first), **second)
+
+
+def test_there_is_no_early_data_after_a_retry() -> None:
+    client = retried({"pre_shared_key": unknown(bytes(32)), **MODES})
+    again = client.hello_again(early_data=True)
+    check_refused(client, PeerMisbehaved, reasons.EARLY_DATA_AFTER_RETRY, lambda: client.say(again))
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, 100), (100, None), (100, 7)])

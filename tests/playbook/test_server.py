@@ -30,6 +30,7 @@ from handfast.wire.codepoints import (
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello
 from handfast.wire.messages13 import Certificate, EncryptedExtensions, Finished
+from handfast.wire.psk import OfferedPsks, PskIdentity
 from tests.handshake.parties import fails
 from tests.playbook.peers import CHANGE_CIPHER_SPEC, CLOSE_NOTIFY, USER_CANCELED, RawClient, message, record
 from tests.playbook.playing import SERVER_WAITS, at_server, check_refused
@@ -138,7 +139,11 @@ CLIENT_HELLOS: list[tuple[str, dict[str, Any], type[TLSError], Reason]] = [
     ),
     (
         "pre_shared_key that is not last",
-        {"other_extensions": {ExtensionType.PRE_SHARED_KEY: b"x", 0x1234: b""}},
+        {
+            "pre_shared_key": OfferedPsks([PskIdentity(b"x")], [bytes(32)]),
+            "psk_key_exchange_modes": b"\1",
+            "extension_types": [ExtensionType.PRE_SHARED_KEY, ExtensionType.SERVER_NAME],
+        },
         DecodeError,
         reasons.PSK_NOT_LAST,
     ),

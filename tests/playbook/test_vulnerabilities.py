@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
 import pytest
 
-from handfast import ClientConfig, ConfigurationError, HandshakeCompleted, ServerConfig, reasons
+from handfast import ClientConfig, HandshakeCompleted, reasons
 from handfast.crypto.groups import GROUPS
 from handfast.crypto.schedule12 import MainSecret
 from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES, SCHEMES_12
 from handfast.crypto.suites import SUITES, SUITES_12
-from handfast.errors import BadRecord, PeerIncompatible, PeerMisbehaved
+from handfast.errors import BadRecord, ConfigurationError, PeerIncompatible, PeerMisbehaved, TLSError
 from handfast.profiles import KNOWN_GROUPS, KNOWN_SCHEMES, KNOWN_SUITES, PROFILES
+from handfast.sessions.external import ExternalPsk
 from handfast.testing import pair
 from handfast.wire.codepoints import ExtensionType, NamedGroup, SignatureScheme
 from handfast.wire.messages13 import CertificateVerify
-from tests.handshake.parties import client_config, fails, identity, server_config, started
+from tests.handshake.parties import carry, client_config, fails, identity, server_config, started
 from tests.playbook.peers12 import RawServer12
 from tests.playbook.playing import at_client, at_client12, at_server, at_server12, check_refused
 
@@ -173,16 +173,18 @@ def test_a_signature_of_tls_1_2_is_none_of_tls_1_3() -> None:
     check_refused(server, PeerMisbehaved, reasons.BAD_SIGNATURE, lambda: server.say(proof))
 
 
-def test_there_are_no_external_pre_shared_keys() -> None:
-    """Selfie needs one that two peers share: a peer was made to talk to itself."""
-    names = {field.name for config in (ClientConfig, ServerConfig) for field in fields(config)}
-    assert not [name for name in names if "psk" in name or "shared_key" in name]
-    client = at_server()
-    client.say_hello(other_extensions={ExtensionType.PRE_SHARED_KEY: b"\0\7\0\1x\0\0\0\0\0\x21\x20" + bytes(32)})
-    client.say(client.finished())
-    [completed] = client.events
-    assert completed.handshake.resumed is False
-    assert client.server_hello.other_extensions == {}
+def test_an_external_pre_shared_key_has_one_direction() -> None:
+    """Selfie needs a key that a peer takes in both roles: it was made to talk to itself (RFC 9257 section 4.1)."""
+    key = ExternalPsk(b"us", bytes(32), role="client")
+    with pytest.raises(ConfigurationError, match="Selfie"):
+        server_config(psks={b"us": key})
+    with pytest.raises(ConfigurationError, match="Selfie"):
+        client_config(psks=[ExternalPsk(b"us", bytes(32), role="server")])
+    # A callback's key is looked at when it comes.
+    client, server = started({"psks": [key]}, {"psks": lambda identity: key})
+    with fails(TLSError, reasons.CALLBACK_FAILED) as caught:
+        carry(client, server)
+    assert caught.value.evidence == {"question": "FindPsk", "problem": "the key is for a client"}
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_version": "1.2"}], ids=["1.3", "1.2"])

@@ -19,7 +19,7 @@ from handfast.crypto.schedule13 import EarlySecret, Exporter, HandshakeSecret, M
 from handfast.crypto.suites import SUITES
 from handfast.crypto.transcript import Transcript
 from handfast.errors import PeerMisbehaved
-from handfast.events import ApplicationData, HandshakeCompleted, PeerClosed
+from handfast.events import ApplicationData, HandshakeCompleted, PeerClosed, SessionReceived
 from handfast.handshake import authenticate
 from handfast.handshake.client13 import client13
 from handfast.handshake.established import Established
@@ -121,7 +121,8 @@ def test_the_client_hello() -> None:
     assert hello.key_share == [KeyShareEntry(NamedGroup.X25519, share_of("client").public)]
     assert hello.cipher_suites == [0x1301, 0x1303, 0x1302]
     assert hello.record_size_limit == LARGEST_RECORD
-    assert set(hello.other_extensions) == {E.SESSION_TICKET, E.PSK_KEY_EXCHANGE_MODES}
+    assert (hello.session_ticket, hello.psk_key_exchange_modes) == (b"", b"\1")
+    assert hello.other_extensions == {}
     assert hello.renegotiation_info == b""
 
 
@@ -147,7 +148,7 @@ def test_the_messages_of_the_server_s_flight() -> None:
 def test_the_ticket() -> None:
     ticket = NewSessionTicket.parse(MESSAGES["new_session_ticket"])
     assert (ticket.ticket_lifetime, ticket.ticket_nonce) == (30, b"\0\0")
-    assert ticket.other_extensions == {E.EARLY_DATA: b"\0\0\x04\0"}
+    assert ticket.max_early_data_size == 1024
 
 
 # --- key exchange, transcript and schedule
@@ -365,7 +366,9 @@ def test_our_client_sends_and_reads_every_byte_of_the_trace(size: int) -> None:
     exported = client.export_keying_material("EXPERIMENTAL trace", 16, b"context")
     assert exported == Exporter(SUITE, SECRETS["exporter_main"]).export(b"EXPERIMENTAL trace", b"context", 16)
 
-    assert receive("new_session_ticket") == []
+    (received,) = receive("new_session_ticket")
+    assert isinstance(received, SessionReceived)
+    assert received.session.secret == SECRETS["resumption_psk"]
     client.send(bytes.fromhex(RECORDS["client_application_data"]["payload"]))
     assert client.data_to_send() == wire("client_application_data")
     (data,) = receive("server_application_data")

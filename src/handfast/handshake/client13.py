@@ -60,7 +60,7 @@ from handfast.wire.messages13 import (
 )
 
 
-def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool, early_was_sent: bool) -> Flow[Established]:
+def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool, early_was_sent: bool = False) -> Flow[Established]:
     """The client's side of Figure 1 in RFC 9846 section 2, from ServerHello to Finished.
 
     ``early_was_sent``: with the first hello; a retry means that it was not taken.
@@ -79,9 +79,9 @@ def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool, early
     client_handshake, server_handshake = handshake_secrets(link, secret, client_random)
     if offer.message.legacy_session_id:
         link.send_change_cipher_spec()
-    link.install_keys(read=server_handshake)
     if not offer.message.early_data:
         link.install_keys(write=client_handshake)
+    link.install_keys(read=server_handshake)
 
     # EncryptedExtensions: the answers that are nobody else's business.
     extensions = yield from expect(EncryptedExtensions)

@@ -16,7 +16,7 @@ from handfast.crypto.groups import GROUPS
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule12 import Exporter12, RecordKey
 from handfast.crypto.schedule12 import MainSecret as MainSecret12
-from handfast.crypto.schedule13 import EarlySecret, Exporter, TrafficSecret
+from handfast.crypto.schedule13 import EarlySecret, Exporter, PskSecret, TrafficSecret
 from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.errors import MisuseError
 from handfast.reasons import MISUSE
@@ -77,7 +77,13 @@ def test_these_classes_hold_secrets() -> None:
         "schedule13.Exporter",
         "schedule13.HandshakeSecret",
         "schedule13.MainSecret",
+        "schedule13.PskSecret",
         "schedule13.TrafficSecret",
+        "external.ExternalPsk",
+        "psk.Chosen",
+        "psk.Psk",
+        "session.Session",
+        "terms13.Terms",
     }
 
 
@@ -140,6 +146,7 @@ FILLED: dict[str, Callable[[], object]] = {
     "schedule13.Exporter": lambda: Exporter(SUITE, SECRET),
     "schedule13.HandshakeSecret": lambda: EarlySecret(SUITE).handshake_secret(SECRET),
     "schedule13.MainSecret": lambda: EarlySecret(SUITE).handshake_secret(SECRET).main_secret(),
+    "schedule13.PskSecret": lambda: PskSecret(SUITE, SECRET, "res"),
     "schedule13.TrafficSecret": lambda: TrafficSecret(SUITE, SECRET),
 }
 

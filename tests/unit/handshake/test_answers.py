@@ -122,9 +122,9 @@ def test_the_secrets_that_a_script_takes_and_what_is_logged_of_them(suite: Any) 
     theirs, ours = handshake_secrets(link, stage, b"r" * 32)
     link.transcript.add(Finished(b"", b"the rest"))
     to_finished = link.transcript.digest()
-    client_data, server_data, exporter = application_secrets(link, stage, b"r" * 32)
-
     main = stage.main_secret()
+    client_data, server_data, exporter = application_secrets(link, main, b"r" * 32)
+
     assert theirs.secret == stage.client_traffic(to_hello).secret
     assert ours.secret == stage.server_traffic(to_hello).secret
     assert client_data.secret == main.client_traffic(to_finished).secret

@@ -262,10 +262,9 @@ def test_no_protocol() -> None:
 
 
 def test_all_terms_together() -> None:
-    terms = negotiate.terms(server_config(alpn=["h2"]), hello(application_layer_protocol_negotiation=[b"h2"]), None)
-    assert terms.identity is identity()
-    assert terms.scheme == S.ECDSA_SECP256R1_SHA256
-    assert terms.protocol == b"h2"
+    config = server_config(alpn=["h2"])
+    assert negotiate.who_we_are(config, hello(), None) == (identity(), S.ECDSA_SECP256R1_SHA256)
+    assert negotiate.application_protocol(config.protocols, [b"h2"]) == b"h2"
 
 
 # --- authorities, and who a client is
@@ -349,6 +348,6 @@ def test_a_name_may_be_refused() -> None:
 def test_a_chosen_identity_is_refused_for_no_name() -> None:
     chosen = identity("p256", "a.example")
     config = server_config(unknown_names="refuse")
-    assert negotiate.terms(config, hello(server_name="c.example"), chosen).identity is chosen
+    assert negotiate.who_we_are(config, hello(server_name="c.example"), chosen)[0] is chosen
     with fails(PeerIncompatible, reasons.UNRECOGNIZED_NAME):
-        negotiate.terms(config, hello(server_name="c.example"), None)
+        negotiate.who_we_are(config, hello(server_name="c.example"), None)

@@ -8,7 +8,7 @@ import pytest
 
 from handfast import reasons
 from handfast.errors import PeerIncompatible, PeerMisbehaved
-from handfast.handshake import client12, negotiate12, server12
+from handfast.handshake import client12, negotiate12, resume12
 from handfast.handshake.client import agreed_version
 from handfast.handshake.hello import Offer, offer
 from handfast.handshake.link import Link
@@ -43,7 +43,7 @@ def answer(**fields: Any) -> ServerHello:
 
 def offered(**settings: Any) -> Offer:
     config = client_config(**settings)
-    return offer(Link(RecordLayer(), config), config, "localhost")
+    return offer(Link(RecordLayer(), config), config, "localhost", None, b"")
 
 
 # --- the version
@@ -141,7 +141,9 @@ def hello(**fields: Any) -> ClientHello:
 
 def said(client: dict[str, Any] | None = None, **settings: Any) -> ServerHello:
     config, asked = server_config(**settings), hello(**client or {})
-    made = server12.server_hello(config, asked, negotiate12.terms(config, asked, None))
+    terms = negotiate12.terms(config, asked, None)
+    named = terms.identity.fits(asked.server_name) if asked.server_name else False
+    made = resume12.server_hello(config, asked, terms.suite, terms.protocol, named=named)
     made.encode()
     return made
 
@@ -258,7 +260,7 @@ def test_a_protocol_that_was_not_offered() -> None:
 def test_record_sizes(ours: int | None, theirs: int | None, sending: int, receiving: int) -> None:
     config = client_config(record_size_limit=ours)
     link = Link(RecordLayer(), config)
-    client12.agree_on_record_sizes(link, offer(link, config, "localhost"), answer(record_size_limit=theirs))
+    client12.agree_on_record_sizes(link, offer(link, config, "localhost", None, b""), answer(record_size_limit=theirs))
     assert (link.layer._send_limit, link.layer._receive_limit) == (sending, receiving)
 
 

@@ -99,8 +99,12 @@ CONTENT = {
     "ec_point_formats": "01 00",
     "extended_main_secret": "",
     "renegotiation_info": "00",
+    "psk_key_exchange_modes": "01 01",
+    "pre_shared_key": "0007 0001 aa 00000000 0021 20 " + "00" * 32,
+    "early_data": "",
 }
 CONTENT_IN = {("server_name", "EE"): "", ("key_share", "SH"): "001d 0001 aa", ("key_share", "HRR"): "001d"}
+CONTENT_IN |= {("pre_shared_key", "SH"): "0000", ("early_data", "NST"): "00004000", ("ticket_request", "EE"): "02"}
 
 
 def content_of(name: str, place: str) -> bytes:
@@ -141,6 +145,7 @@ def test_an_extension_may_stand_where_the_rfc_allows_it(name: str, place: str) -
             "HRR": [extensions.HELLO_RETRY_REQUEST],
             "EE": [extensions.ENCRYPTED_EXTENSIONS],
             "CR": [extensions.CERTIFICATE_REQUEST],
+            "NST": [extensions.NEW_SESSION_TICKET],
         }.get(place, [])
         for codec in table.values()
     }

@@ -12,6 +12,7 @@ from handfast.reasons import DECODE_ERROR, EXTENSION_NOT_ALLOWED, PSK_NOT_LAST, 
 from handfast.wire.codepoints import ExtensionType as E
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import HELLO_RETRY_RANDOM, ClientHello, ServerHello
+from handfast.wire.psk import OfferedPsks, PskIdentity
 from tests.unit.wire import build
 from tests.unit.wire.build import CLIENT_BLOCK, RANDOM, SERVER_BLOCK, VERSION_13, handshake
 
@@ -31,8 +32,13 @@ FULL_CLIENT_HELLO = ClientHello(
     supported_versions=[0x3A3A, 0x0304, 0x0303],
     cookie=b"cookie",
     key_share=[KeyShareEntry(0x0A0A, b"\0"), KeyShareEntry(0x001D, bytes(32))],
+    psk_key_exchange_modes=b"\1\0",
+    ticket_request=(3, 1),
+    session_ticket=b"ticket",
+    early_data=True,
     padding=7,
-    other_extensions={0xBABA: b"", 0x0023: b""},
+    pre_shared_key=OfferedPsks([PskIdentity(b"one", 7), PskIdentity(b"two")], [b"1" * 32, b"2" * 48]),
+    other_extensions={0xBABA: b""},
 )
 
 
@@ -133,14 +139,17 @@ def test_every_code_point_list_but_the_suites_has_the_smaller_cap() -> None:
     assert (caught.value.reason, caught.value.field) == (TOO_MANY_ITEMS, "named_group_list")
 
 
+PSK = bytes.fromhex("0007 0001 78 00000000 0021 20") + bytes(32)
+
+
 def test_pre_shared_key_may_be_last() -> None:
-    hello = ClientHello.parse(build.client_hello((E.PADDING, b""), (E.PRE_SHARED_KEY, b"psk")))
-    assert hello.other_extensions == {E.PRE_SHARED_KEY: b"psk"}
+    hello = ClientHello.parse(build.client_hello((E.PADDING, b""), (E.PRE_SHARED_KEY, PSK)))
+    assert hello.pre_shared_key == OfferedPsks([PskIdentity(b"x")], [bytes(32)])
 
 
 @pytest.mark.parametrize("behind", [(E.PADDING, b""), (0x0A0A, b"")], ids=["padding", "GREASE"])
 def test_pre_shared_key_may_not_stand_before_anything(behind: tuple[int, bytes]) -> None:
-    raw = build.client_hello((E.PRE_SHARED_KEY, b"psk"), behind)
+    raw = build.client_hello((E.PRE_SHARED_KEY, PSK), behind)
     with pytest.raises(DecodeError) as caught:
         ClientHello.parse(raw)
     assert (caught.value.reason, caught.value.field) == (PSK_NOT_LAST, "extensions")
@@ -172,7 +181,7 @@ def test_hellos_of_our_own_are_the_ones_made_by_hand() -> None:
 def test_a_selected_pre_shared_key_survives() -> None:
     raw = build.server_hello((E.PRE_SHARED_KEY, b"\0\0"), VERSION_13)
     hello = ServerHello.parse(raw)
-    assert hello.other_extensions == {E.PRE_SHARED_KEY: b"\0\0"}
+    assert hello.selected_identity == 0
     assert hello.encode() == raw
 
 
@@ -184,14 +193,16 @@ def test_a_server_of_tls_1_2_has_extensions_of_its_own() -> None:
         (E.EXTENDED_MAIN_SECRET, b""),
         (E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION, b"\0\3\2h2"),
         (E.RECORD_SIZE_LIMIT, b"\4\0"),
+        (E.SESSION_TICKET, b""),
     )
-    others = ((E.SESSION_TICKET, b""), (E.KEY_SHARE, b"of TLS 1.3"), (0x1234, b"x"))
+    others = ((E.KEY_SHARE, b"of TLS 1.3"), (0x1234, b"x"))
     raw = build.server_hello(*block, *others)
     hello = ServerHello.parse(raw)
     assert (hello.version, hello.selected_version, hello.key_share) == (0x0303, None, None)
     assert (hello.renegotiation_info, hello.ec_point_formats, hello.record_size_limit) == (b"", b"\0", 1024)
     assert (hello.server_name_acknowledged, hello.extended_main_secret) == (True, True)
     assert hello.application_layer_protocol_negotiation == b"h2"
+    assert hello.session_ticket_promised
     assert hello.other_extensions == dict(others)  # whether they were offered is for others to say
     assert hello.extension_types == [kind for kind, _ in (*block, *others)]
     assert hello.encode() == raw

@@ -78,11 +78,13 @@ def test_a_message_is_what_the_struct_says(message: Any, hexadecimal: str) -> No
 
 
 def test_a_new_session_ticket() -> None:
-    raw = bytes.fromhex("04 000019 00093a80 fedcba98 02 0102 0003 aabbcc 0008 002a 0004 00004000")
+    raw = bytes.fromhex("04 00001a 00093a80 fedcba98 02 0102 0003 aabbcc 0008 002a 0004 00004000")
     ticket = NewSessionTicket.parse(raw)
     assert (ticket.ticket_lifetime, ticket.ticket_age_add) == (604_800, 0xFEDCBA98)
     assert (ticket.ticket_nonce, ticket.ticket) == (b"\1\2", b"\xaa\xbb\xcc")
-    assert ticket.other_extensions == {E.EARLY_DATA: b"\0\0\x40\0"}
+    assert ticket.max_early_data_size == 0x4000
+    assert ticket.other_extensions == {}
+    assert ticket.encode() == raw
     assert ticket.extension_types == [E.EARLY_DATA]
     assert ticket.raw == raw
 
