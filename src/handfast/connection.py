@@ -436,8 +436,12 @@ class Connection(Guarded):
         return self._layer.take()
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
-        """Protect application data; data_to_send then has it. Data of any length is split into records."""
-        self._check_can_send()
+        """Protect application data; data_to_send then has it. Data of any length is split into records.
+
+        A server that has taken early data may answer it before the handshake is complete (RFC 9846 section 4.5.3): the
+        client has the key of its session, and nobody else can read the answer. But it may be a replay all the same.
+        """
+        self._check_can_send(early=self._link.answers_early)
         if len(data):
             self._layer.write_application_data(data)
 
@@ -452,9 +456,9 @@ class Connection(Guarded):
             raise MisuseError(problem=f"{ProtocolVersion.name(self._link.version)} has no KeyUpdate")
         self._layer.update_write(request_peer)
 
-    def _check_can_send(self) -> None:
+    def _check_can_send(self, early: bool = False) -> None:
         self._check_usable()
-        if self._handshake is None or self._closed:
+        if (self._handshake is None and not early) or self._closed:
             problem = "the connection is closed" if self._closed else "the handshake is not complete"
             raise MisuseError(problem=problem)
 

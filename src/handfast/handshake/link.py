@@ -40,12 +40,14 @@ class Link(Guarded):
     ``config``   what is in force: a server's may be replaced when it has seen the ClientHello
     ``version``  what is spoken (ProtocolVersion), 0 until that is agreed
     ``early_data_left``  on a server: bytes of early data that may still come; None where none may
+    ``answers_early``  on a server: it has taken early data, and may answer it before the handshake is over
     """
 
     __slots__ = (
         "_compatible",
         "_flight",
         "_hook",
+        "answers_early",
         "clock",
         "config",
         "early_data_left",
@@ -64,6 +66,7 @@ class Link(Guarded):
         self.version = 0
         self._compatible = False
         self.early_data_left: int | None = None
+        self.answers_early = False
         self.messages = Reassembly()
         self.transcript = Transcript()
         self.clock = config.clock

@@ -14,7 +14,6 @@ from handfast.reasons import (
     BAD_COMPRESSION,
     BAD_KEY_SHARE_LIST,
     BAD_LEGACY_VERSION,
-    EARLY_DATA_WITHOUT_PSK,
     INAPPROPRIATE_FALLBACK,
     MISSING_EXTENSION,
     NO_COMMON_ALPN,
@@ -79,8 +78,6 @@ def check_hello(hello: ClientHello) -> None:
     if hello.pre_shared_key is None:
         required(hello.signature_algorithms, ExtensionType.SIGNATURE_ALGORITHMS)
         required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS)
-        if hello.early_data:
-            raise PeerMisbehaved(EARLY_DATA_WITHOUT_PSK)
     if hello.supported_groups is None and hello.key_share is None:
         return  # the PSK is all that the key comes from
     groups = required(hello.supported_groups, ExtensionType.SUPPORTED_GROUPS)

@@ -88,8 +88,9 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     client_application, server_application, exporter = application_secrets(link, main, hello.random)
     link.install_keys(write=server_application)
 
-    # The end of the client's early data, which goes to the application as it comes.
+    # The end of the client's early data, which goes to the application as it comes, and may be answered at once.
     if early_keys is not None:
+        link.answers_early = True
         link.log_secret("CLIENT_EARLY_TRAFFIC_SECRET", hello.random, early_keys.secret)
         link.layer.data_allowed = True
         end = yield from expect(EndOfEarlyData)
@@ -175,7 +176,9 @@ def encrypted_extensions(config: ServerConfig, terms: Terms) -> EncryptedExtensi
     """The answers that are nobody else's business (RFC 9846 section 4.4.1)."""
     hello = terms.hello
     extensions = EncryptedExtensions(application_layer_protocol_negotiation=terms.protocol)
-    if hello.server_name is not None and (terms.identity is None or terms.identity.fits(hello.server_name)):
+    # Not when resuming (RFC 6066 section 3): the session has a name already.
+    named = terms.identity is not None and terms.identity.fits(hello.server_name)
+    if hello.server_name is not None and named:
         extensions.server_name_acknowledged = True
     if hello.record_size_limit is not None:
         extensions.record_size_limit = config.record_size_limit or PLAINTEXT_LIMIT + 1

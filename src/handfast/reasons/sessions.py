@@ -42,11 +42,11 @@ EARLY_DATA_AFTER_RETRY = reason(
     "RFC 9846 section 4.2.2",
     "The client offers early data in the ClientHello that answers a HelloRetryRequest.",
 )
-EARLY_DATA_WITHOUT_PSK = reason(
-    "early_data_without_psk",
+BINDER_COUNT = reason(
+    "binder_count",
     alerts.ILLEGAL_PARAMETER,
-    "RFC 9846 section 4.3.10",
-    "The client offers early data without a pre-shared key to protect it.",
+    "RFC 9846 section 4.3.11",
+    "The client does not have one binder for each pre-shared key that it offers.",
 )
 EARLY_DATA_TO_OLD_SERVER = reason(
     "early_data_to_old_server",

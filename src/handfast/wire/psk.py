@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from handfast.errors import DecodeError
 from handfast.limits import PSK_IDENTITIES
-from handfast.reasons import TOO_MANY_ITEMS
+from handfast.reasons import BINDER_COUNT, TOO_MANY_ITEMS
 from handfast.wire.cursor import Reader, Writer
 
 # PskKeyExchangeMode (RFC 9846 section 4.3.9).
@@ -59,7 +59,7 @@ def read_offered(reader: Reader) -> OfferedPsks:
         if len(binders) > len(identities):
             break
     if len(binders) != len(identities):
-        raise reader.error("binders", "not one for each identity")
+        raise DecodeError("binders", entries.position, BINDER_COUNT)  # it parses, and is wrong (RFC 9846 section 6)
     return OfferedPsks(identities, binders)
 
 
