@@ -192,6 +192,7 @@ def shake(client: dict[str, Any], server: dict[str, Any], early_data: bytes = b"
         seen += there.events()
         here.receive_data(there.data_to_send())
         list(here.events())
-    assert there.handshake is not None and here.handshake is not None
+    assert there.handshake is not None
+    assert here.handshake is not None
     assert there.handshake.resumed == here.handshake.resumed
     return there.handshake, seen
