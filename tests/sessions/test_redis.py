@@ -192,6 +192,23 @@ def test_keys_lie_sealed_in_the_store_and_do_not_stay_for_ever(open_shared, runn
     assert client.pexpiretime(name) == node.keys[0].not_after + 2 * HOUR * 1_000
 
 
+def test_a_dead_key_leaves_the_store_at_the_next_look(open_shared, running, time) -> None:
+    node, other = rings(open_shared, running, time)
+    client, name = node._shared.client, node._shared.name("keys")
+    old = node.seal(b"", HOUR)[:16]
+    while len(node.keys) < 2:  # until the next one is made
+        time.passes(60)
+        node.seal(b"", 1)
+    time.passes(HOUR + 1_200)
+    assert old in client.hkeys(name)
+    time.passes(2 * HOUR - 1_200 - HOUR + 600)
+    node.seal(b"", 1)
+    time.passes(60)
+    node.seal(b"", 1)
+    assert old not in client.hkeys(name)
+    assert other.open(node.seal(b"new", 100)) == b"new"
+
+
 def test_keys_of_another_secret_and_planted_ones_are_left_alone(open_shared, running, time) -> None:
     (node,) = rings(open_shared, running, time, 1)
     stranger = RedisKeyRing(open_shared(running, clock=time.clock), bytes(32))

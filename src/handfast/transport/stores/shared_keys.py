@@ -116,7 +116,7 @@ class RedisKeyRing(Guarded):
             return True
 
     def _look(self) -> Script[None]:
-        """Take what is new in the store, bring what it lacks, and make the next key if it is time."""
+        """Take what is new in the store, bring what it lacks, drop what is dead, and make the next key if it is time."""
         there = yield from self._take()
         for key in self._ring.keys:
             if key.name not in there:
@@ -128,16 +128,22 @@ class RedisKeyRing(Guarded):
             self._look_at = self._shared.clock.monotonic() + self._refresh
 
     def _take(self) -> Script[set[bytes]]:
-        """Add the keys of the store to ours; the names of all that are there."""
+        """Add the keys of the store to ours, and remove the dead; the names of all that were there."""
         there: dict[bytes, bytes] = yield ("HGETALL", self._shared.name("keys"))
+        dead = []
         for name, sealed in there.items():
             if self._ring.knows(name):
                 continue
             key = TicketKey.opened(sealed, self._under, self._entropy)
             if key is None or key.name != name:
-                self._count("unreadable")  # of a fleet with another secret, or planted
+                # Planted, or of a fleet that is changing its secret node by node: not ours to remove.
+                self._count("unreadable")
             elif self._ring.add(key):
                 self._count("found")
+            else:
+                dead.append(name)
+        if dead:
+            yield ("HDEL", self._shared.name("keys"), *dead)
         return set(there)
 
     def _rotate(self) -> Script[None]:
@@ -145,7 +151,7 @@ class RedisKeyRing(Guarded):
         lock, token = self._shared.name("lock"), self._entropy.random(_TOKEN)
         if not (yield ("SET", lock, token, "NX", "PX", int(1_000 * LEASE))):
             return
-        there = yield from self._take()  # who had the lock before may have made it
+        yield from self._take()  # who had the lock before may have made it
         if self._is_due():
             now = self._now()
             newest = self._ring.keys[:1] if self._ring.active else ()
@@ -158,9 +164,6 @@ class RedisKeyRing(Guarded):
             yield from self._publish(key)
             self._ring.add(key)  # now that the others can find it
             self._count("made")
-        dead = [name for name in there if not self._ring.knows(name)]
-        if dead:
-            yield from self._remove(dead)
         yield ("EVAL", _UNLOCK, 1, lock, token)
 
     def _publish(self, key: TicketKey) -> Script[None]:
@@ -169,17 +172,6 @@ class RedisKeyRing(Guarded):
         # A fleet that is switched off leaves no keys behind.
         ends = max(each.not_after for each in (key, *self._ring.keys))
         yield ("PEXPIREAT", hash_name, ends + 1_000 * self._ring.lifetime)
-
-    def _remove(self, names: list[bytes]) -> Script[None]:
-        sealed = yield ("HMGET", self._shared.name("keys"), *names)
-        # Those of another secret are not ours to remove: somebody may be changing secrets, node by node.
-        ours = [
-            name
-            for name, content in zip(names, sealed, strict=True)
-            if content is not None and TicketKey.opened(content, self._under, self._entropy) is not None
-        ]
-        if ours:
-            yield ("HDEL", self._shared.name("keys"), *ours)
 
     def _is_due(self) -> bool:
         """Whether the next key has to be made: so long ahead that with one lock and one look it is everywhere in time."""
