@@ -7,12 +7,13 @@ from typing import Any
 
 from handfast import Handshake
 from handfast.certificates.pem import certificates, read
+from handfast.handshake.tickets import WINDOW
 from handfast.observe.tap import Trace
 from handfast.wire.alert import Alert, ChangeCipherSpec
-from handfast.wire.codepoints import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme
+from handfast.wire.codepoints import CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.hello import ClientHello, ServerHello
 from handfast.wire.messages12 import CertificateRequest12
-from handfast.wire.messages13 import CertificateRequest, NewSessionTicket
+from handfast.wire.messages13 import CertificateRequest
 from tests.bogo.flags import Options
 from tests.bogo.setting import Setting, distinguished_names
 
@@ -33,7 +34,10 @@ def check_handshake(setting: Setting, handshake: Handshake, trace: Trace) -> Non
     _check_renegotiation_info(options, handshake, trace)
     _check_peer(setting, handshake, trace)
     if options.expect_selected_credential is not None:
-        _check("credential", setting.identities.index(handshake.identity), options.expect_selected_credential)
+        selected = _selected_key(setting, trace)
+        used = setting.identities.index(handshake.identity) if selected is None else selected
+        _check("credential", used, options.expect_selected_credential)
+    _check_resumption(setting, handshake, trace)
     hello = _first(trace, ClientHello)
     if options.expect_server_name is not None:
         _check("server name", handshake.server_name, options.expect_server_name)
@@ -70,12 +74,13 @@ def _check_renegotiation_info(options: Options, handshake: Handshake, trace: Tra
 def _check_peer(setting: Setting, handshake: Handshake, trace: Trace) -> None:
     options = setting.options
     peer = handshake.peer
-    if options.expect_no_peer_cert:
+    if options.expect_no_peer_cert or _selected_key(setting, trace) is not None:
         _check("peer", peer, None)
     elif not options.server or options.require_any_client_certificate:
         _check("whether there is a peer's certificate", peer is not None, True)
     if options.expect_verify_result:
-        _check("verified chains", setting.verifier.calls, 0 if peer is None else 1)
+        trusted = handshake.resumed and not options.reverify_on_resume  # it was verified then
+        _check("verified chains", setting.verifier.calls, 0 if peer is None or trusted else 1)
     if options.expect_peer_cert_file is not None:
         assert peer is not None
         _check("peer's chain", list(peer.chain), certificates(read(options.expect_peer_cert_file)))
@@ -93,19 +98,84 @@ def _check_peer(setting: Setting, handshake: Handshake, trace: Trace) -> None:
         _check("authorities", list(asked.certificate_authorities or ()), names)
 
 
-def check_tickets(options: Options, trace: Trace) -> None:
-    """A client that can resume has seen a ticket by now, unless the flags say that there is none.
+def _selected_key(setting: Setting, trace: Trace) -> int | None:
+    """The number of the key from outside that the server has taken; None if it took none."""
+    hellos = [seen.message for seen in trace.messages if isinstance(seen.message, ClientHello)]
+    answer = [seen.message for seen in trace.messages if isinstance(seen.message, ServerHello)][-1]
+    if answer.selected_identity is None:
+        return None
+    identity = hellos[-1].pre_shared_key.identities[answer.selected_identity].identity
+    found = setting.identities.psks.get(identity)
+    return None if found is None else found[0]
 
-    A server sends none to a client that names no way to use it (RFC 9846 section 4.3.9).
-    """
-    if options.server or options.shim_shuts_down:
+
+def _check_resumption(setting: Setting, handshake: Handshake, trace: Trace) -> None:
+    """Whether the session was resumed, what became of early data, and what a server has kept."""
+    options = setting.options
+    resumed = handshake.resumed and _selected_key(setting, trace) is None
+    _check("whether it was resumed", resumed, setting.resumes and not options.expect_session_miss)
+    if not options.server and handshake.version == "TLSv1.2":
+        new = not options.expect_no_session and (not resumed or options.expect_ticket_renewal)
+        _check("whether there is a new session", setting.sessions.count > 0, new)
+    if not setting.resumes and (options.expect_session_id or options.expect_no_session_id):
+        _check("whether the session is kept under an ID", setting.known.stored > 0, options.expect_session_id)
+    if options.expect_accept_early_data or options.expect_reject_early_data:
+        _check("whether early data was taken", handshake.early_data == "accepted", options.expect_accept_early_data)
+    if options.expect_no_offer_early_data:
+        _check("offered early data", _first(trace, ClientHello).early_data, None)
+    if options.expect_early_data_reason is not None:
+        _check("what became of early data", _early_data(setting, handshake, trace), options.expect_early_data_reason)
+    if setting.resumes and options.expect_ticket_age_skew:
+        _check("skew of the ticket's age", _skew(setting, trace), options.expect_ticket_age_skew)
+
+
+def _early_data(setting: Setting, handshake: Handshake, trace: Trace) -> str:
+    """What became of early data, as BoringSSL says it, as far as handfast knows it: from the Handshake and the session."""
+    options = setting.options
+    session = setting.known.opened if options.server else setting.shared.session
+    hello = _first(trace, ClientHello)
+    if handshake.early_data == "accepted":
+        return "accept"
+    if not options.enable_early_data:
+        return "disabled"
+    if handshake.version != "TLSv1.3":
+        return "protocol_version"
+    if hello.pre_shared_key is None:
+        return "no_session_offered"
+    if handshake.hello_retry_request and (handshake.resumed or not options.server):
+        return "hello_retry_request"
+    if not handshake.resumed:
+        return "session_not_resumed"
+    if session is not None and not session.max_early_data:
+        return "unsupported_for_session"
+    if not options.server and hello.early_data:
+        return "peer_declined"
+    if session is not None and (session.protocol or b"") != (handshake.alpn or "").encode():
+        return "alpn_mismatch"
+    return "ticket_age_skew" if abs(_skew(setting, trace)) * 1_000 > WINDOW else "replay"
+
+
+def _skew(setting: Setting, trace: Trace) -> int:
+    """Seconds by which a ticket is older than its client says."""
+    session, offered = setting.known.opened, _first(trace, ClientHello).pre_shared_key
+    if session is None or offered is None:
+        raise CheckFailed("no ticket was opened")
+    claimed = (offered.identities[0].obfuscated_ticket_age - session.age_add) % (1 << 32)
+    return (claimed - session.age(setting.shared.clock.wall())) // 1_000
+
+
+def check_sessions(setting: Setting, trace: Trace) -> None:
+    """A client of TLS 1.3 has got a session by now, unless the flags say that there is none."""
+    options = setting.options
+    answer = _first(trace, ServerHello)
+    if options.server or answer.selected_version is None:
         return
-    if ExtensionType.PSK_KEY_EXCHANGE_MODES not in _first(trace, ClientHello).extension_types:
-        return
-    tickets = [
-        seen for seen in trace.messages if isinstance(seen.message, NewSessionTicket) and seen.message.ticket_lifetime
-    ]
-    _check("whether there is a ticket", bool(tickets), not options.expect_no_session)
+    wanted = not options.expect_no_session and not options.shim_shuts_down
+    _check("whether there is a session", setting.sessions.count > 0, wanted)
+    newest = setting.sessions.newest
+    if newest is not None:
+        early = newest.max_early_data > 0
+        _check("whether it allows early data", early, options.expect_ticket_supports_early_data)
 
 
 def check_trace(options: Options, trace: Trace) -> None:

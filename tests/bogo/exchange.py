@@ -18,24 +18,43 @@ from handfast import (
     TLSError,
     TruncationError,
 )
+from handfast.events import EarlyData, EarlyDataRejected, SessionReceived
 from handfast.handshake.flow import ChooseIdentity, Question, ReviewClientHello
-from handfast.observe.tap import Trace
+from handfast.observe.tap import Seen, Trace
 from handfast.reasons import INTERNAL_ERROR, RENEGOTIATION_REFUSED
-from tests.bogo.checks import CheckFailed, check_handshake, check_tickets, check_trace
+from handfast.wire.hello import ClientHello
+from handfast.wire.messages13 import EncryptedExtensions
+from tests.bogo.checks import CheckFailed, check_handshake, check_sessions, check_trace
 from tests.bogo.flags import Options, Unimplemented
-from tests.bogo.setting import Later, Setting
+from tests.bogo.later import Later
+from tests.bogo.sessions import Shared
+from tests.bogo.setting import Setting, first_write
 from tests.bogo.wire import Wire
 
 SUCCESS, FAILURE, CHECK_FAILED = 0, 1, 90  # the runner takes 90 for a failure in any case
 _READ_SIZE = 512
-_INITIAL_WRITE = "hello"
 _RECORD_SIZES = (0, 1, 255, 256, 257, 16383, 16384, 16385, 32767, 32768, 32769)
 
 
 def run(options: Options) -> int:
     """Everything that one test wants; returns the exit code. What went wrong is on standard error."""
-    setting = Setting(options)
-    wire = Wire(options.port, options.shim_id, ipv6=options.ipv6, one_byte=options.async_)
+    shared = Shared()
+    settings = [(options, False), *((options.on_resume, True) for _ in range(options.resume_count or 0))]
+    for of_connection, resumes in settings:
+        code = _connect(options, Setting(of_connection, shared, resumes=resumes))
+        if code != SUCCESS:
+            return code
+        shared.pass_time(of_connection.resumption_delay or 0)
+    return SUCCESS
+
+
+def _connect(first: Options, setting: Setting) -> int:
+    """One connection, and its code."""
+    options, shared = setting.options, setting.shared
+    if setting.resumes and not options.server and shared.session is None:
+        print("check failed: there is no session to resume", file=sys.stderr)
+        return CHECK_FAILED
+    wire = Wire(first.port, first.shim_id, ipv6=first.ipv6, one_byte=options.async_)
     try:
         Exchange(setting, wire).run()
     except (ConfigurationError, MisuseError):
@@ -52,6 +71,7 @@ def run(options: Options) -> int:
         return CHECK_FAILED
     finally:
         wire.close()
+    shared.session = setting.sessions.newest
     return SUCCESS
 
 
@@ -68,15 +88,19 @@ class Exchange:
 
     def __init__(self, setting: Setting, wire: Wire) -> None:
         self._setting = setting
-        self._options = setting.options
         self._wire = wire
-        self._trace = Trace()
+        self._trace = Trace(self._notice)
         self._received = b""
+        self._written = 0  # bytes that have gone out already of what the shim writes first
+        self._offers_early = False
         if self._options.server:
             self._connection: Any = ServerConnection(setting.server(), tap=self._trace)
         else:
             name = self._options.host_name
-            self._connection = ClientConnection(setting.client(), server_name=name, tap=self._trace)
+            self._early = setting.early_data
+            self._connection = ClientConnection(
+                setting.client(), server_name=name, early_data=self._early, tap=self._trace
+            )
 
     def run(self) -> None:
         """From the first byte to the last."""
@@ -87,11 +111,16 @@ class Exchange:
             self._handshake()
             self._export()
             self._exchange_data()
-            check_tickets(self._options, self._trace)
+            check_sessions(self._setting, self._trace)
             self._shut_down()
             check_trace(self._options, self._trace)
         finally:
             self._flush()
+
+    @property
+    def _options(self) -> Options:
+        """The flags that are in force."""
+        return self._setting.options
 
     # --- events
 
@@ -145,12 +174,36 @@ class Exchange:
     # --- the handshake
 
     def _handshake(self) -> None:
-        event = self._event()
+        while isinstance(event := self._event(), EarlyData):
+            self._answer_early(event)
         assert isinstance(event, HandshakeCompleted), "nothing else comes before it"
+        if not self._options.server and event.handshake.early_data == "accepted":
+            self._written = len(self._early)
         check_handshake(self._setting, event.handshake, self._trace)
+
+    def _notice(self, seen: Seen) -> None:
+        """See a client's early data refused: by a HelloRetryRequest, or by nothing said about it."""
+        message = seen.message
+        if isinstance(message, ClientHello):
+            self._offers_early |= bool(message.early_data)
+        elif self._offers_early and not self._options.server and not seen.sent:
+            refused = isinstance(message, EncryptedExtensions) and not message.early_data
+            if (refused or getattr(message, "is_retry_request", False)) and self._options.expect_reject_early_data:
+                self._offers_early = False
+                self._setting.retry()
+
+    def _answer_early(self, event: EarlyData) -> None:
+        """As any data; ahead of it goes what the shim writes first."""
+        first = first_write(self._options)
+        if self._options.shim_writes_first and not self._written:
+            self._written = len(first)
+            self._send(first)
+        self._send(inverted(event.data))
 
     def _export(self) -> None:
         options, connection = self._options, self._connection
+        if options.export_keying_material and self._offers_early:
+            raise Unimplemented("keying material before the end of the handshake")
         if options.export_keying_material:
             context = options.export_context.encode() if options.use_export_context else None
             label = options.export_label
@@ -174,17 +227,16 @@ class Exchange:
             for size in _RECORD_SIZES:
                 self._send(b"\x42" * size)
             return
-        first = (options.shim_initial_write or _INITIAL_WRITE).encode("utf-8", "surrogateescape")
+        first = first_write(options)
         rest: bytes | memoryview = b""
-        if options.read_with_unfinished_write:
+        if options.read_with_unfinished_write and not self._written:
             # One byte goes out, and the others when there has been something to read.
             self._connection.send(first)
             record = memoryview(self._connection.data_to_send())
             self._wire.send(record[:1])
             rest = record[1:]
         elif options.shim_writes_first:
-            for _ in range(options.repeat_shim_initial_write or 1):
-                self._send(first)
+            self._send(first[self._written :])
         if not options.shim_shuts_down:
             self._echo(rest)
 
@@ -205,7 +257,7 @@ class Exchange:
                 connection.export_keying_material("", 1)
             if options.key_update:
                 connection.update_keys()
-            self._send(bytes(byte ^ 0xFF for byte in data))
+            self._send(inverted(data))
 
     def _receive(self, size: int) -> bytes:
         """Up to ``size`` bytes of application data; empty when the runner closes, cleanly or not."""
@@ -218,6 +270,8 @@ class Exchange:
                 return b""
             if isinstance(event, PeerClosed):
                 return b""
+            if isinstance(event, (SessionReceived, EarlyDataRejected)):
+                continue  # the store has it; and what to do about the other one is known already
             assert isinstance(event, ApplicationData)
             self._received = bytes(event.data)
         data, self._received = self._received[:size], self._received[size:]
@@ -234,3 +288,8 @@ class Exchange:
         if self._options.shim_shuts_down and self._options.check_close_notify:
             while not isinstance(self._event(), PeerClosed):
                 pass
+
+
+def inverted(data: bytes) -> bytes:
+    """What a shim answers."""
+    return bytes(byte ^ 0xFF for byte in data)

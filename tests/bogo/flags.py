@@ -1,7 +1,8 @@
 """The flags of a test, and which of them we understand.
 
 The runner starts the shim with Go's kind of flags: one dash, the value in the next argument. Each may be given for the
-first connection alone (``-on-initial-``), for those after it (``-on-resume-``), or for a second attempt (``-on-retry-``).
+first connection alone (``-on-initial-``), for those after it (``-on-resume-``), or for what follows early data that was
+not taken (``-on-retry-``).
 
 Whatever is not in the table below is not implemented, and the test is answered with 89. Half of all tests are, so this
 module imports nothing.
@@ -73,7 +74,23 @@ _UNDERSTOOD = {
     "decline-alpn": SWITCH,
     "reject-alpn": SWITCH,
     "expect-advertised-alpn": TEXT,
+    # sessions
+    "no-ticket": SWITCH,
+    "skip-ticket": SWITCH,
+    "resumption-delay": NUMBER,
+    "reverify-on-resume": SWITCH,
+    "expect-session-miss": SWITCH,
     "expect-no-session": SWITCH,
+    "expect-session-id": SWITCH,
+    "expect-no-session-id": SWITCH,
+    "expect-ticket-renewal": SWITCH,
+    "expect-ticket-age-skew": NUMBER,
+    # 0-RTT
+    "enable-early-data": SWITCH,
+    "expect-ticket-supports-early-data": SWITCH,
+    "expect-accept-early-data": SWITCH,
+    "expect-reject-early-data": SWITCH,
+    "expect-no-offer-early-data": SWITCH,
     "expect-early-data-reason": TEXT,
     # data
     "shim-writes-first": SWITCH,
@@ -102,7 +119,10 @@ _NOTHING_TO_DO = {
     "no-tls11": SWITCH,
     "server-preference": SWITCH,  # our default
     "expect-cipher-no-aes": NUMBER,  # for machines where AES is slow
-    "no-ticket": SWITCH,
+    "use-ticket-callback": SWITCH,  # handfast's tickets are always made by a callback
+    "use-ticket-aead-callback": SWITCH,
+    "renew-ticket": SWITCH,  # a client of TLS 1.2 gets a new ticket whenever it uses one
+    "expect-not-resumable-across-names": SWITCH,  # there is no such session
     "expect-extended-master-secret": SWITCH,  # there is no TLS 1.2 without it
     "forbid-renegotiation-after-handshake": SWITCH,
     "no-legacy-server-connect": SWITCH,  # refuses servers of TLS 1.2 without secure renegotiation
@@ -110,10 +130,21 @@ _NOTHING_TO_DO = {
     "handshaker-path": TEXT,
 }
 
-# Flags that describe one of our certificates: the default one, or after a -new-x509-credential that one.
-_OF_CREDENTIAL = {"cert-file": TEXT, "key-file": TEXT, "signing-prefs": NUMBERS, "must-match-issuer": SWITCH}
+# Flags that describe one of our certificates or keys: the default one, or after a -new-...-credential that one.
+_OF_CREDENTIAL = {
+    "cert-file": TEXT,
+    "key-file": TEXT,
+    "signing-prefs": NUMBERS,
+    "must-match-issuer": SWITCH,
+    "psk-importer-key": TEXT,
+    "psk-importer-identity": TEXT,
+    "psk-importer-context": TEXT,
+    "psk-importer-sha256": SWITCH,
+    "psk-importer-sha384": SWITCH,
+}
+_NEW_CREDENTIAL = {"new-x509-credential": SWITCH, "new-psk-credential": SWITCH}
 
-_KINDS = {**_UNDERSTOOD, **_NOTHING_TO_DO, **_OF_CREDENTIAL, "new-x509-credential": SWITCH}
+_KINDS = {**_UNDERSTOOD, **_NOTHING_TO_DO, **_OF_CREDENTIAL, **_NEW_CREDENTIAL}
 _EMPTY = {SWITCH: False, NUMBER: None, TEXT: None}
 
 
@@ -122,10 +153,11 @@ class Unimplemented(Exception):
 
 
 class Credential:
-    """A certificate of ours.
+    """A certificate of ours, or a key that the peer has too.
 
     ``signing_prefs``      the schemes to sign with, the preferred one first; empty for all that the key can do
     ``must_match_issuer``  it may only be used for a peer that names its issuer
+    ``psk_importer_...``   the key that is to be imported (RFC 9258), in base64, with its name and context
     """
 
     def __init__(self):
@@ -133,14 +165,24 @@ class Credential:
         self.key_file = None
         self.signing_prefs = []
         self.must_match_issuer = False
+        self.psk_importer_key = None
+        self.psk_importer_identity = ""
+        self.psk_importer_context = ""
+        self.psk_importer_sha256 = False
+        self.psk_importer_sha384 = False
 
 
 class Options:
-    """A test's flags, each an attribute; absent ones are False, None or an empty list.
+    """The flags of a connection, each an attribute; absent ones are False, None or an empty list.
 
-    ``default``      the certificate that the flags describe before any -new-x509-credential
-    ``credentials``  those after, the preferred one first
+    ``default``      the certificate that the flags describe before any -new-...-credential
+    ``credentials``  those after, and keys, the preferred one first
+    ``on_resume``    the flags of the connections that follow the first one
+    ``on_retry``     those of what follows early data that was not taken
     """
+
+    on_resume = None
+    on_retry = None
 
     def __init__(self):
         self.default = Credential()
@@ -156,7 +198,7 @@ class Options:
 
     def set(self, flag, value):
         """Take one flag."""
-        if flag == "new-x509-credential":
+        if flag in _NEW_CREDENTIAL:
             self.credentials.append(Credential())
             return
         owner = self
@@ -177,40 +219,41 @@ class Options:
 
 
 def parse(arguments):
-    """The flags of the first connection. Raises Unimplemented for a flag that is not in the table."""
-    options = Options()
+    """The flags of the first connection, with those of the others. Raises Unimplemented for one that is not in the table."""
+    initial, on_resume, on_retry = Options(), Options(), Options()
+    every = [initial, on_resume, on_retry]
+    owners = {"on-initial-": [initial], "on-resume-": [on_resume], "on-retry-": [on_retry], "on-shim-": every}
     rest = iter(arguments)
     for argument in rest:
-        flag, applies = _plain(argument)
+        flag, prefix = _plain(argument, owners)
         if flag not in _KINDS:
             raise Unimplemented(argument)
         kind = _KINDS[flag]
         value = True if kind is SWITCH else next(rest)
         if kind in (NUMBER, NUMBERS):
             value = int(value)
-        if applies:
+        for options in owners.get(prefix, every):
             options.set(flag, value)
-    _check(options)
-    return options
+    initial.on_resume = on_resume
+    on_resume.on_retry = on_retry
+    for options in (initial, on_resume) if initial.resume_count else (initial,):
+        _check(options)
+    return initial
 
 
-def _plain(argument):
-    """The flag without dash and prefix, and whether it is for the first connection."""
+def _plain(argument, prefixes):
+    """The flag without dash and prefix, and the prefix."""
     flag = argument.removeprefix("-")
-    for prefix, applies in (("on-initial-", True), ("on-shim-", True), ("on-resume-", False), ("on-retry-", False)):
+    for prefix in prefixes:
         if flag.startswith(prefix):
-            return flag.removeprefix(prefix), applies
-    return flag, True
+            return flag.removeprefix(prefix), prefix
+    return flag, ""
 
 
 def _check(options):
-    """What no single flag tells: tests of older versions, resumption, 0-RTT, and keys without certificates."""
+    """What no single flag tells: tests of older versions, and keys without certificates."""
     if not options.versions or (options.expect_version or TLS_1_3) < TLS_1_2:
         raise Unimplemented("TLS 1.1 and older")
-    if options.resume_count:
-        raise Unimplemented("resumption")
-    if options.expect_early_data_reason not in (None, "disabled"):
-        raise Unimplemented("0-RTT")
     for credential in (options.default, *options.credentials):
         if credential.key_file and not credential.cert_file:
             raise Unimplemented("raw public keys")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import base64
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +19,17 @@ from handfast.handshake.negotiate import client_identity
 from handfast.handshake.negotiate12 import client_identity as client_identity_12
 from handfast.insecure import NoVerification
 from handfast.profiles import INTERMEDIATE, KNOWN_SCHEMES
+from handfast.sessions.external import ExternalPsk
 from handfast.wire.codepoints import CipherSuite, SignatureScheme
 from handfast.wire.hello import ClientHello
 from handfast.wire.messages12 import CertificateRequest12
 from handfast.wire.messages13 import CertificateRequest
 from tests.bogo.flags import TLS_1_2, TLS_1_3, Credential, Options, Unimplemented
+from tests.bogo.later import answered
+from tests.bogo.sessions import Server, Sessions, Shared
 
+_MAX_EARLY_DATA = 14_336  # bytes that BoringSSL takes; the runner sends one more, to see it refused
+_INITIAL_WRITE = "hello"
 _VERSION_NAMES = {TLS_1_2: "1.2", TLS_1_3: "1.3"}
 
 # Signatures with hashes that are broken: handfast never makes or accepts one, and leaves them out of its lists.
@@ -46,40 +52,39 @@ _DEFAULT_SCHEMES = (
 )
 
 
-class Later:
-    """What an asynchronous callback returns: an answer, or an error, that is found when it is waited for."""
-
-    def __init__(self, find: Callable[[], Any]) -> None:
-        self.find = find
-
-    def __await__(self) -> Generator[None, None, Any]:
-        yield
-        return self.find()
-
-
 class Verifier:
     """Accepts every chain whose first certificate may be used for TLS, unless the flags say that it has to be refused.
 
-    ``calls``  how many chains it has seen
+    ``calls``     how many chains it has seen
+    ``trust_id``  every connection of a test trusts the same, so that sessions may be resumed
     """
 
+    trust_id = b"all chains"
+
     def __init__(self, options: Options) -> None:
-        self._options = options
-        # A client that was not told to verify goes on with whatever it finds.
-        heeded = options.server or options.verify_peer or options.require_any_client_certificate
-        self._refuses = options.verify_fail and heeded
+        self.options = options
         self.calls = 0
 
     def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> Any:
-        return _answered(self._options, lambda: self._verify(chain, now, "server"))
+        return answered(self.options, lambda: self._verify(chain, now, "server"))
 
     def verify_client(self, chain: Sequence[bytes], now: datetime) -> Any:
-        return _answered(self._options, lambda: self._verify(chain, now, "client"))
+        return answered(self.options, lambda: self._verify(chain, now, "client"))
+
+    def check_again(self, peer: PeerIdentity, now: datetime) -> Any:
+        """-reverify-on-resume: look at the chain of a session that is resumed. One that has just been verified will do."""
+        if self.calls:
+            return None
+        purpose: Purpose = "client" if self.options.server else "server"
+        return answered(self.options, lambda: self._verify(peer.chain, now, purpose) and None)
 
     def _verify(self, chain: Sequence[bytes], now: datetime, purpose: Purpose) -> PeerIdentity:
         self.calls += 1
-        if self._refuses:
-            custom = self._options.use_custom_verify_callback
+        # A client that was not told to verify goes on with whatever it finds.
+        options = self.options
+        heeded = options.server or options.verify_peer or options.require_any_client_certificate
+        if options.verify_fail and heeded:
+            custom = options.use_custom_verify_callback
             raise CertificateRefused(alert="certificate_unknown" if custom else "handshake_failure")
         peer = NoVerification().verify_server(chain, None, now)
         usage = findings(parsed(chain[0]), "leaf", purpose).usage
@@ -97,17 +102,27 @@ class _Signer:
         self.schemes = schemes
 
     def sign(self, scheme: int, content: bytes) -> Any:
-        return _answered(self._options, lambda: self._key.sign(scheme, content))
+        return answered(self._options, lambda: self._key.sign(scheme, content))
 
 
 class Identities:
-    """Our certificates, in the order of preference: those of -new-x509-credential, and then the default one."""
+    """Our certificates and keys, in the order of preference: those of -new-...-credential, and then the default one.
+
+    ``all``   the certificates
+    ``psks``  the keys, by their identities, with the numbers of their flags
+    """
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._credentials = [*options.credentials, options.default]
         self._loaded = [self._load(credential) for credential in self._credentials]
         self.all = tuple(identity for identity in self._loaded if identity is not None)
+        role = "server" if options.server else "client"
+        self.psks = {
+            psk.identity: (number, psk)
+            for number, credential in enumerate(options.credentials)
+            for psk in imported(credential, role)
+        }
 
     def _load(self, credential: Credential) -> Identity | None:
         if not credential.cert_file or not credential.key_file:
@@ -144,6 +159,21 @@ class Identities:
         return decide(self.possible(request.certificate_authorities), request, chosen=True)[0]
 
 
+def imported(credential: Credential, role: Any) -> list[ExternalPsk]:
+    """A key for every hash that handfast has, as BoringSSL does it."""
+    if credential.psk_importer_key is None:
+        return []
+    key, identity, context = (
+        base64.b64decode(value)
+        for value in (credential.psk_importer_key, credential.psk_importer_identity, credential.psk_importer_context)
+    )
+    key_hash = "sha384" if credential.psk_importer_sha384 else "sha256"
+    return [
+        ExternalPsk.imported(identity, key, role=role, context=context, hash_name=target, key_hash=key_hash)
+        for target in ("sha256", "sha384")
+    ]
+
+
 class Secrets:
     """Keeps the secrets that a key log is given, by their labels."""
 
@@ -155,13 +185,17 @@ class Secrets:
 
 
 class Setting:
-    """All that one connection is set up with."""
+    """All that one connection is set up with. ``resumes``: whether it is to resume the one before."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, shared: Shared, *, resumes: bool = False) -> None:
         self.options = options
+        self.shared = shared
+        self.resumes = resumes
         self.identities = Identities(options)
         self.verifier = Verifier(options)
         self.secrets = Secrets()
+        self.sessions = Sessions(options, shared)
+        self.known = Server(options, shared)
 
     def client(self) -> ClientConfig:
         """The configuration of a client."""
@@ -173,11 +207,25 @@ class Setting:
             choose_identity=self._choose_for_server,
             alpn=_protocols(options.advertise_alpn),
             key_shares=() if options.no_key_shares else _known(options.key_shares, GROUPS, "group") or None,
+            sessions=None if options.no_ticket else self.sessions,
+            psks=[psk for _, psk in self.identities.psks.values()],
             **self._common(),
         )
 
+    def retry(self) -> None:
+        """The server has not taken early data. BoringSSL's users start again at this point, with flags of its own."""
+        self.options = self.verifier.options = self.options.on_retry
+
+    @property
+    def early_data(self) -> bytes:
+        """What a client sends before the server has answered: as much as its session allows of what it writes first."""
+        options, session = self.options, self.shared.session
+        if options.server or session is None or not (options.enable_early_data and options.shim_writes_first):
+            return b""
+        return first_write(options)[: session.max_early_data]
+
     def _choose_for_server(self, request: CertificateRequest | CertificateRequest12) -> Any:
-        return _answered(self.options, lambda: self._identity_for(request))
+        return answered(self.options, lambda: self._identity_for(request))
 
     def _identity_for(self, request: CertificateRequest | CertificateRequest12) -> Identity | None:
         self._fail_if_wanted()
@@ -196,14 +244,20 @@ class Setting:
 
     def _server(self, identities: Sequence[Identity], *, reviewed: bool) -> ServerConfig:
         options = self.options
+        keys = {identity: psk for identity, (_, psk) in self.identities.psks.items()}
         return ServerConfig(
             identities=identities,
             on_client_hello=self._hook(self.review) if reviewed else None,
-            choose_identity=self._hook(self.choose_for_client),
+            choose_identity=self._hook(self.choose_for_client) if self.identities.all else None,
             client_authentication=self._client_authentication(),
             client_verifier=self.verifier,
             client_authorities=distinguished_names(options.use_client_ca_list),
             alpn=self._alpn(),
+            tickets=None if options.no_ticket else self.known,
+            session_cache=self.known,
+            psks=keys or None,
+            early_data=self.known if options.enable_early_data else None,
+            max_early_data=_MAX_EARLY_DATA,
             **self._common(),
         )
 
@@ -219,7 +273,7 @@ class Setting:
         if options.fail_ddos_callback:
             raise HandshakeRefused(alert="internal_error", problem="-fail-ddos-callback")
         possible = self.identities.possible(hello.certificate_authorities)
-        if not possible:
+        if not possible and not self.identities.psks:
             raise HandshakeRefused(alert="handshake_failure", problem="no certificate has an issuer that is named")
         return self._server(possible, reviewed=False)
 
@@ -241,17 +295,20 @@ class Setting:
         """-reject-alpn: a protocol that no client of the runner has, so that none is in common."""
         if self.options.reject_alpn:
             return [b"none in common"]
-        return [] if self.options.select_alpn is None else [_bytes(self.options.select_alpn)]
+        return [_bytes(self.options.select_alpn)] if self.options.select_alpn else []
 
     def _common(self) -> dict[str, Any]:
         versions = [_VERSION_NAMES[version] for version in self.options.versions]
         settings: dict[str, Any] = {
             "keylog": self.secrets,
+            "clock": self.shared.clock,
             "signature_schemes": _DEFAULT_SCHEMES,
             "min_version": versions[0],
             "max_version": versions[-1],
             "cipher_suites": cipher_suites(self.options.cipher),
         }
+        if self.options.reverify_on_resume:
+            settings["check_peer"] = lambda peer: self.verifier.check_again(peer, self.shared.clock.wall())
         if self.options.curves:
             settings["groups"] = _known(self.options.curves, GROUPS, "group")
         if self.options.verify_prefs:
@@ -271,11 +328,6 @@ class Setting:
                 if not set(schemes) & set(of_version):
                     schemes.append(another)
         return schemes or _DEFAULT_SCHEMES
-
-
-def _answered(options: Options, find: Callable[[], Any]) -> Any:
-    """What a callback returns: its answer, or with -async something to wait for."""
-    return Later(find) if options.async_ else find()
 
 
 def _known(wanted: Sequence[int], ours: Any, what: str) -> list[int]:
@@ -303,6 +355,11 @@ def cipher_suites(listed: str | None) -> list[int] | None:
     if not of_12:
         raise Unimplemented(f"cipher suites {listed}")
     return [*of_13, *of_12]
+
+
+def first_write(options: Options) -> bytes:
+    """What a shim that writes first writes."""
+    return _bytes(options.shim_initial_write or _INITIAL_WRITE) * (options.repeat_shim_initial_write or 1)
 
 
 def _bytes(text: str) -> bytes:

@@ -41,8 +41,13 @@ def test_flags_become_attributes_and_absent_ones_are_empty() -> None:
 
 
 def test_a_flag_for_later_connections_is_not_for_the_first_one() -> None:
-    options = parse(["-on-resume-expect-no-session", "-on-initial-expect-hrr", "-on-retry-curves", "29"])
-    assert (options.expect_no_session, options.expect_hrr, options.curves) == (False, True, [])
+    options = parse(["-on-resume-expect-no-session", "-on-initial-expect-hrr", "-on-retry-curves", "29", "-async"])
+    later = options.on_resume
+    every = [options, later, later.on_retry]
+    assert [each.expect_no_session for each in every] == [False, True, False]
+    assert [each.expect_hrr for each in every] == [True, False, False]
+    assert [each.curves for each in every] == [[], [], [29]]
+    assert all(each.async_ for each in every)
 
 
 def test_flags_of_certificates_belong_to_the_last_one_that_was_begun() -> None:
@@ -60,14 +65,13 @@ def test_flags_of_certificates_belong_to_the_last_one_that_was_begun() -> None:
     "arguments",
     [
         ["-dtls"],
-        ["-on-resume-enable-early-data"],
-        ["-resume-count", "1"],
+        ["-on-resume-early-write-after-message", "5"],
+        ["-resume-count", "1", "-on-resume-max-version", "770"],
         ["-max-version", "770"],
         ["-no-tls13", "-no-tls12"],
         ["-expect-version", "770"],
         ["-fallback-scsv"],
         ["-key-file", "raw-public.key"],
-        ["-expect-early-data-reason", "accept"],
     ],
     ids=" ".join,
 )
@@ -149,10 +153,10 @@ def test_a_bug_is_no_failure_that_a_test_may_want() -> None:
 
 def test_what_is_not_implemented_is_answered_with_89_and_noted(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    for flag in ("-dtls", "-enable-early-data"):
+    for flag in ("-dtls", "-on-resume-false-start"):
         ended = launch("-port", "1", flag, environment={"HANDFAST_BOGO_NOTES": str(notes)})
         assert (ended.returncode, ended.stdout, ended.stderr) == (89, "", "")
-    assert notes.read_text() == "-dtls\n-enable-early-data\n"
+    assert notes.read_text() == "-dtls\n-on-resume-false-start\n"
 
 
 def test_nothing_costly_is_imported_before_89() -> None:
@@ -358,6 +362,51 @@ def test_a_server_of_tls12_asks_for_a_certificate(
         assert received(tls, 3) == inverted(b"abc")
         tls.unwrap()
     assert peer.end() == (0, "")
+
+
+def test_a_server_resumes(play: Callable[..., Peer], authority: Authority, tmp_path: Path) -> None:
+    for newest, flags_ in (ssl.TLSVersion.TLSv1_3, []), (ssl.TLSVersion.TLSv1_2, ["-async"]):
+        peer = play("-server", *flags_, "-resume-count", "1", *files(authority.issue("test"), tmp_path))
+        context = asking()
+        context.maximum_version = newest
+        session = None
+        for number in range(2):
+            with context.wrap_socket(peer.accept(), server_hostname="test", session=session) as tls:
+                tls.sendall(b"abc")
+                assert received(tls, 3) == inverted(b"abc")
+                assert tls.session_reused == bool(number)
+                session = tls.session
+                tls.unwrap()
+        assert peer.end() == (0, "")
+
+
+@pytest.mark.parametrize("flag", [[], ["-async"]], ids=str)
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2], ids=str)
+def test_a_client_resumes(
+    play: Callable[..., Peer], authority: Authority, tmp_path: Path, newest: ssl.TLSVersion, flag: list[str]
+) -> None:
+    peer = play("-resume-count", "1", *flag)
+    context = serving(authority.issue("test"), tmp_path)
+    context.maximum_version = newest
+    for number in range(2):
+        with context.wrap_socket(peer.accept(), server_side=True) as tls:
+            tls.sendall(b"abc")
+            assert received(tls, 3) == inverted(b"abc")
+            assert tls.session_reused == bool(number)
+            tls.unwrap()
+    assert peer.end() == (0, "")
+
+
+def test_a_session_that_was_to_be_resumed_and_is_not(
+    play: Callable[..., Peer], authority: Authority, tmp_path: Path
+) -> None:
+    peer = play("-server", "-resume-count", "1", *files(authority.issue("test"), tmp_path))
+    for _ in range(2):
+        with contextlib.suppress(ssl.SSLError), asking().wrap_socket(peer.accept(), server_hostname="test") as tls:
+            tls.sendall(b"abc")
+            assert tls.recv(3) in (inverted(b"abc"), b"")
+            tls.unwrap()
+    assert peer.end() == (90, "check failed: whether it was resumed is False, True is expected\n")
 
 
 def test_a_peer_of_tls12_is_refused_where_the_flags_forbid_it(
