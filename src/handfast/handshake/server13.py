@@ -88,6 +88,11 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     client_application, server_application, exporter = application_secrets(link, main, hello.random)
     link.install_keys(write=server_application)
 
+    # With a PSK we know who the client is; whether it is still welcome is asked before anything that it says counts.
+    peer, their_scheme = None, 0
+    if psk is not None:
+        peer, their_scheme = yield from known_peer(config, psk)
+
     # The end of the client's early data, which goes to the application as it comes, and may be answered at once.
     if early_keys is not None:
         link.answers_early = True
@@ -99,12 +104,9 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
         link.early_data_left = None
         link.install_keys(read=client_handshake)
 
-    # The client's Certificate and CertificateVerify, where we asked for them; or what the session knows of it.
-    peer, their_scheme = None, 0
+    # The client's Certificate and CertificateVerify, where we asked for them.
     if request is not None:
         peer, their_scheme = yield from verify_client(link, config, request)
-    elif psk is not None:
-        peer, their_scheme = yield from known_peer(config, psk)
 
     # The client's Finished: that it saw the same handshake. Then what it can come back with.
     answered = yield from expect(Finished)
