@@ -117,6 +117,18 @@ def test_keys_follow_each_other_twelve_hours_apart_and_the_dead_go(open_shared, 
     assert node._shared.client.hlen(node._shared.name("keys")) <= 3
 
 
+def test_a_fleet_that_slept_makes_its_next_key_ahead_too(open_shared, running, time) -> None:
+    one, other = rings(open_shared, running, time)
+    old = one.seal(b"", 100)[:16]
+    assert other.seal(b"", 100)[:16] == old
+    time.passes(14 * HOUR)  # the next key should have begun two hours ago
+    for passes, new in ((0, False), (299, False), (1, True)):
+        time.passes(passes)
+        for node in (one, other):
+            assert (node.seal(b"", 100)[:16] != old) is new
+    assert one.seal(b"", 100)[:16] == other.seal(b"", 100)[:16]
+
+
 def test_a_ticket_is_opened_until_it_is_dead_whoever_has_sealed_it(open_shared, running, time) -> None:
     one, other = rings(open_shared, running, time)
     ticket = one.seal(b"state", 2 * HOUR)
@@ -594,6 +606,18 @@ def test_asyncio_waits_no_longer_than_it_may(open_shared, own) -> None:
         assert store.load(b"id") is None, "not again at once"
         assert store.counts == {"stored": 1, "failed": 2}
         proxy.delay = 0.0
+
+    with stopping(proxy):
+        in_a_loop(proxy, open_shared, work, wait=0.3, warn=lambda _: None)
+
+
+def test_asyncio_waits_no_longer_for_several_replies(own, open_shared) -> None:
+    proxy = Proxy(own.port)
+
+    async def work(shared: Shared) -> None:
+        proxy.delay = 0.2
+        assert await asked(RedisKeyRing(shared, SECRET).seal(b"state", 100)) is None
+        assert shared.counts == {"failed": 1}
 
     with stopping(proxy):
         in_a_loop(proxy, open_shared, work, wait=0.3, warn=lambda _: None)
