@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from handfast import limits
 from handfast.config import ASK
 from handfast.errors import ConnectionFailed, MisuseError, TLSError, TruncationError
-from handfast.events import ApplicationData, HandshakeCompleted
+from handfast.events import ApplicationData, HandshakeCompleted, PeerClosed
 from handfast.handshake.flow import Question
 from handfast.reasons import CLOSED_DURING_HANDSHAKE, RESET, Reason
 from handfast.transport.aio_transport import TLSTransport
@@ -282,7 +282,7 @@ class Driver(asyncio.Protocol):
             self._ask(event)
         elif isinstance(event, HandshakeCompleted):
             self._open()
-        else:
+        elif isinstance(event, PeerClosed):
             self._peer_closed = True
             if not self._call(cast("asyncio.Protocol", self._app).eof_received):
                 self.close()
