@@ -686,6 +686,31 @@ def test_handshakes_go_on_while_the_store_is_killed_and_restarted_empty(open_sha
     assert sum(resumed[-50:]) >= 40  # the ring is in memory, so tickets open all the time
 
 
+def test_keys_rotate_under_load_and_no_ticket_is_lost(open_shared, running) -> None:
+    nodes = [
+        RedisKeyRing(open_shared(running), SECRET, rotation=2, lifetime=10, ahead=1.0, refresh=0.2) for _ in range(2)
+    ]
+    assert nodes[1].open(nodes[0].seal(b"the first", 10)) == b"the first"
+    until = real_time.monotonic() + 5
+    lost: list[bytes] = []
+    names: set[bytes] = set()
+
+    def load(sealing: RedisKeyRing, opening: RedisKeyRing) -> None:
+        while real_time.monotonic() < until:
+            ticket = sealing.seal(b"state", 10)
+            names.add(ticket[:16])
+            if opening.open(ticket) != b"state":
+                lost.append(ticket)
+
+    threads = [threading.Thread(target=load, args=pair) for pair in (nodes, nodes[::-1]) * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not lost
+    assert 3 <= len(names) <= 4
+
+
 def test_keys_made_by_hand_are_keys_of_the_ring(open_shared, running, time) -> None:
     (node,) = rings(open_shared, running, time, 1)
     under = SealingKey.of_secret(SECRET, "ticket keys")
