@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from handfast.errors import shown
-from handfast.observe import explain12, words
+from handfast.observe import explain12, explain_sessions, words
 from handfast.observe.phrases import (
     Line,
     accepted_schemes,
@@ -42,7 +42,6 @@ from handfast.wire.messages13 import (
     EncryptedExtensions,
     Finished,
     KeyUpdate,
-    NewSessionTicket,
 )
 
 
@@ -66,7 +65,7 @@ def purpose(message: Any, *, from_client: bool) -> str:
 
 def milestone(message: Any, *, from_client: bool) -> str:
     """What is different from here on, if this message is as it has to be; "" for most messages."""
-    if isinstance(message, ServerHello) and message.key_share is not None and message.version == _TLS13:
+    if isinstance(message, ServerHello) and not message.is_retry_request and message.version == _TLS13:
         return "both sides now have the same secret; from here on messages are encrypted"
     if isinstance(message, Finished12) and not from_client:
         return "the handshake is complete; application data follows"
@@ -122,6 +121,7 @@ def _client_hello(hello: ClientHello) -> Iterable[Line]:
     if hello.record_size_limit is not None:
         yield size_limit(hello.record_size_limit)
     yield from explain12.client_hello(hello)
+    yield from explain_sessions.client_hello(hello)
     if hello.padding is not None:
         yield "padding", count(hello.padding, "byte"), "some old servers hang on a hello of 256 to 511 bytes"
     yield from other_extensions(hello)
@@ -142,7 +142,9 @@ def _client_hello_summary(hello: ClientHello) -> str:
         best = max(known, default=hello.legacy_version)
         return f"asks{asked}: {suites}, {ProtocolVersion.name(best)} at best"
     shares = listed(NamedGroup.name, [share.group for share in hello.key_share or ()]) or "no group"
-    return f"asks{asked}{again}: {suites}, shares of {shares}"
+    key = ", with a key of before" if hello.pre_shared_key is not None else ""
+    early = " and early data" if hello.early_data else ""
+    return f"asks{asked}{again}: {suites}, shares of {shares}{key}{early}"
 
 
 def _offers_13(hello: ClientHello) -> bool:
@@ -165,7 +167,8 @@ def _server_hello_purpose(hello: ServerHello, _: bool) -> str:
             f"The server chooses {ProtocolVersion.name(hello.version)}: its certificate follows in the clear, and the key "
             "exchange takes a round trip more than in TLS 1.3."
         )
-    return "The server chooses, and sends its half of the key exchange."
+    half = ", and sends its half of the key exchange" if hello.key_share is not None else ""
+    return f"The server chooses{half}.{explain_sessions.resumption(hello)}"
 
 
 def _server_hello(hello: ServerHello) -> Iterable[Line]:
@@ -181,6 +184,7 @@ def _server_hello(hello: ServerHello) -> Iterable[Line]:
             hello.cookie, "to be brought back: shows that the client can be reached, and keeps what was decided"
         )
     yield from explain12.server_hello(hello)
+    yield from explain_sessions.server_hello(hello)
     yield from other_extensions(hello)
     if hello.is_retry_request:
         yield (
@@ -203,7 +207,8 @@ def _server_hello_summary(hello: ServerHello) -> str:
         share = f"a key share of {NamedGroup.name(hello.selected_group)}" if hello.selected_group is not None else ""
         return f"wants {' and '.join(filter(None, (share, cookie))) or 'nothing new'}"
     group = f", {NamedGroup.name(hello.key_share.group)}" if hello.key_share else ""
-    return f"chooses {ProtocolVersion.name(hello.version)}, {CipherSuite.name(hello.cipher_suite)}{group}"
+    known = ", and knows the client again" if hello.selected_identity is not None else ""
+    return f"chooses {ProtocolVersion.name(hello.version)}, {CipherSuite.name(hello.cipher_suite)}{group}{known}"
 
 
 # --- after the hellos: all of this is encrypted ------------------------------------------------------------------------
@@ -223,6 +228,7 @@ def _encrypted_extensions(message: EncryptedExtensions) -> Iterable[Line]:
         yield "supported_groups", listed(NamedGroup.name, message.supported_groups), "what the server likes best"
     if message.record_size_limit is not None:
         yield size_limit(message.record_size_limit)
+    yield from explain_sessions.encrypted_extensions(message)
     yield from other_extensions(message)
     if not message.extension_types:
         yield "extensions", "none", ""
@@ -302,19 +308,6 @@ def _finished_summary(_: Finished) -> str:
 # --- after the handshake, and beside it --------------------------------------------------------------------------------
 
 
-def _ticket_purpose(_: NewSessionTicket, __: bool) -> str:
-    return "With this the client could come back later without certificate and signature. It is not used yet."
-
-
-def _ticket(message: NewSessionTicket) -> Iterable[Line]:
-    yield "ticket_lifetime", f"{message.ticket_lifetime} seconds", ""
-    yield "ticket", f"{len(message.ticket)} bytes", "what the server needs to know it again, sealed for itself"
-
-
-def _ticket_summary(message: NewSessionTicket) -> str:
-    return f"a ticket for {message.ticket_lifetime} seconds, which is ignored"
-
-
 def _key_update_purpose(message: KeyUpdate, from_client: bool) -> str:
     who, other = sender(from_client), sender(not from_client)
     text = f"The {who} changes the key of what it sends: whoever finds the new one cannot read what was sent before."
@@ -364,9 +357,9 @@ _FIELDS: Final[dict[type, Callable[[Any], Iterable[Line]]]] = {
     Certificate: _certificate,
     CertificateVerify: _certificate_verify,
     Finished: _finished,
-    NewSessionTicket: _ticket,
     KeyUpdate: _key_update,
     **explain12.FIELDS,
+    **explain_sessions.FIELDS,
 }
 _PURPOSES: Final[dict[type, Callable[[Any, bool], str]]] = {
     ClientHello: _client_hello_purpose,
@@ -376,11 +369,11 @@ _PURPOSES: Final[dict[type, Callable[[Any, bool], str]]] = {
     Certificate: _certificate_purpose,
     CertificateVerify: _certificate_verify_purpose,
     Finished: _finished_purpose,
-    NewSessionTicket: _ticket_purpose,
     KeyUpdate: _key_update_purpose,
     ChangeCipherSpec: _change_cipher_spec_purpose,
     Alert: _alert_purpose,
     **explain12.PURPOSES,
+    **explain_sessions.PURPOSES,
 }
 _SUMMARIES: Final[dict[type, Callable[[Any], str]]] = {
     ClientHello: _client_hello_summary,
@@ -390,9 +383,9 @@ _SUMMARIES: Final[dict[type, Callable[[Any], str]]] = {
     Certificate: _certificate_summary,
     CertificateVerify: _certificate_verify_summary,
     Finished: _finished_summary,
-    NewSessionTicket: _ticket_summary,
     KeyUpdate: _key_update_summary,
     ChangeCipherSpec: _change_cipher_spec_summary,
     Alert: _alert_summary,
     **explain12.SUMMARIES,
+    **explain_sessions.SUMMARIES,
 }

@@ -79,7 +79,7 @@ def server_hello(hello: ServerHello) -> Iterable[Line]:
         yield size_limit(hello.record_size_limit)
     if hello.legacy_session_id_echo and hello.version <= ProtocolVersion.TLS_1_2:
         size = count(len(hello.legacy_session_id_echo), "byte")
-        yield "session_id", size, "a name for this session, to go on with it later; it is not used yet"
+        yield "session_id", size, "a name for this session, to go on with it later; the client's own where it does"
 
 
 def server_random(hello: ServerHello) -> str:
