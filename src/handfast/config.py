@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from handfast.wire.messages13 import CertificateRequest
 
 _COOKIE_KEY = 32
+_NOBODY: Final = b"clients are not asked"
 
 
 class ServerVerifier(Protocol):
@@ -127,10 +128,6 @@ def _version(setting: str, name: str | None) -> int | None:
         problem = f"{name!r} cannot be used: {why_not(f'TLSv{name}') or 'there is no such version'}"
         raise ConfigurationError(setting=setting, problem=problem, known=["1.2", "1.3"])
     return version
-
-
-# No session has this: a verifier that cannot say what it trusts has to verify each time.
-_NEVER: Final = b"a verifier without trust_id"
 
 
 def _psk_modes(names: Sequence[str]) -> bytes:
@@ -394,7 +391,7 @@ class ServerConfig(_Config):
     psks: Mapping[bytes, ExternalPsk] | PskFinder | None = None
     psk_modes: Sequence[str] = ("psk_dhe_ke",)
     early_data: ReplayGuard | None = None
-    max_early_data: int = 16_384
+    max_early_data: int = 14_336
 
     psk_mode_ids: bytes = field(init=False, repr=False)
     verifier_of_clients: ClientVerifier | _Later | None = field(init=False, repr=False)
@@ -427,10 +424,13 @@ class ServerConfig(_Config):
 
     @property
     def trust_id(self) -> bytes:
-        """What a client's identity in a session stands on; b"" where clients are not asked who they are."""
+        """What a client's identity in a session stands on: a constant where clients are not asked who they are.
+
+        b"" where the verifier cannot say that: then it has to verify each time, and nothing is resumed.
+        """
         if self.client_authentication == "none":
-            return b""
-        return getattr(self.verifier_of_clients, "trust_id", _NEVER)
+            return _NOBODY
+        return getattr(self.verifier_of_clients, "trust_id", b"")
 
     def _default_verifier(self) -> ClientVerifier | None:
         from handfast.certificates.policy import ChainVerifier

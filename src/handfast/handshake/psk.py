@@ -278,6 +278,7 @@ def may_continue(link: Link, config: ServerConfig, session: Session, server_name
         session.version == version
         and session.is_valid(link.clock.wall())
         and session.server_name == server_name
+        and bool(session.trust)
         and hmac.compare_digest(session.trust, config.trust_id)
         and (bool(session.chain) or config.client_authentication != "required")
     )

@@ -123,7 +123,7 @@ def ask_again(
     """
     link.check_no_excess()
     if hello.early_data:
-        link.layer.skip_early_data()
+        link.layer.skip_early_data(config.max_early_data)
     transcript = link.transcript
     group = wanted if isinstance(wanted, int) else None
     cookie = None if config.cookie_key is None else _cookie(config.cookie_key, hello, suite, group)

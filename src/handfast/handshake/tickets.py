@@ -115,7 +115,7 @@ def admitted_early_data(link: Link, config: ServerConfig, terms: Terms) -> Flow[
     if session is not None and admitted:
         link.early_data_left = session.max_early_data
     else:
-        link.layer.skip_early_data()
+        link.layer.skip_early_data(config.max_early_data)
     return admitted
 
 

@@ -56,6 +56,7 @@ class RecordLayer(Guarded):
         "_output",
         "_receive_limit",
         "_sealer",
+        "_skipped",
         "_send_limit",
         "_update_owed",
         "_update_requested",
@@ -78,6 +79,7 @@ class RecordLayer(Guarded):
         self._empty = 0
         self._change_cipher_specs = 0
         self._early_data: int | None = None  # bytes that may still be skipped
+        self._skipped = 0
         self._ended = False
         self._send_limit = PLAINTEXT_LIMIT
         self._receive_limit = PLAINTEXT_LIMIT + 1
@@ -191,19 +193,20 @@ class RecordLayer(Guarded):
             return False
         return content_type == C.APPLICATION_DATA or not keys.hides_type
 
-    def skip_early_data(self) -> None:
+    def skip_early_data(self, allowed: int = 0) -> None:
         """The client has sent early data, which we do not take: skip what we cannot read (RFC 9846 section 4.3.10).
 
         Until the first record that we can: its second ClientHello, or what it has encrypted with handshake keys.
         """
-        self._early_data = limits.EARLY_DATA_SKIPPED
+        # What we ourselves have allowed can be refused too; an eighth more is for tags, padding and short records.
+        self._skipped = self._early_data = max(limits.EARLY_DATA_SKIPPED, allowed + allowed // 8)
         self._framing.limit = CIPHERTEXT_LIMIT
 
     def _skip(self, body: memoryview) -> None:
         assert self._early_data is not None, "there is early data to skip"
         self._early_data -= max(len(body), HEADER_LENGTH)  # empty records count too
         if self._early_data < 0:
-            raise BadRecord(TOO_MUCH_EARLY_DATA, limit=limits.EARLY_DATA_SKIPPED)
+            raise BadRecord(TOO_MUCH_EARLY_DATA, limit=self._skipped)
 
     def _plaintext(self, content_type: int, body: memoryview) -> tuple[int, memoryview, bool]:
         if content_type == C.APPLICATION_DATA:

@@ -55,6 +55,11 @@ class OffLoop:
         """``verifier`` has ``is_slow(chain)``, as ChainVerifier has."""
         self._verifier = verifier
 
+    @property
+    def trust_id(self) -> bytes:
+        """What the verifier trusts, for sessions; b"" where it cannot say that."""
+        return getattr(self._verifier, "trust_id", b"")
+
     def __repr__(self) -> str:
         return f"<OffLoop {self._verifier!r}>"
 
