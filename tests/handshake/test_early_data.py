@@ -230,9 +230,10 @@ def test_it_is_not_taken_with_a_psk_that_is_not_the_first() -> None:
     assert server["early_data"].seen == []
 
 
-def test_the_largest_early_data_can_be_refused() -> None:
+@pytest.mark.parametrize("allowed", [14_336, 16_384, 100_000])
+def test_the_largest_early_data_can_be_refused(allowed: int) -> None:
     """A server skips as much as its tickets allow."""
-    client, server = both({}, {"max_early_data": 14_336})
+    client, server = both({}, {"max_early_data": allowed})
     session = first_session(client, server)
     data = bytes(session.max_early_data)
     made = visit(client, {**server, "early_data": None}, early_data=data).talk()

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from handfast.connection import Connection
 from handfast.crypto.groups import GROUPS, Share
-from handfast.crypto.schedule13 import EarlySecret, TrafficSecret
+from handfast.crypto.schedule13 import EarlySecret, PskSecret, TrafficSecret
 from handfast.crypto.suites import SUITES
 from handfast.handshake.authenticate import CLIENT_CONTEXT, SERVER_CONTEXT
+from handfast.handshake.psk import Psk
+from handfast.sessions.session import Session, milliseconds
 from handfast.testing import IssuedIdentity
 from handfast.wire.codepoints import (
     CipherSuite,
@@ -41,6 +44,7 @@ from handfast.wire.messages13 import (
     Finished,
     KeyUpdate,
 )
+from handfast.wire.psk import OfferedPsks, PskIdentity
 from tests.handshake.parties import client_identity, identity
 
 CHANGE_CIPHER_SPEC = b"\x14\x03\x03\x00\x01\x01"
@@ -103,6 +107,7 @@ class RawPeer:
         self.connection = connection
         self.transcript = b""
         self.suite = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
+        self.psk: PskSecret | None = None
         self.writing: _Direction | None = None
         self.reading: _Direction | None = None
         self.size = 1 << 14
@@ -170,9 +175,10 @@ class RawPeer:
         assert isinstance(signature, bytes)
         return CertificateVerify(who.schemes[0] if scheme is None else scheme, signature)
 
-    def derive_handshake_secrets(self, shared: bytes) -> None:
-        """After ServerHello."""
-        self.secret = EarlySecret(self.suite).handshake_secret(shared)
+    def derive_handshake_secrets(self, shared: bytes | None) -> None:
+        """After ServerHello; ``shared``: None where the PSK is all there is."""
+        early = EarlySecret(self.suite) if self.psk is None else self.psk.for_suite(self.suite)
+        self.secret = early.handshake_secret(shared)
         self.client_handshake = self.secret.client_traffic(self.digest())
         self.server_handshake = self.secret.server_traffic(self.digest())
 
@@ -231,10 +237,12 @@ class RawPeer:
 
 
 class RawServer(RawPeer):
-    """A server, for a client that has been started."""
+    """A server, for a client that has been started. ``session``: what that may want to resume."""
 
-    def __init__(self, client: Connection, who: IssuedIdentity | None = None) -> None:
+    def __init__(self, client: Connection, who: IssuedIdentity | None = None, session: Session | None = None) -> None:
         super().__init__(client)
+        self.known = None if session is None else Psk.of(session).secret
+        self.shared: bytes | None
         self.who = who or identity()
         self.shared = b""
         self.hear()
@@ -244,6 +252,11 @@ class RawServer(RawPeer):
         if content[0] == HandshakeType.CLIENT_HELLO:
             self.client_hello = ClientHello.parse(content)
             self.transcript += content
+            if self.client_hello.early_data and self.known is not None:
+                self.reading = _Direction(self.known.client_traffic(self.digest()))
+        elif content[0] == HandshakeType.END_OF_EARLY_DATA:
+            self.transcript += content
+            self.reading = _Direction(self.client_handshake)
 
     # --- the messages, each as it should be
 
@@ -291,6 +304,18 @@ class RawServer(RawPeer):
     def say_hello(self, group: int = NamedGroup.X25519) -> None:
         self.say(self.hello(group))
         self.use_handshake_keys()
+
+    def take_up(self, *, with_dhe: bool = True, **changes: Any) -> None:
+        """Send a ServerHello that resumes the session; what the client reads next has handshake keys."""
+        self.psk = self.known
+        answer = self.hello(**{"selected_identity": 0, **changes})
+        if not with_dhe:
+            answer.key_share = self.shared = None
+        self.say(answer)
+        early = self.reading
+        self.use_handshake_keys()
+        if self.client_hello.early_data:
+            self.reading = early
 
     def use_handshake_keys(self) -> None:
         self.derive_handshake_secrets(self.shared)
@@ -362,6 +387,30 @@ class RawClient(RawPeer):
         self.sent = ClientHello(**{**fields, **changes})
         return self.sent
 
+    def bound(self, hello: ClientHello, *secrets: PskSecret) -> ClientHello:
+        """The same with right binders, over all that was said before."""
+        hello.raw = hello.encode()
+        partial = self.transcript + hello.without_binders
+        hello.bind([each.binder(hashlib.new(each.suite.hash, partial).digest()) for each in secrets])
+        return hello
+
+    def hello_with(self, session: Session, **changes: Any) -> ClientHello:
+        """A ClientHello that wants to resume a session, at its age."""
+        self.psk = Psk.of(session).secret
+        age = (milliseconds(datetime.now(UTC)) - session.issued + session.age_add) % (1 << 32)
+        offered = OfferedPsks([PskIdentity(session.ticket, age)], [bytes(self.psk.suite.hash_length)])
+        settings = {"cipher_suites": [session.suite_id], "psk_key_exchange_modes": b"\1", "pre_shared_key": offered}
+        return self.bound(self.hello(**{**settings, **changes}), self.psk)
+
+    def say_early(self, session: Session, *data: bytes) -> None:
+        """Say that hello, send early data with it, and hear the answer; ``early`` has the keys then."""
+        hello = self.hello_with(session, early_data=True)
+        records = self.wire(ContentType.HANDSHAKE, self.noted(hello.raw))
+        assert self.psk is not None
+        self.early = _Direction(self.psk.client_traffic(self.digest()))
+        self.deliver(records + b"".join(self.early.seal(each + b"\x17") for each in data))
+        self.hear()
+
     def hello_again(self, **changes: Any) -> ClientHello:
         """The second ClientHello, as the HelloRetryRequest asks for it."""
         assert self.sent is not None
@@ -391,8 +440,10 @@ class RawClient(RawPeer):
                 self._heard_server_hello(ServerHello.parse(raw))
             self.transcript += raw
             if raw[0] == HandshakeType.SERVER_HELLO and not self.server_hello.is_retry_request:
-                assert self.server_hello.key_share is not None
-                self.derive_handshake_secrets(self.share.open(self.server_hello.key_share.key_exchange))
+                answered = self.server_hello.key_share
+                if self.server_hello.selected_identity is None:
+                    self.psk = None
+                self.derive_handshake_secrets(None if answered is None else self.share.open(answered.key_exchange))
                 self.reading = _Direction(self.server_handshake)
                 self.writing = _Direction(self.client_handshake)
             elif raw[0] == HandshakeType.FINISHED:
