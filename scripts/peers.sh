@@ -9,7 +9,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 # program:package
 peers="openssl:openssl gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin curl:curl nginx:nginx-light
     java:default-jdk-headless javac:default-jdk-headless chromium:chromium certutil:libnss3-tools
-    pk12util:libnss3-tools tstclnt:libnss3-tools"
+    pk12util:libnss3-tools tstclnt:libnss3-tools tinyproxy:tinyproxy-bin microsocks:microsocks"
 
 missing_packages() {
     for peer in $peers; do

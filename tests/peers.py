@@ -27,9 +27,11 @@ PEERS = {
     "go": "make venv",
     "java": "apt-get install default-jdk-headless",
     "javac": "apt-get install default-jdk-headless",
+    "microsocks": "apt-get install microsocks",
     "nginx": "apt-get install nginx-light",
     "openssl": "apt-get install openssl",
     "pk12util": "apt-get install libnss3-tools",
+    "tinyproxy": "apt-get install tinyproxy-bin",
     "tstclnt": "apt-get install libnss3-tools",
 }
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from handfast.reasons import Reason
     from handfast.transport import aio
     from handfast.transport.blocking import TLSSocket, connect, wrap
+    from handfast.transport.proxy import Proxy
     from handfast.transport.server import Server, serve
 
 __version__ = "0.1.0"
@@ -85,6 +86,7 @@ _HOMES = {
         "VerifyPeer",
     ),
     "handfast.reasons": ("Reason",),
+    "handfast.transport.proxy": ("Proxy",),
     "handfast.transport.blocking": ("TLSSocket", "connect", "wrap"),
     "handfast.transport.server": ("Server", "serve"),
 }
@@ -122,6 +124,7 @@ __all__ = [
     "PeerIdentity",
     "Policy",
     "ProtocolError",
+    "Proxy",
     "Question",
     "Reason",
     "ReviewClientHello",

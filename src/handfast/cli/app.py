@@ -59,6 +59,15 @@ _Groups = Annotated[
     _option(_OFFER, "NAME", "Groups for the key exchange: ALL_GROUPS; several with commas, the best first."),
 ]
 _Suites = Annotated[list[str] | None, _option(_OFFER, "NAME", "Cipher suites, likewise: ALL_SUITES.")]
+_Proxy = Annotated[
+    str | None,
+    _option(
+        _SHOWN,
+        "URL",
+        "Connect through a proxy: http://, https://, socks5:// or socks5h://[USER:PASSWORD@]HOST[:PORT]; environment is "
+        "what HTTPS_PROXY says.",
+    ),
+]
 _Versions = Annotated[list[str] | None, _option(_OFFER, "1.2,1.3", "Versions of TLS; both by default.")]
 _Exports = Annotated[
     list[str] | None,
@@ -138,6 +147,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     timeout: Annotated[
         float, _option(_SHOWN, "S", "Seconds for the TCP connection, for the handshake, and for each read.")
     ] = 10.0,
+    proxy: _Proxy = None,
 ) -> None:
     """Shake hands with a server, and show the handshake message by message."""
     from handfast.cli.connect import Options, run
@@ -155,6 +165,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         suites=_listed(suite),
         verify=not no_verify,
         timeout=timeout,
+        proxy=proxy,
         keylog=keylog,
         exports=tuple(export or ()),
         get=get,

@@ -33,11 +33,33 @@ from handfast.events import Handshake
 from handfast.insecure import NoVerification
 from handfast.observe.keylog import FileKeyLog
 from handfast.observe.tap import Trace
-from handfast.reasons import CONNECT_TIMEOUT, CONNECTION_FAILED, FILE_UNWRITABLE, READ_TIMEOUT
+from handfast.reasons import (
+    CONNECT_TIMEOUT,
+    CONNECTION_FAILED,
+    FILE_UNWRITABLE,
+    PROXY_AUTHENTICATION,
+    PROXY_BAD_ANSWER,
+    PROXY_CANNOT_REACH,
+    PROXY_CLOSED,
+    PROXY_REFUSED,
+    PROXY_TIMEOUT,
+    READ_TIMEOUT,
+)
 from handfast.transport.blocking import TLSSocket, dial
 from handfast.wire.messages13 import NewSessionTicket
 
 _SETTLE_SECONDS: Final = 2.0  # what a server gets to refuse our certificate, before we go
+
+_NO_CONNECTION: Final = (
+    CONNECTION_FAILED,
+    CONNECT_TIMEOUT,
+    PROXY_REFUSED,
+    PROXY_AUTHENTICATION,
+    PROXY_CANNOT_REACH,
+    PROXY_BAD_ANSWER,
+    PROXY_CLOSED,
+    PROXY_TIMEOUT,
+)
 
 OK, FAILED, MISUSED, UNREACHED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -58,6 +80,7 @@ class Options:
     suites: tuple[str, ...] = ()
     verify: bool = True
     timeout: float = 10.0
+    proxy: str | None = None
     keylog: Path | None = None
     exports: tuple[str, ...] = ()
     get: str | None = None
@@ -105,7 +128,7 @@ def exit_code(failure: TLSError | None) -> int:
         return OK
     if isinstance(failure, ConfigurationError):
         return MISUSED
-    return UNREACHED if failure.reason in (CONNECTION_FAILED, CONNECT_TIMEOUT) else FAILED
+    return UNREACHED if failure.reason in _NO_CONNECTION else FAILED
 
 
 def address(target: str) -> tuple[str, int]:
@@ -158,7 +181,13 @@ class Session:
             self._narration.print(f"connecting to {shown(host)}, port {port}", end="\n\n")
         self._trace.restart()
         tls = self._tls = dial(
-            host, port, config=config, server_name=self._server_name, timeout=options.timeout, tap=self._trace
+            host,
+            port,
+            config=config,
+            server_name=self._server_name,
+            timeout=options.timeout,
+            tap=self._trace,
+            proxy=options.proxy,
         )
         tls.settimeout(options.timeout)
         tls.do_handshake()

@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from typing import Any, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast
 
 from handfast import limits
 from handfast.config import ClientConfig, ServerConfig
@@ -36,6 +36,9 @@ from handfast.transport.aio_driver import Driver, connection_failed
 from handfast.transport.aio_offload import client_off_loop, server_off_loop
 from handfast.transport.aio_owners import FailureHandler, Serving, Waiting
 from handfast.transport.aio_transport import TLSTransport
+
+if TYPE_CHECKING:
+    from handfast.transport.proxy import Proxy
 
 __all__ = [
     "TLSTransport",
@@ -95,6 +98,7 @@ async def open_connection(
     limit: int = _STREAM_LIMIT,
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     tap: Tap | None = None,
+    proxy: Proxy | str | None = None,
     **tcp: Unpack[ConnectOptions],
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to a server and shake hands; asyncio's streams over that.
@@ -112,6 +116,7 @@ async def open_connection(
         server_name=server_name,
         shutdown_timeout=shutdown_timeout,
         tap=tap,
+        proxy=proxy,
         **tcp,
     )
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -200,27 +205,30 @@ async def create_connection(
     server_name: str | None = None,
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     tap: Tap | None = None,
+    proxy: Proxy | str | None = None,
     **tcp: Unpack[ConnectOptions],
 ) -> tuple[TLSTransport, P]:
     """Connect to a server and shake hands, then connect a protocol.
 
     ``server_name``       the name that the server has to prove; the host's by default
     ``shutdown_timeout``  seconds that a closed connection may take to send what has been written
+    ``proxy``             what to connect through: a URL or a handfast.Proxy, see handfast.transport.proxy; "environment"
+                          is what HTTPS_PROXY, ALL_PROXY and NO_PROXY say. By default these are not looked at
     ``tcp``               what the loop's own create_connection takes besides: ``sock``, ``local_addr``, ``family``, ...
 
-    The handshake's time is limited by the configuration; that of the TCP connection is not: use asyncio.timeout.
+    The handshake's time is limited by the configuration, and a proxy gets as much to open the way. That of a TCP
+    connection is not: use asyncio.timeout.
 
     Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
     """
     _check_options(tcp, "server_name")
     loop = asyncio.get_running_loop()
-    connection = ClientConnection(
-        client_off_loop(config), server_name=host if server_name is None else server_name, tap=tap
-    )
+    config = client_off_loop(config)
+    connection = ClientConnection(config, server_name=host if server_name is None else server_name, tap=tap)
     waiting = Waiting(loop, connection)
     driver = Driver(loop, waiting, protocol_factory, shutdown_timeout)
     try:
-        await loop.create_connection(lambda made=driver: made, host, port, **tcp)  # type: ignore[call-overload]
+        await _reach(loop, lambda made=driver: made, host, port, proxy, config.handshake_timeout, tcp)  # type: ignore[misc]
         transport, protocol = await waiting.future
     except BaseException as error:
         waiting.give_up(driver)
@@ -262,6 +270,27 @@ async def create_server(
         lambda: Driver(loop, serving, protocol_factory, shutdown_timeout), host, port, **tcp
     )
     return server
+
+
+async def _reach(  # noqa: PLR0917
+    loop: asyncio.AbstractEventLoop,
+    factory: Callable[[], asyncio.BaseProtocol],
+    host: str | None,
+    port: int | None,
+    proxy: Proxy | str | None,
+    seconds: float | None,
+    tcp: ConnectOptions,
+) -> None:
+    """Connect a protocol to the server, by way of a proxy if there is one."""
+    if proxy is not None:
+        from handfast.transport.proxy import chosen
+        from handfast.transport.proxy_aio import through
+
+        way = chosen(proxy, host)
+        if way is not None:
+            await through(loop, factory, way, host, port, seconds, tcp)
+            return
+    await loop.create_connection(factory, host, port, **tcp)  # type: ignore[call-overload]
 
 
 # --- the upgrade of a connection -----------------------------------------------------------------------------------

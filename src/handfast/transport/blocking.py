@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from handfast import limits
 from handfast.config import ASK, ClientConfig, ServerConfig
@@ -29,6 +29,9 @@ from handfast.events import ApplicationData, Handshake, HandshakeCompleted, Peer
 from handfast.handshake.flow import Question
 from handfast.reasons import CONNECT_TIMEOUT, RESET
 from handfast.transport.below import READ_SIZE, below
+
+if TYPE_CHECKING:
+    from handfast.transport.proxy import Proxy
 
 _WRITE_SIZE = 262_144  # what is sealed at once: enough to be quick, little enough to stay in the cache
 
@@ -41,15 +44,18 @@ def connect(
     server_name: str | None = None,
     timeout: float | None = 10.0,
     tap: Tap | None = None,
+    proxy: Proxy | str | None = None,
 ) -> TLSSocket:
     """Connect to a server and shake hands.
 
     ``server_name``  the name that the server has to prove; the host's by default
     ``timeout``      seconds for the TCP connection; the handshake's are in the configuration
+    ``proxy``        what to connect through: a URL or a handfast.Proxy, see handfast.transport.proxy; "environment" is
+                     what HTTPS_PROXY, ALL_PROXY and NO_PROXY say. By default these are not looked at
 
     Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
     """
-    tls = dial(host, port, config=config, server_name=server_name, timeout=timeout, tap=tap)
+    tls = dial(host, port, config=config, server_name=server_name, timeout=timeout, tap=tap, proxy=proxy)
     tls.do_handshake()
     return tls
 
@@ -62,10 +68,26 @@ def dial(
     server_name: str | None = None,
     timeout: float | None = 10.0,
     tap: Tap | None = None,
+    proxy: Proxy | str | None = None,
 ) -> TLSSocket:
     """As :func:`connect`, up to the TCP connection: the handshake is the caller's, by TLSSocket.do_handshake."""
     connection = ClientConnection(config, server_name=host if server_name is None else server_name, tap=tap)
     started = time.perf_counter()
+    sock = _reach(host, port, timeout, proxy)
+    tls = TLSSocket(sock, connection)
+    tls.tcp_connect_seconds = time.perf_counter() - started
+    return tls
+
+
+def _reach(host: str, port: int, timeout: float | None, proxy: Proxy | str | None) -> socket.socket | TLSSocket:
+    """A stream to the server, without a timeout of its own."""
+    if proxy is not None:
+        from handfast.transport.proxy import chosen
+        from handfast.transport.proxy_blocking import through
+
+        way = chosen(proxy, host)
+        if way is not None:
+            return through(way, host, port, timeout)
     try:
         sock = socket.create_connection((host, port), timeout)
     except TimeoutError:
@@ -73,9 +95,7 @@ def dial(
     except (OSError, UnicodeError) as error:
         raise ConnectionFailed(None, host=host, port=port, problem=_words(error)) from None
     sock.settimeout(None)  # the time to connect is over; reads and writes have a limit of their own
-    tls = TLSSocket(sock, connection)
-    tls.tcp_connect_seconds = time.perf_counter() - started
-    return tls
+    return sock
 
 
 def wrap(
