@@ -35,6 +35,7 @@ from handfast.reasons import (
 PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 _ANSWER_BYTES: Final = 16_384  # a head, which is all that a CONNECT is answered with
+_BEGINS: Final = b"HTTP/1."
 _INTERIM_ANSWERS: Final = 8  # answers of 1xx, which come before the one that counts
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _MISSING: Final = 'a proxy needs the extra: pip install "handfast[proxy]"'
@@ -186,6 +187,8 @@ class Tunnel:
         if not data:
             raise self._proxy.failed(PROXY_CLOSED)
         self._first = (self._first + data)[:16]
+        if not self._first.startswith(_BEGINS[: len(self._first)]):  # h11 would wait for the end of the head
+            raise self._proxy.failed(PROXY_BAD_ANSWER, first_bytes=self._first)
         try:
             self._http.receive_data(data)
             while (event := self._http.next_event()) is not self._h11.NEED_DATA:
@@ -206,7 +209,9 @@ class Tunnel:
         status = response.status_code
         if 200 <= status < 300:
             return
-        reason = PROXY_AUTHENTICATION if status == 407 else PROXY_CANNOT_REACH if status >= 500 else PROXY_REFUSED
+        # tinyproxy says 401 to a wrong password; no server can have said it, there is no way to one yet.
+        asks = status in (401, 407)
+        reason = PROXY_AUTHENTICATION if asks else PROXY_CANNOT_REACH if status >= 500 else PROXY_REFUSED
         asked = [_text(value) for name, value in response.headers if name == b"proxy-authenticate"]
         wants = {"it_takes": asked} if asked else {}
         raise self._proxy.failed(reason, status=status, answer=_text(response.reason), **wants)
@@ -227,11 +232,10 @@ def _text(value: bytes) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
+    parsed = _parsed(url)
+    if parsed is None:
         _wrong("it is no URL")
+    parts, host, port = parsed
     if parts.scheme not in PORTS:
         _wrong("it has to begin with " + ", ".join(f"{scheme}://" for scheme in PORTS))
     if not host or port == 0:
@@ -239,6 +243,15 @@ def _split(url: str) -> SplitResult:
     if parts.path not in ("", "/") or parts.query or parts.fragment or not host.isprintable():
         _wrong("nothing comes after host and port, and what is special in user or password is percent-encoded")
     return parts
+
+
+def _parsed(url: str) -> tuple[SplitResult, str | None, int | None] | None:
+    """None where it does not parse. The exception has a piece of the URL in it, and must not be the context of ours."""
+    try:
+        parts = urlsplit(url)
+        return parts, parts.hostname, parts.port
+    except ValueError:
+        return None
 
 
 def _wrong(problem: str) -> NoReturn:
