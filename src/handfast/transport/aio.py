@@ -39,6 +39,8 @@ from handfast.transport.aio_transport import TLSTransport
 
 if TYPE_CHECKING:
     from handfast.transport.proxy import Proxy
+    from handfast.transport.starttls.dialogue import Dialogue
+    from handfast.transport.starttls.running import Starttls
 
 __all__ = [
     "TLSTransport",
@@ -89,7 +91,7 @@ class ListenOptions(TypedDict, total=False):
 # --- streams -------------------------------------------------------------------------------------------------------
 
 
-async def open_connection(
+async def open_connection(  # noqa: PLR0913  (asyncio's shape)
     host: str | None = None,
     port: int | None = None,
     *,
@@ -99,6 +101,7 @@ async def open_connection(
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     tap: Tap | None = None,
     proxy: Proxy | str | None = None,
+    starttls: Starttls | None = None,
     **tcp: Unpack[ConnectOptions],
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to a server and shake hands; asyncio's streams over that.
@@ -117,6 +120,7 @@ async def open_connection(
         shutdown_timeout=shutdown_timeout,
         tap=tap,
         proxy=proxy,
+        starttls=starttls,
         **tcp,
     )
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -196,7 +200,7 @@ class _Handling(Coroutine[Any, Any, None]):
 # --- protocols -----------------------------------------------------------------------------------------------------
 
 
-async def create_connection(
+async def create_connection(  # noqa: PLR0913  (asyncio's shape)
     protocol_factory: Callable[[], P],
     host: str | None = None,
     port: int | None = None,
@@ -206,6 +210,7 @@ async def create_connection(
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     tap: Tap | None = None,
     proxy: Proxy | str | None = None,
+    starttls: Starttls | None = None,
     **tcp: Unpack[ConnectOptions],
 ) -> tuple[TLSTransport, P]:
     """Connect to a server and shake hands, then connect a protocol.
@@ -214,21 +219,29 @@ async def create_connection(
     ``shutdown_timeout``  seconds that a closed connection may take to send what has been written
     ``proxy``             what to connect through: a URL or a handfast.Proxy, see handfast.transport.proxy; "environment"
                           is what HTTPS_PROXY, ALL_PROXY and NO_PROXY say. By default these are not looked at
+    ``starttls``          the protocol that is spoken before TLS, such as "smtp": see handfast.transport.starttls
     ``tcp``               what the loop's own create_connection takes besides: ``sock``, ``local_addr``, ``family``, ...
 
-    The handshake's time is limited by the configuration, and a proxy gets as much to open the way. That of a TCP
-    connection is not: use asyncio.timeout.
+    The handshake's time is limited by the configuration, and a proxy gets as much to open the way, and what is said
+    before TLS as much again. That of a TCP connection is not: use asyncio.timeout.
 
     Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
     """
     _check_options(tcp, "server_name")
     loop = asyncio.get_running_loop()
+    server_name = host if server_name is None else server_name
+    dialogue = None
+    if starttls is not None:
+        from handfast.transport.starttls.running import prepared
+
+        dialogue, config = prepared(starttls, config, server_name)
     config = client_off_loop(config)
-    connection = ClientConnection(config, server_name=host if server_name is None else server_name, tap=tap)
+    connection = ClientConnection(config, server_name=server_name, tap=tap)
     waiting = Waiting(loop, connection)
     driver = Driver(loop, waiting, protocol_factory, shutdown_timeout)
+    first = driver if dialogue is None else _conversing(loop, dialogue, waiting, driver)
     try:
-        await _reach(loop, lambda made=driver: made, host, port, proxy, config.handshake_timeout, tcp)  # type: ignore[misc]
+        await _reach(loop, lambda made=first: made, host, port, proxy, config.handshake_timeout, tcp)  # type: ignore[misc]
         transport, protocol = await waiting.future
     except BaseException as error:
         waiting.give_up(driver)
@@ -236,7 +249,12 @@ async def create_connection(
             raise connection_failed(CONNECTION_FAILED, error, host=host, port=port) from error
         raise
     finally:
-        del connection, waiting, driver  # an error keeps this frame, which would keep them, and with them the error
+        del (
+            connection,
+            waiting,
+            driver,
+            first,
+        )  # an error keeps this frame, which would keep them, and with them the error
     return transport, cast("P", protocol)
 
 
@@ -291,6 +309,17 @@ async def _reach(  # noqa: PLR0917
             await through(loop, factory, way, host, port, seconds, tcp)
             return
     await loop.create_connection(factory, host, port, **tcp)  # type: ignore[call-overload]
+
+
+def _conversing(
+    loop: asyncio.AbstractEventLoop, dialogue: Dialogue, waiting: Waiting, driver: Driver
+) -> asyncio.Protocol:
+    """The protocol for what is said before TLS. Once nobody waits any more, it closes what it has."""
+    from handfast.transport.starttls.running import Conversing
+
+    protocol = Conversing(loop, dialogue, following=lambda: driver, failed=lambda error: waiting.failed(driver, error))
+    waiting.future.add_done_callback(lambda _: protocol.give_up())
+    return protocol
 
 
 # --- the upgrade of a connection -----------------------------------------------------------------------------------

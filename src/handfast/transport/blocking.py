@@ -32,6 +32,7 @@ from handfast.transport.below import READ_SIZE, below
 
 if TYPE_CHECKING:
     from handfast.transport.proxy import Proxy
+    from handfast.transport.starttls.running import Starttls
 
 _WRITE_SIZE = 262_144  # what is sealed at once: enough to be quick, little enough to stay in the cache
 
@@ -45,6 +46,7 @@ def connect(
     timeout: float | None = 10.0,
     tap: Tap | None = None,
     proxy: Proxy | str | None = None,
+    starttls: Starttls | None = None,
 ) -> TLSSocket:
     """Connect to a server and shake hands.
 
@@ -52,10 +54,14 @@ def connect(
     ``timeout``      seconds for the TCP connection; the handshake's are in the configuration
     ``proxy``        what to connect through: a URL or a handfast.Proxy, see handfast.transport.proxy; "environment" is
                      what HTTPS_PROXY, ALL_PROXY and NO_PROXY say. By default these are not looked at
+    ``starttls``     the protocol that is spoken before TLS, such as "smtp": see handfast.transport.starttls. It may take
+                     as long as the handshake
 
     Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
     """
-    tls = dial(host, port, config=config, server_name=server_name, timeout=timeout, tap=tap, proxy=proxy)
+    tls = dial(
+        host, port, config=config, server_name=server_name, timeout=timeout, tap=tap, proxy=proxy, starttls=starttls
+    )
     tls.do_handshake()
     return tls
 
@@ -69,13 +75,24 @@ def dial(
     timeout: float | None = 10.0,
     tap: Tap | None = None,
     proxy: Proxy | str | None = None,
+    starttls: Starttls | None = None,
 ) -> TLSSocket:
-    """As :func:`connect`, up to the TCP connection: the handshake is the caller's, by TLSSocket.do_handshake."""
-    connection = ClientConnection(config, server_name=host if server_name is None else server_name, tap=tap)
+    """As :func:`connect`, up to the TCP connection, and what is said before TLS: the handshake is the caller's, by TLSSocket.do_handshake."""
+    server_name = host if server_name is None else server_name
+    dialogue = None
+    if starttls is not None:
+        from handfast.transport.starttls.running import prepared
+
+        dialogue, config = prepared(starttls, config, server_name)
+    connection = ClientConnection(config, server_name=server_name, tap=tap)
     started = time.perf_counter()
     sock = _reach(host, port, timeout, proxy)
     tls = TLSSocket(sock, connection)
     tls.tcp_connect_seconds = time.perf_counter() - started
+    if dialogue is not None:
+        from handfast.transport.starttls.running import converse
+
+        converse(dialogue, tls.below)
     return tls
 
 

@@ -223,6 +223,7 @@ class Dialogue:
         """
         self.protocol = named(protocol) if isinstance(protocol, str) else protocol
         self.server_name = server_name
+        self.seconds: float | None = None
         self.done = False
         self._on_said = on_said
         self._talk: Talk | None = None
@@ -235,11 +236,15 @@ class Dialogue:
         """See the class."""
         return [] if self._talk is None else list(self._talk.said)
 
-    def start(self, server_name: str = "") -> None:
-        """Begin, for a server of this name if none was given before. Raises MisuseError if it has begun already."""
+    def start(self, server_name: str = "", seconds: float | None = None) -> None:
+        """Begin, for a server of this name if none was given before. Raises MisuseError if it has begun already.
+
+        ``seconds``  how long it may take, None for no limit: whoever runs it calls :meth:`handle_timeout` then
+        """
         if self._script is not None:
             raise MisuseError(problem="a dialogue is for one connection, and this one has begun")
         self.server_name = server_name if self.server_name is None else self.server_name
+        self.seconds = seconds
         self._talk = Talk(self.protocol, self.server_name, self._on_said)
         self._script = self.protocol.script(self._talk)
         self._step()
@@ -269,10 +274,10 @@ class Dialogue:
         if len(data) > room:  # where the script is over, what fitted ended with the go-ahead
             self._fail(talk.injected(data[room:]) if over else talk.too_long())
 
-    def handle_timeout(self, seconds: float | None) -> NoReturn:
+    def handle_timeout(self) -> NoReturn:
         """The time is over. Raises HandshakeTimeout (STARTTLS_TIMEOUT)."""
         talk = self._begun()
-        self._fail(HandshakeTimeout(STARTTLS_TIMEOUT, **talk.evidence(**talk.last_answer(), seconds=seconds)))
+        self._fail(HandshakeTimeout(STARTTLS_TIMEOUT, **talk.evidence(**talk.last_answer(), seconds=self.seconds)))
 
     def _begun(self) -> Talk:
         if self._script is None:

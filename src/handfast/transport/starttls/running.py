@@ -8,39 +8,32 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from handfast.config import ClientConfig
 from handfast.errors import ConnectionFailed, TLSError
 from handfast.reasons import STARTTLS_CLOSED
 from handfast.transport.starttls.dialogue import Dialogue, Protocol
 
 if TYPE_CHECKING:
-    from handfast.config import ClientConfig
     from handfast.transport.below import Below
 
 Starttls = str | Protocol | Dialogue
 
 
-def prepared(
-    starttls: Starttls | None, config: ClientConfig | None, server_name: str | None
-) -> tuple[Dialogue | None, ClientConfig | None]:
-    """The dialogue for what ``starttls=`` was given, begun; and the configuration, with the protocol's ALPN where it has none.
+def prepared(starttls: Starttls, config: ClientConfig | None, server_name: str | None) -> tuple[Dialogue, ClientConfig]:
+    """The dialogue for what ``starttls=`` was given, begun; and the configuration, with the protocol's ALPN if it has none.
 
     Raises ConfigurationError for an unknown name, MisuseError for a dialogue that was used.
     """
-    if starttls is None:
-        return None, config
     dialogue = starttls if isinstance(starttls, Dialogue) else Dialogue(starttls)
-    dialogue.start(server_name or "")
+    config = ClientConfig() if config is None else config
+    dialogue.start(server_name or "", config.handshake_timeout)
     alpn = dialogue.protocol.alpn
-    if alpn and (config is None or not config.alpn):
-        from handfast.config import ClientConfig
-
-        config = dataclasses.replace(config or ClientConfig(), alpn=alpn)
-    return dialogue, config
+    return dialogue, dataclasses.replace(config, alpn=alpn) if alpn and not config.alpn else config
 
 
-def converse(dialogue: Dialogue, stream: Below, seconds: float | None) -> None:
-    """The whole dialogue over a stream, within so many seconds. Where it fails the stream is closed."""
-    deadline = None if seconds is None else time.monotonic() + seconds
+def converse(dialogue: Dialogue, stream: Below) -> None:
+    """The whole dialogue over a stream, within its time. Where it fails the stream is closed."""
+    deadline = None if dialogue.seconds is None else time.monotonic() + dialogue.seconds
     try:
         while True:
             _send(dialogue, stream, deadline)
@@ -52,7 +45,7 @@ def converse(dialogue: Dialogue, stream: Below, seconds: float | None) -> None:
         raise
     except TimeoutError:
         stream.close()
-        dialogue.handle_timeout(seconds)
+        dialogue.handle_timeout()
     except OSError as error:
         stream.close()
         raise _closed(dialogue, error) from None
@@ -85,14 +78,12 @@ class Conversing(asyncio.Protocol):
         self,
         loop: asyncio.AbstractEventLoop,
         dialogue: Dialogue,
-        seconds: float | None,
         following: Callable[[], asyncio.BaseProtocol],
         failed: Callable[[TLSError], None],
     ) -> None:
         self._loop = loop
         self._dialogue = dialogue
-        self._seconds = seconds
-        self._following = following
+        self._following: Callable[[], asyncio.BaseProtocol] | None = following
         self._failed: Callable[[TLSError], None] | None = failed
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -103,8 +94,8 @@ class Conversing(asyncio.Protocol):
         if self._failed is None:  # given up meanwhile
             self._transport.abort()
             return
-        if self._seconds is not None:
-            self._timer = self._loop.call_later(self._seconds, self._late)
+        if self._dialogue.seconds is not None:
+            self._timer = self._loop.call_later(self._dialogue.seconds, self._late)
         self._go_on()
 
     def data_received(self, data: bytes) -> None:
@@ -135,15 +126,16 @@ class Conversing(asyncio.Protocol):
         if data:
             self._transport.write(data)
         if self._dialogue.done:
-            transport = self._transport
+            transport, following = self._transport, self._following
+            assert following is not None
             self._let_go()
-            protocol = self._following()
+            protocol = following()
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
 
     def _late(self) -> None:
         try:
-            self._dialogue.handle_timeout(self._seconds)
+            self._dialogue.handle_timeout()
         except TLSError as error:
             self._fail(error)
 
@@ -163,7 +155,7 @@ class Conversing(asyncio.Protocol):
             transport.abort()
 
     def _let_go(self) -> None:
-        self._failed = self._transport = None
+        self._failed = self._transport = self._following = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
