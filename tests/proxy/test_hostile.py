@@ -180,14 +180,13 @@ def test_any_bytes_are_an_answer_or_an_error(data: bytes, cuts: list[int], first
     tunnel = Tunnel(Proxy("http://127.0.0.1"), "example.com", 443)
     tunnel.request()
     stream = first + data
-    try:
+    with pytest.raises(ConnectionFailed) as caught:
         for size in [*cuts, len(stream)]:
             piece, stream = stream[:size], stream[size:]
             if piece and tunnel.receive(piece):
                 break
         tunnel.receive(b"")
-    except ConnectionFailed as error:
-        assert error.evidence["proxy"] == "http://127.0.0.1:80"
+    assert caught.value.evidence["proxy"] == "http://127.0.0.1:80"
 
 
 @given(st.integers(0, len(OK) + 5))

@@ -73,18 +73,17 @@ def test_a_port_that_the_proxys_rules_do_not_allow(visit: Visit, tmp_path: Path)
 
 @pytest.mark.parametrize("credentials", ["", f"{USER}:wr0ng-Pass@"])
 def test_no_or_wrong_credentials(visit: Visit, tmp_path: Path, credentials: str) -> None:
-    with tinyproxy(tmp_path, credentials=True) as proxy:
-        with fails(ConnectionFailed, reasons.PROXY_AUTHENTICATION) as caught:
-            visit(8443, f"http://{credentials}127.0.0.1:{proxy}")
+    proxies = tinyproxy(tmp_path, credentials=True)
+    with proxies as proxy, fails(ConnectionFailed, reasons.PROXY_AUTHENTICATION) as caught:
+        visit(8443, f"http://{credentials}127.0.0.1:{proxy}")
     assert caught.value.evidence["status"] in (401, 407)
     assert "wr0ng" not in f"{caught.value}{caught.value.evidence}"
 
 
 @pytest.mark.parametrize("credentials", ["", f"{USER}:wr0ng-Pass@"])
 def test_no_or_wrong_credentials_for_socks(visit: Visit, credentials: str) -> None:
-    with microsocks(credentials=True) as proxy:
-        with fails(ConnectionFailed, reasons.PROXY_AUTHENTICATION) as caught:
-            visit(8443, f"socks5://{credentials}127.0.0.1:{proxy}")
+    with microsocks(credentials=True) as proxy, fails(ConnectionFailed, reasons.PROXY_AUTHENTICATION) as caught:
+        visit(8443, f"socks5://{credentials}127.0.0.1:{proxy}")
     assert "wr0ng" not in f"{caught.value}{caught.value.evidence}"
 
 

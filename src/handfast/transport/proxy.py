@@ -249,9 +249,10 @@ def _parsed(url: str) -> tuple[SplitResult, str | None, int | None] | None:
     """None where it does not parse. The exception has a piece of the URL in it, and must not be the context of ours."""
     try:
         parts = urlsplit(url)
-        return parts, parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return None
+    return parts, host, port
 
 
 def _wrong(problem: str) -> NoReturn:
