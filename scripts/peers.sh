@@ -9,9 +9,11 @@ PATH="$PATH:/usr/sbin:/sbin"
 # program:package
 peers="openssl:openssl gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin curl:curl nginx:nginx-light
     java:default-jdk-headless javac:default-jdk-headless chromium:chromium certutil:libnss3-tools
-    pk12util:libnss3-tools tstclnt:libnss3-tools tinyproxy:tinyproxy-bin microsocks:microsocks"
+    pk12util:libnss3-tools tstclnt:libnss3-tools tinyproxy:tinyproxy-bin microsocks:microsocks
+    redis-server:redis-server initdb:postgresql"
 
 missing_packages() {
+    PATH="$PATH$(printf ':%s' /usr/lib/postgresql/*/bin)" # Debian has initdb nowhere else
     for peer in $peers; do
         command -v "${peer%%:*}" >/dev/null 2>&1 || echo "${peer##*:}"
     done | sort -u | tr '\n' ' '

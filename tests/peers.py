@@ -25,18 +25,29 @@ PEERS = {
     "gnutls-cli": "apt-get install gnutls-bin",
     "gnutls-serv": "apt-get install gnutls-bin",
     "go": "make venv",
+    "initdb": "apt-get install postgresql",
     "java": "apt-get install default-jdk-headless",
     "javac": "apt-get install default-jdk-headless",
     "microsocks": "apt-get install microsocks",
     "nginx": "apt-get install nginx-light",
     "openssl": "apt-get install openssl",
     "pk12util": "apt-get install libnss3-tools",
+    "postgres": "apt-get install postgresql",
+    "redis-server": "apt-get install redis-server",
     "tinyproxy": "apt-get install tinyproxy-bin",
     "tstclnt": "apt-get install libnss3-tools",
 }
 
-# The environment's own programs come first; a plain user's PATH has no sbin, where Debian has nginx.
-_PLACES = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin"])
+# The environment's own programs come first; a plain user's PATH has no sbin, where Debian has nginx, and nobody's has
+# PostgreSQL's own directory.
+_PLACES = os.pathsep.join(
+    [
+        str(Path(sys.executable).parent),
+        os.environ.get("PATH", os.defpath),
+        "/usr/sbin",
+        *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)),
+    ]
+)
 
 
 def find_peer(name: str) -> str | None:
