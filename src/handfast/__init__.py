@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from handfast.transport import aio
     from handfast.transport.blocking import TLSSocket, connect, wrap
     from handfast.transport.proxy import Proxy
+    from handfast.transport.reload import Files, Reloading
     from handfast.transport.server import Server, serve
 
 __version__ = "0.1.0"
@@ -87,6 +88,7 @@ _HOMES = {
     ),
     "handfast.reasons": ("Reason",),
     "handfast.transport.proxy": ("Proxy",),
+    "handfast.transport.reload": ("Files", "Reloading"),
     "handfast.transport.blocking": ("TLSSocket", "connect", "wrap"),
     "handfast.transport.server": ("Server", "serve"),
 }
@@ -114,6 +116,7 @@ __all__ = [
     "Clock",
     "ConfigurationError",
     "ConnectionFailed",
+    "Files",
     "Handshake",
     "HandshakeCompleted",
     "HandshakeRefused",
@@ -127,6 +130,7 @@ __all__ = [
     "Proxy",
     "Question",
     "Reason",
+    "Reloading",
     "ReviewClientHello",
     "Server",
     "ServerConfig",

@@ -139,6 +139,13 @@ KEY_MISMATCH = reason(
     "The private key does not belong to the certificate.",
     "Give the key that the certificate was issued for.",
 )
+NOT_VALID_NOW = reason(
+    "not_valid_now",
+    None,
+    "RFC 5280 section 4.1.2.5",
+    "Our own certificate is not valid now.",
+    "Renew it, or set the clock.",
+)
 FILE_UNREADABLE = reason("file_unreadable", None, "", "A file cannot be read.")
 FILE_UNWRITABLE = reason("file_unwritable", None, "", "A file cannot be written.")
 NOT_A_CERTIFICATE = reason(

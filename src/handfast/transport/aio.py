@@ -131,7 +131,7 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
     host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
-    config: ServerConfig,
+    config: ServerConfig | Callable[[], ServerConfig],
     limit: int = _STREAM_LIMIT,
     on_failure: FailureHandler | None = None,
     shutdown_timeout: float = SHUTDOWN_SECONDS,
@@ -263,7 +263,7 @@ async def create_server(
     host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
-    config: ServerConfig,
+    config: ServerConfig | Callable[[], ServerConfig],
     on_failure: FailureHandler | None = None,
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     max_handshakes: int = limits.CONCURRENT_HANDSHAKES,
@@ -272,6 +272,7 @@ async def create_server(
 ) -> asyncio.AbstractServer:
     """Serve, with a protocol for each client, made once hands are shaken.
 
+    ``config``            the settings; or what returns those for the next connection, such as a handfast.Reloading
     ``on_failure``        is told of failed handshakes. They never stop the server
     ``shutdown_timeout``  seconds that a closed connection may take to send what has been written
     ``max_handshakes``    how many connections may be shaking hands; those that come then wait for one of these to end,
