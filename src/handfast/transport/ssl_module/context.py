@@ -21,7 +21,7 @@ from handfast.config import ClientConfig, ServerConfig
 from handfast.errors import ConfigurationError, TLSError
 from handfast.transport.ssl_module import derive, exceptions, trust
 from handfast.transport.ssl_module.engine import check_name, check_session
-from handfast.transport.ssl_module.facts import BY_OPENSSL_NAME, openssl_names
+from handfast.transport.ssl_module.facts import BY_OPENSSL_NAME, described_suites
 from handfast.transport.ssl_module.hello import Review
 from handfast.transport.ssl_module.keylog import KeyLogFile
 from handfast.transport.ssl_module.objects import MemoryEngine, SSLObject
@@ -130,7 +130,7 @@ class SSLContext(ssl.SSLContext):
         with self._lock:
             settings = derive.settings_of(self, self._revision)
             given = derive.Given(
-                trust.joined(self._roots),
+                trust.joined(tuple(self._roots)),
                 tuple(self._identities.values()),
                 self._alpn,
                 self._suites_12,
@@ -276,21 +276,23 @@ class SSLContext(ssl.SSLContext):
 
     def load_cert_chain(self, certfile: Any, keyfile: Any = None, password: Any = None) -> None:
         """A certificate with its chain, and its key, from PEM files. Several calls with several kinds of keys go together."""
+        if not _are_paths(certfile) or not (keyfile is None or _are_paths(keyfile)):
+            super().load_cert_chain(certfile, keyfile, password)  # which says what is wrong
         secret = Password(password)
         certificates, key = _read(certfile), _read(certfile if keyfile is None else keyfile)
         try:
             identity = Identity.from_pem(certificates, key, secret.for_key(key))
         except ConfigurationError as error:
             error.evidence["file"] = [os.fsdecode(path) for path in (certfile, keyfile) if path is not None]
-            self._refuse_chain(error, certfile, keyfile, secret.value)
+            self._refuse_chain(error, certfile, keyfile, secret.value or b"")
         with self._changing():
             self._identities.pop(identity.kind, None)
             self._identities[identity.kind] = identity
 
-    def _refuse_chain(self, error: ConfigurationError, certfile: Any, keyfile: Any, password: Any) -> NoReturn:
+    def _refuse_chain(self, error: ConfigurationError, certfile: Any, keyfile: Any, password: bytes) -> NoReturn:
         """The error of ssl for these files, with what we know of it."""
         try:
-            super().load_cert_chain(certfile, keyfile, password if password is not None else b"")
+            super().load_cert_chain(certfile, keyfile, password)
         except ssl.SSLError as original:
             raise exceptions.extended(original, error) from None
         raise exceptions.translated(error) from None  # OpenSSL would take it, and we do not
@@ -301,17 +303,16 @@ class SSLContext(ssl.SSLContext):
         """Choose the suites of TLS 1.2 by a string of OpenSSL's; those of TLS 1.3 stay, as with OpenSSL."""
         with self._changing():
             super().set_ciphers(ciphers)
-            listed = [cipher["name"] for cipher in super().get_ciphers() if cipher["protocol"] != "TLSv1.3"]
-            chosen = tuple(BY_OPENSSL_NAME[name] for name in listed if name in BY_OPENSSL_NAME)
+            listed = [cipher for cipher in super().get_ciphers() if cipher["protocol"] != "TLSv1.3"]
+            names = [cipher["name"] for cipher in listed]
+            chosen = tuple(BY_OPENSSL_NAME[name] for name in names if name in BY_OPENSSL_NAME)
             if listed and not chosen:
                 raise exceptions.no_cipher(listed)
             self._suites_12 = chosen
 
     def get_ciphers(self) -> list[Any]:
         """The suites that are offered or accepted, as ssl describes them."""
-        names = openssl_names(self._suites_in_force())
-        known = {cipher["name"]: cipher for cipher in super().get_ciphers()}
-        return [known[name] for name in names if name in known]
+        return described_suites(self._suites_in_force())
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
         """Application protocols, the preferred one first."""

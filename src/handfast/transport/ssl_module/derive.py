@@ -8,12 +8,13 @@ from __future__ import annotations
 import dataclasses
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.suites import SUITES
 from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
+from handfast.transport.ssl_module.exceptions import NoIdentity
 from handfast.transport.ssl_module.trust import ContextVerifier
 from handfast.wire.codepoints import ProtocolVersion
 
@@ -32,6 +33,7 @@ C = TypeVar("C", ClientConfig, ServerConfig)
 class Settings:
     """The settings of a context that ``ssl`` itself keeps, as plain numbers: what a configuration was made for."""
 
+    protocol: int
     check_hostname: bool
     verify_mode: int
     verify_flags: int
@@ -42,6 +44,7 @@ class Settings:
 
 
 _raw: Final[Any] = ssl.SSLContext.__base__  # which has the plain values
+_protocol: Final = _raw.protocol.__get__
 _check_hostname: Final = _raw.check_hostname.__get__
 _verify_mode: Final = _raw.verify_mode.__get__
 _verify_flags: Final = _raw.verify_flags.__get__
@@ -53,6 +56,7 @@ _maximum_version: Final = _raw.maximum_version.__get__
 def settings_of(context: ssl.SSLContext, revision: int) -> Settings:
     """Read them, without the enumerations that ``ssl`` makes of them."""
     return Settings(
+        _protocol(context),
         _check_hostname(context),
         _verify_mode(context),
         _verify_flags(context),
@@ -104,13 +108,15 @@ def server_config(settings: Settings, given: Given, base: ServerConfig | None) -
         trust = given.trust if base is None or base.client_trust is None else base.client_trust
         changes["client_verifier"] = _verifier(settings, trust)
         changes["client_authorities"] = ()  # ssl names none either
-    if not given.identities and base is None:
+    if given.identities:
+        changes["choose_identity"] = None
+    elif base is None:
         changes["choose_identity"] = _nobody
     return _replaced(base or ServerConfig(choose_identity=_nobody), changes)
 
 
-def _nobody(_: ClientHello) -> None:
-    return None
+def _nobody(_: ClientHello) -> NoReturn:
+    raise NoIdentity("handshake_failure", "this context has no certificate: load_cert_chain comes first")
 
 
 def _verifier(settings: Settings, trust: TrustStore | None) -> ContextVerifier:
@@ -142,6 +148,16 @@ def _common(settings: Settings, given: Given) -> dict[str, Any]:
 _DEFAULT_SUITES_13: Final = tuple(
     suite for suite in ClientConfig(verifier=NoVerification()).suite_ids if suite in SUITES
 )
+# The protocols that are one version, deprecated as they are.
+_ONLY: Final = {
+    getattr(ssl, name): version
+    for name, version in (
+        ("PROTOCOL_TLSv1", ProtocolVersion.TLS_1_0),
+        ("PROTOCOL_TLSv1_1", ProtocolVersion.TLS_1_1),
+        ("PROTOCOL_TLSv1_2", ProtocolVersion.TLS_1_2),
+    )
+    if hasattr(ssl, name)
+}
 _NAMES: Final = {ProtocolVersion.TLS_1_2: "1.2", ProtocolVersion.TLS_1_3: "1.3"}
 
 
@@ -168,6 +184,9 @@ def versions_left(settings: Settings) -> list[int]:
         )
         if settings.options & option
     ]
+    only = _ONLY.get(settings.protocol)
+    if only is not None:
+        forbidden += [version for version in _NAMES if version != only]
     return [version for version in _NAMES if lowest <= version <= highest and version not in forbidden]
 
 

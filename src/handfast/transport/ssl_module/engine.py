@@ -25,7 +25,7 @@ from handfast.events import ApplicationData, Handshake, HandshakeCompleted, Peer
 from handfast.handshake.flow import Question
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH
 from handfast.transport.ssl_module import exceptions, facts
-from handfast.wire.codepoints import ContentType
+from handfast.wire.codepoints import ContentType, ProtocolVersion
 
 if TYPE_CHECKING:
     from handfast.transport.ssl_module.context import SSLContext
@@ -50,8 +50,8 @@ class Engine:
         self.handfast: Connection | None = None
         self._facts: Handshake | None = None  # once the handshake is complete
         self._received = _NOTHING  # application data that read has not handed out yet
-        self._header = bytearray()  # as much of a record's header as has come
-        self._body = 0  # bytes of the record's body that are still to come
+        self._pieces: list[bytes] = []  # of a record that is not whole yet
+        self._missing = HEADER_LENGTH  # bytes of its header, and then of its body, that are still to come
         self._unsent = _NOTHING  # sealed bytes that a socket has not taken yet
         self._peer_closed = False
         self._closed = False  # we have sent close_notify
@@ -76,26 +76,31 @@ class Engine:
         raise NotImplementedError
 
     def _feed(self, connection: Connection) -> None:
-        """Give the connection the rest of a record, or the end."""
-        header = self._header
+        """Give the connection the next record, once it is whole, or the end."""
+        pieces = self._pieces
         while True:
-            data = self._receive(self._body or HEADER_LENGTH - len(header))
+            data = self._receive(self._missing)
             if not data:
+                connection.receive_data(b"".join(pieces))
                 connection.receive_eof()
+                pieces.clear()
                 return
-            connection.receive_data(data)
-            if self._body:
-                self._body -= len(data)
-            else:
-                header += data
-                if len(header) < HEADER_LENGTH:
+            pieces.append(data)
+            self._missing -= len(data)
+            if self._missing:
+                continue
+            record = data if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            if len(record) == HEADER_LENGTH and record[0] in _TYPES:
+                length = record[3] << 8 | record[4]
+                if 0 < length <= CIPHERTEXT_LIMIT:
+                    pieces.append(record)
+                    self._missing = length
                     continue
-                length = header[3] << 8 | header[4]
-                # The connection says what is wrong with what is no record; there may be nothing to wait for.
-                self._body = length if header[0] in _TYPES and length <= CIPHERTEXT_LIMIT else 0
-                header.clear()
-            if not self._body:
-                return
+            # What is no record goes there too: the connection says what is wrong with it.
+            self._missing = HEADER_LENGTH
+            connection.receive_data(record)
+            return
 
     # --- the handshake
 
@@ -357,14 +362,20 @@ class Engine:
         """Whether the handshake resumed an earlier session."""
         return self._facts is not None and self._facts.resumed
 
-    def verify_client_post_handshake(self) -> NoReturn:
-        """Ask the client for a certificate later: refused."""
+    def verify_client_post_handshake(self) -> None:
+        """Ask the client for a certificate now. Nothing is to be done where it has given one; else this is refused."""
         if not self.server_side:
             raise exceptions.failure("NOT_SERVER", "A client cannot ask for a certificate.")
-        raise exceptions.failure(
-            "EXTENSION_NOT_RECEIVED",
-            "handfast asks for client certificates within the handshake alone: set verify_mode before it.",
-        )
+        agreed = self._agreed
+        if agreed is not None and agreed.version != ProtocolVersion.name(ProtocolVersion.TLS_1_3):
+            raise exceptions.failure(
+                "WRONG_SSL_VERSION", f"{agreed.version} has no authentication after the handshake."
+            )
+        if agreed is None or agreed.peer is None:
+            raise exceptions.failure(
+                "EXTENSION_NOT_RECEIVED",
+                "handfast asks for client certificates within the handshake alone: set verify_mode before it.",
+            )
 
 
 def check_session(session: object, server_side: bool) -> None:

@@ -13,6 +13,7 @@ our Reason, in capital letters.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from handfast import reasons
@@ -26,6 +27,7 @@ from handfast.errors import (
     CertificateNameMismatch,
     CertificateNotYetValid,
     CertificateUsageError,
+    HandshakeRefused,
     SelfSignedCertificate,
     TLSError,
     TruncationError,
@@ -37,6 +39,10 @@ from handfast.profiles import why_not
 
 if TYPE_CHECKING:
     from handfast.reasons import Reason
+
+
+class NoIdentity(HandshakeRefused):
+    """A client has come to a context without a certificate."""
 
 
 class _Explained:
@@ -179,6 +185,8 @@ def reason_of(error: TLSError) -> str:
         return _ALERTS.get(error.description, f"TLSV1_ALERT_{error.name.upper()}")
     if error.reason is reasons.PLAINTEXT_HTTP and str(error.evidence.get("first_bytes", "")).startswith("HTTP"):
         return "WRONG_VERSION_NUMBER"  # an answer, and no request
+    if isinstance(error, NoIdentity):
+        return "NO_SHARED_CIPHER"
     return _REASONS.get(error.reason, error.reason.name.upper())
 
 
@@ -293,11 +301,19 @@ def extended(original: ssl.SSLError, error: TLSError) -> ssl.SSLError:
     return result
 
 
-def no_cipher(named: list[str]) -> SSLError:
-    """A string for set_ciphers names nothing that we have."""
-    kinds = {why_not(name.replace("-", "_")) for name in named} - {""}
-    result = SSLError(
-        f"No cipher can be selected. handfast has none of {', '.join(named[:8])}. {'; '.join(kinds)}".strip()
-    )
+def no_cipher(named: Sequence[Mapping[str, Any]]) -> SSLError:
+    """A string for set_ciphers names nothing that we have.
+
+    ``named``: what OpenSSL makes of the string, as its get_ciphers lists it.
+    """
+    names = ", ".join(cipher["name"] for cipher in named[:_NAMES_SHOWN]) + (" ..." if len(named) > _NAMES_SHOWN else "")
+    kinds = {why_not(_KEY_EXCHANGES.get(cipher["kea"], "")) for cipher in named}
+    kinds |= {why_not("CBC") for cipher in named if not cipher["aead"]}
+    why = "; ".join(sorted(kinds - {""}))
+    result = SSLError(f"No cipher can be selected. handfast has none of {names}{f': {why}' if why else ''}.")
     result.library = None
     return result
+
+
+_NAMES_SHOWN: Final = 8
+_KEY_EXCHANGES: Final = {"kx-rsa": "TLS_RSA_WITH", "kx-dhe": "_DHE_"}

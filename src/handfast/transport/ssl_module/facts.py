@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection, Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from handfast.certificates.described import described
+from handfast.certificates.parsed import parsed
 from handfast.crypto.suites import SUITES, SUITES_12, Suite
+from handfast.errors import shown
 
 CHANNEL_BINDING_TYPES: Final = ["tls-unique", "tls-exporter", "tls-server-end-point"]
 """What get_channel_binding knows. ``ssl`` has the first one alone, which TLS 1.3 does not have."""
@@ -35,9 +37,18 @@ _BY_RFC_NAME: Final = {suite.name: _FACTS[code] for code, suite in _ALL.items()}
 BY_OPENSSL_NAME: Final = {name: code for code, (name, _, _) in _FACTS.items()}
 
 
-def openssl_names(suites: Iterable[int]) -> list[str]:
-    """OpenSSL's names of these suites."""
-    return [_FACTS[code][0] for code in suites]
+def described_suites(suites: Iterable[int]) -> list[dict[str, Any]]:
+    """What get_ciphers() says of these suites; nothing of the few that OpenSSL does not list."""
+    known = _known_suites()
+    return [dict(known[name]) for name, _, _ in (_FACTS[code] for code in suites) if name in known]
+
+
+@cache
+def _known_suites() -> dict[str, dict[str, Any]]:
+    """OpenSSL's facts about every suite that it has, by its name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return {cipher["name"]: dict(cipher) for cipher in context.get_ciphers()}
 
 
 def cipher_of(rfc_name: str) -> tuple[str, str, int]:
@@ -89,4 +100,4 @@ class Certificate:
         return hash(self.der)
 
     def __repr__(self) -> str:
-        return "<Certificate>"
+        return f"<Certificate {shown(parsed(self.der).subject)}>"

@@ -15,24 +15,26 @@ class Password:
     """
 
     def __init__(self, given: Any) -> None:
-        """Raises TypeError and ValueError."""
+        """Raises TypeError for what can be no password."""
         self._given = given
         self.value: bytes | None = None
         if given is not None and not callable(given):
-            self.value = _checked(given, "password should be a string or callable")
+            self.value = _as_bytes(given, "password should be a string or callable")
 
     def for_key(self, key: bytes) -> bytes | None:
         """What this key (PEM) needs: a function is not asked for the password of a key that has none."""
-        if callable(self._given) and _ENCRYPTED in key:
-            self.value = _checked(self._given(), "password callback must return a string")
+        if _ENCRYPTED not in key:
+            return None
+        if callable(self._given):
+            self.value = _as_bytes(self._given(), "password callback must return a string")
+        if self.value is not None and len(self.value) > _LONGEST:
+            raise ValueError(f"password cannot be longer than {_LONGEST} bytes")
         return self.value or None
 
 
-def _checked(value: Any, problem: str) -> bytes:
+def _as_bytes(value: Any, problem: str) -> bytes:
     if isinstance(value, str):
-        value = value.encode("utf-8")
-    elif not isinstance(value, (bytes, bytearray)):
-        raise TypeError(problem)
-    if len(value) > _LONGEST:
-        raise ValueError(f"password cannot be longer than {_LONGEST} bytes")
-    return bytes(value)
+        return value.encode("utf-8")
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value)
+    raise TypeError(problem)

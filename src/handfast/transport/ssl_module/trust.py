@@ -53,7 +53,8 @@ def ders(store: TrustStore) -> list[bytes]:
     return [store.parsed(root).der for root in store.roots]
 
 
-def joined(stores: Sequence[TrustStore]) -> TrustStore | None:
+@lru_cache(maxsize=_FILES_KEPT)
+def joined(stores: tuple[TrustStore, ...]) -> TrustStore | None:
     """All the roots of these; None where there are none."""
     if len(stores) <= 1:
         return stores[0] if stores else None
@@ -64,12 +65,12 @@ def joined(stores: Sequence[TrustStore]) -> TrustStore | None:
     )
 
 
-def of_directory(path: str | os.PathLike[str]) -> TrustStore | None:
+def of_directory(path: str | bytes | os.PathLike[str]) -> TrustStore | None:
     """The certificates that OpenSSL would find in a directory: those whose names are hashes. None if there are none."""
     try:
-        files = sorted(entry for entry in Path(path).iterdir() if _HASHED.fullmatch(entry.name))
+        files = sorted(entry for entry in Path(os.fsdecode(path)).iterdir() if _HASHED.fullmatch(entry.name))
         contents = [entry.read_bytes() for entry in files]
-        return store_of(b"\n".join(contents), os.fspath(path)) if contents else None
+        return store_of(b"\n".join(contents), os.fsdecode(path)) if contents else None
     except (OSError, ConfigurationError):
         return None  # as OpenSSL, which looks when it needs one, and then finds nothing
 
