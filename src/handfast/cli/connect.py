@@ -46,6 +46,7 @@ from handfast.reasons import (
     READ_TIMEOUT,
 )
 from handfast.transport.blocking import TLSSocket, dial
+from handfast.transport.starttls.dialogue import Dialogue, Said
 from handfast.wire.messages13 import NewSessionTicket
 
 _SETTLE_SECONDS: Final = 2.0  # what a server gets to refuse our certificate, before we go
@@ -81,6 +82,7 @@ class Options:
     verify: bool = True
     timeout: float = 10.0
     proxy: str | None = None
+    starttls: str | None = None
     keylog: Path | None = None
     exports: tuple[str, ...] = ()
     get: str | None = None
@@ -131,9 +133,9 @@ def exit_code(failure: TLSError | None) -> int:
     return UNREACHED if failure.reason in _NO_CONNECTION else FAILED
 
 
-def address(target: str) -> tuple[str, int]:
+def address(target: str, default: int = 443) -> tuple[str, int]:
     """HOST[:PORT] as host and port; an IPv6 address with a port stands in brackets."""
-    host, port = target, "443"
+    host, port = target, str(default)
     if "/" in target:
         problem = "a host is needed, and no URL; a path goes with --get"
         raise ConfigurationError(setting="HOST[:PORT]", value=target, problem=problem)
@@ -158,6 +160,7 @@ class Session:
         self._tell = not (options.quiet or options.json)
         self._narrator = show.Narrator(narration) if self._tell else None
         self._trace = Trace(self._narrator)
+        self._dialogue: Dialogue | None = None
         self._started = time.perf_counter()
         self._server_name: str | None = options.server_name
         self._tls: TLSSocket | None = None
@@ -173,7 +176,9 @@ class Session:
         options = self._options
         _check(options)
         wanted = [exports.parse(text) for text in options.exports]
-        host, port = address(options.target)
+        if options.starttls is not None:
+            self._dialogue = Dialogue(options.starttls, on_said=self._said)
+        host, port = address(options.target, self._dialogue.protocol.port if self._dialogue else 443)
         self._server_name = options.server_name or host
         config = self._config()
         self._body.open()
@@ -188,7 +193,10 @@ class Session:
             timeout=options.timeout,
             tap=self._trace,
             proxy=options.proxy,
+            starttls=self._dialogue,
         )
+        if self._dialogue is not None and self._dialogue.said and self._tell:
+            show.agreed_to_begin(self._narration)
         tls.settimeout(options.timeout)
         tls.do_handshake()
         self._exports = exports.exported(tls, wanted)
@@ -201,6 +209,10 @@ class Session:
         elif options.get is not None:
             self._get(tls, options.server_name or host, port, options.get)
         self.close()
+
+    def _said(self, said: Said) -> None:
+        if self._tell:
+            show.said(self._narration, said)
 
     def _settle(self, tls: TLSSocket) -> None:
         """Where the server has asked for our certificate: hear what it makes of it, or of our having none.
@@ -329,6 +341,7 @@ class Session:
         document: dict[str, Any] = {
             **report.agreed(facts),
             "server_name": self._server_name,
+            "starttls": report.starttls(self._dialogue),
             "hello_retry_request": report.retry(retry(self._trace)),
             "client_certificate": report.client_certificate(self._proof),
             "exports": [item.document() for item in self._exports],
@@ -353,6 +366,8 @@ def _check(options: Options) -> None:
         raise ConfigurationError(setting="--pipe", problem="goes with neither --json nor --get")
     if options.get is not None:
         request.check(options.get)
+    if options.get is not None and options.starttls is not None:
+        raise ConfigurationError(setting="--get", problem="means nothing with --starttls: HTTP begins with TLS")
     if options.output is not None and options.get is None:
         raise ConfigurationError(setting="--output", problem="needs --get")
     if not 0 < options.timeout < 1e6:

@@ -1,4 +1,4 @@
-"""The names that --tls, --group and --suite take, and how their help lists them."""
+"""The names that --tls, --group, --suite and --starttls take, and how their help lists them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def all_suites() -> str:
     from handfast.crypto.suites import SUITES, SUITES_12
 
     return ", ".join(suite.name for suite in (*SUITES.values(), *SUITES_12.values()))
+
+
+def all_protocols() -> str:
+    """All protocols that can begin TLS in their midst."""
+    from handfast.transport.starttls import PROTOCOLS
+
+    return ", ".join(PROTOCOLS)
 
 
 def versions(chosen: tuple[str, ...]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
 from handfast.events import Handshake
 from handfast.observe import explain, words
 from handfast.observe.tap import Seen, Trace
+from handfast.transport.starttls.dialogue import Said
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.hello import ClientHello
 
@@ -40,6 +41,7 @@ _OPTIONS: Final = {
     "alpn": "--alpn",
     "relax": "--relax",
     "server_name": "the name of the server",
+    "starttls": "--starttls",
     "identities": "--cert and --key",
     "identity": "--cert and --key",
 }
@@ -80,6 +82,22 @@ def _field(out: Paper, name: str, value: str, meaning: str = "", indent: int = _
         out.print(" " * start + line)
     if meaning and not short:
         _paragraph(out, meaning, start + 2, "dim")
+
+
+# --- before the handshake -------------------------------------------------------------------------------------------
+
+
+def said(out: Paper, item: Said) -> None:
+    """One thing that was said before TLS."""
+    head = Text().append("--> " if item.sent else "<-- ", "bold green" if item.sent else "bold magenta")
+    out.print(head.append(shown(item.text)))
+
+
+def agreed_to_begin(out: Paper) -> None:
+    """The end of what was said before TLS."""
+    out.print()
+    _paragraph(out, "==== so far in plain text, which proves nothing; here TLS begins", 0, "bold")
+    out.print()
 
 
 # --- the handshake, message by message -----------------------------------------------------------------------------

@@ -42,5 +42,7 @@ def protocol(name: str) -> Protocol:
     """The protocol of this name, with its usual settings. Raises ConfigurationError if there is none."""
     kind = PROTOCOLS.get(_ALIASES.get(name.lower(), name.lower()))
     if kind is None:
-        raise ConfigurationError(setting="starttls", value=name, problem=f"known: {', '.join(PROTOCOLS)}")
+        raise ConfigurationError(
+            setting="starttls", value=name, problem=f"no such protocol; known: {', '.join(PROTOCOLS)}"
+        )
     return kind()
