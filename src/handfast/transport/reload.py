@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import stat
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -260,9 +259,9 @@ def _call(callback: Callable[[Any], object], value: object) -> None:
 def _digest(path: str) -> bytes | None:
     """Of a file's content; None where it cannot be read, or is no file that could be read twice."""
     try:
+        if not Path(path).is_file():  # to open a pipe may wait for ever
+            return None
         with Path(path).open("rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:
         return None
