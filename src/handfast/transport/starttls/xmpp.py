@@ -102,7 +102,7 @@ def _opened(talk: Talk) -> Script[_Element]:
     if re.match(rb"\s*<\?xml[\s?]", data):
         data += yield from _markup(talk)
     talk.heard(data)
-    tag = data[data.rindex(b"<") :]
+    tag = data[max(data.rfind(b"<"), 0) :]
     element, kind = _parsed(talk, tag, None)
     if kind != "start" or (element.namespace, element.name) != (_STREAMS, "stream"):
         raise talk.garbled(tag, "<stream:stream>")
