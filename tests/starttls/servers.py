@@ -63,7 +63,7 @@ def as_user(user: str) -> list[str]:
 
 
 @contextmanager
-def exim(authority: Authority) -> Iterator[dict[str, int]]:
+def exim(authority: Authority, tls: bool = True) -> Iterator[dict[str, int]]:
     need_root()
     program = require_peer("exim4")
     port = free_port()
@@ -79,7 +79,7 @@ log_file_path = {here.folder}/log/%slog
 pid_file_path = {here.folder}/pid
 local_interfaces = 127.0.0.1
 daemon_smtp_ports = {port}
-tls_advertise_hosts = *
+tls_advertise_hosts = {"*" if tls else ""}
 tls_certificate = {here.chain}
 tls_privatekey = {here.key}
 acl_smtp_rcpt = accept
@@ -91,7 +91,7 @@ acl_smtp_rcpt = accept
 
 
 @contextmanager
-def dovecot(authority: Authority) -> Iterator[dict[str, int]]:
+def dovecot(authority: Authority, tls: bool = True) -> Iterator[dict[str, int]]:
     need_root()
     program = require_peer("dovecot")
     for part in ("imap-login", "pop3-login", "lmtp", "managesieve-login"):
@@ -106,7 +106,7 @@ state_dir = {here.folder}/state
 log_path = /dev/stderr
 listen = 127.0.0.1
 protocols = imap pop3 lmtp sieve
-ssl = required
+ssl = {"required" if tls else "no"}
 ssl_cert = <{here.chain}
 ssl_key = <{here.key}
 mail_location = maildir:{here.folder}/mail/%u
@@ -154,7 +154,7 @@ service managesieve-login {{
 
 
 @contextmanager
-def slapd(authority: Authority) -> Iterator[dict[str, int]]:
+def slapd(authority: Authority, tls: bool = True) -> Iterator[dict[str, int]]:
     program = require_peer("slapd")
     port = free_port()
     with place(authority) as here:
@@ -163,8 +163,8 @@ def slapd(authority: Authority) -> Iterator[dict[str, int]]:
             f"""
 pidfile {here.folder}/pid
 argsfile {here.folder}/args
-TLSCertificateFile {here.chain}
-TLSCertificateKeyFile {here.key}
+{f"TLSCertificateFile {here.chain}" if tls else ""}
+{f"TLSCertificateKeyFile {here.key}" if tls else ""}
 """,
         )
         with Program(program, "-d", "0", "-h", f"ldap://127.0.0.1:{port}", "-f", str(configuration)) as running:
@@ -173,7 +173,7 @@ TLSCertificateKeyFile {here.key}
 
 
 @contextmanager
-def postgres(authority: Authority) -> Iterator[dict[str, int]]:
+def postgres(authority: Authority, tls: bool = True) -> Iterator[dict[str, int]]:
     """PostgreSQL does not run as root."""
     initdb = Path(require_peer("initdb")).resolve()
     port = free_port()
@@ -188,7 +188,7 @@ def postgres(authority: Authority) -> Iterator[dict[str, int]]:
         settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "ssl": "on",
+            "ssl": "on" if tls else "off",
             "ssl_cert_file": here.chain,
             "ssl_key_file": here.key,
             "fsync": "off",
@@ -200,7 +200,7 @@ def postgres(authority: Authority) -> Iterator[dict[str, int]]:
 
 
 @contextmanager
-def mariadb(authority: Authority) -> Iterator[dict[str, int]]:
+def mariadb(authority: Authority, tls: bool = True) -> Iterator[dict[str, int]]:
     program = require_peer("mariadbd")
     port = free_port()
     with place(authority) as here:
@@ -218,15 +218,14 @@ def mariadb(authority: Authority) -> Iterator[dict[str, int]]:
             "--skip-grant-tables",
             "--skip-innodb",
             "--default-storage-engine=MyISAM",
-            f"--ssl-cert={here.chain}",
-            f"--ssl-key={here.key}",
+            *([f"--ssl-cert={here.chain}", f"--ssl-key={here.key}"] if tls else ["--skip-ssl"]),
         ) as running:
             connected(port, running).close()
             yield {"mysql": port}
 
 
 @contextmanager
-def prosody(authority: Authority) -> Iterator[dict[str, int]]:
+def prosody(authority: Authority, tls: bool = True) -> Iterator[dict[str, int]]:
     program = require_peer("prosody")
     before = as_user("prosody") if os.getuid() == 0 else []
     ports = {"xmpp": free_port(), "xmpp-server": free_port()}
@@ -245,11 +244,11 @@ c2s_direct_tls_ports = {{}}
 s2s_direct_tls_ports = {{}}
 http_ports = {{}}
 https_ports = {{}}
-modules_enabled = {{ "tls", "saslauth", "roster", "disco", "dialback" }}
-modules_disabled = {{ "posix" }}
+modules_enabled = {{ {'"tls", ' if tls else ""}"saslauth", "roster", "disco", "dialback" }}
+modules_disabled = {{ "posix"{"" if tls else ', "tls"'} }}
 authentication = "internal_hashed"
-c2s_require_encryption = true
-s2s_require_encryption = true
+c2s_require_encryption = {str(tls).lower()}
+s2s_require_encryption = {str(tls).lower()}
 ssl = {{ certificate = "{here.chain}"; key = "{here.key}" }}
 VirtualHost "{NAME}"
 """,
@@ -261,7 +260,7 @@ VirtualHost "{NAME}"
 
 
 @contextmanager
-def vsftpd(authority: Authority) -> Iterator[dict[str, int]]:
+def vsftpd(authority: Authority, tls: bool = True) -> Iterator[dict[str, int]]:
     need_root()
     program = require_peer("vsftpd")
     port = free_port()
@@ -280,10 +279,10 @@ anon_root={files}
 secure_chroot_dir={empty}
 seccomp_sandbox=NO
 xferlog_enable=NO
-ssl_enable=YES
+ssl_enable={"YES" if tls else "NO"}
 allow_anon_ssl=YES
-force_anon_logins_ssl=YES
-force_anon_data_ssl=YES
+force_anon_logins_ssl={"YES" if tls else "NO"}
+force_anon_data_ssl={"YES" if tls else "NO"}
 require_ssl_reuse=NO
 ssl_ciphers=HIGH
 rsa_cert_file={here.chain}
@@ -296,7 +295,7 @@ rsa_private_key_file={here.key}
 
 
 @contextmanager
-def nnrpd(authority: Authority) -> Iterator[dict[str, int]]:
+def nnrpd(authority: Authority, tls: bool = True) -> Iterator[dict[str, int]]:
     program = require_peer("nnrpd")
     before = as_user("news") if os.getuid() == 0 else []
     port = free_port()
@@ -333,9 +332,8 @@ pathspool: {here.folder}/spool
 pathrun: {here.folder}/run
 pathlog: {here.folder}/log
 pathtmp: {here.folder}/tmp
-tlscertfile: {here.chain}
-tlskeyfile: {here.key}
-tlscafile: {here.chain}
+{f"tlscertfile: {here.chain}" if tls else ""}
+{f"tlskeyfile: {here.key}" if tls else ""}
 """,
         )
         makehistory = [*before, str(Path(program).parent / "makehistory"), "-O", "-x"]  # an overview without articles
