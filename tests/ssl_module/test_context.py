@@ -474,3 +474,67 @@ def test_pem_and_der(authority: Authority) -> None:
     text = ssl_module.DER_cert_to_PEM_cert(authority.der)
     assert ssl_module.PEM_cert_to_DER_cert(text) == authority.der
     assert pem.certificates(text.encode()) == [authority.der]
+
+
+class _Seen:
+    """A tap that keeps the names of messages."""
+
+    def __init__(self, side: Any) -> None:
+        self.side = side
+        self.messages: list[tuple[bool, str]] = []
+        self.records = 0
+
+    def record(self, sent: bool, content_type: int, length: int, encrypted: bool) -> None:
+        self.records += 1
+
+    def message(self, sent: bool, message: Any, encrypted: bool) -> None:
+        self.messages.append((sent, message.NAME))
+
+
+def test_taps(client_of: Make, server_of: Make) -> None:
+    taps: list[_Seen] = []
+
+    def make(side: Any) -> _Seen:
+        taps.append(_Seen(side))
+        return taps[-1]
+
+    client = client_of()
+    client.handfast_tap = make
+    told: list[tuple[Any, ...]] = []
+    pair = shaken(client, server_of())
+    client._msg_callback = lambda *seen: told.append(seen)
+    other = shaken(client, server_of(version="TLSv1_2"))
+    assert [tap.side for tap in taps] == [pair.client, other.client]
+    assert taps[0].messages[:2] == [(True, "ClientHello"), (False, "ServerHello")]
+    assert len([seen for seen in told if seen[3] == 0x100]) == taps[1].records
+    assert (other.client, "read", ssl.TLSVersion.TLSv1_2, 22, 12) in {seen[:5] for seen in told}  # ServerKeyExchange
+    assert (other.client, "write", ssl.TLSVersion.TLSv1_2, 20, 0x101, b"\x01") in told
+    assert all(isinstance(seen[5], bytes) for seen in told)
+    with pytest.raises(TypeError):
+        client.handfast_tap = 5
+    assert client.handfast_tap is make
+
+
+def test_a_message_callback_that_raises_breaks_nothing(
+    client_of: Make, server_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda told: reported.append(told.exc_type))
+    client = client_of()
+    client._msg_callback = lambda *seen: 1 // 0
+    shaken(client, server_of())
+    assert set(reported) == {ZeroDivisionError}
+
+
+def test_intermediates_among_the_roots_are_sent(authority: Authority, client_of: Make, tmp_path: Path) -> None:
+    """Whoever loads a certificate alone, and its issuers as roots, leans on that with ``ssl``."""
+    first = authority.intermediate("First")
+    second = first.intermediate("Second")
+    leaf, key = second.issue("localhost", send_chain=False).write(tmp_path)
+    for module in MODULES.values():
+        server: Any = module.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(leaf, key)
+        assert failure(Pair(client_of(), server).shake)
+        server.load_verify_locations(cadata=first.chain[0] + second.chain[0] + authority.der)
+        chain = shaken(client_of(), server).client.get_unverified_chain()
+        assert chain[1:3] == [second.chain[0], first.chain[0]]

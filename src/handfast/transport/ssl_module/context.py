@@ -24,6 +24,7 @@ from handfast.transport.ssl_module.engine import check_name, check_session
 from handfast.transport.ssl_module.facts import BY_OPENSSL_NAME, described_suites
 from handfast.transport.ssl_module.hello import Review
 from handfast.transport.ssl_module.keylog import KeyLogFile
+from handfast.transport.ssl_module.messages import MakeTap
 from handfast.transport.ssl_module.objects import MemoryEngine, SSLObject
 from handfast.transport.ssl_module.passwords import Password
 from handfast.transport.ssl_module.sockets import SocketEngine, SSLSocket
@@ -71,6 +72,7 @@ class SSLContext(ssl.SSLContext):
     _suites_12: tuple[int, ...] | None
     _group: str | None
     _keylog: KeyLogFile | None
+    _tap: MakeTap | None
     _counts: dict[str, int]
 
     def __new__(cls, protocol: int | None = None, *_: object, **__: object) -> Self:
@@ -88,7 +90,7 @@ class SSLContext(ssl.SSLContext):
         self._roots, self._identities = [], {}
         self._found_later, self._for_openssl = frozenset(), []
         self._alpn, self._suites_12, self._group = (), None, None
-        self._keylog = None
+        self._keylog = self._tap = None
         self._counts = dict.fromkeys(_COUNTED, 0)
         return self
 
@@ -109,6 +111,20 @@ class SSLContext(ssl.SSLContext):
             raise TypeError(f"a ClientConfig or ServerConfig is needed, not a {type(config).__name__}")
         with self._changing():
             self._handfast = config
+
+    @property
+    def handfast_tap(self) -> MakeTap | None:
+        """Called with each SSLObject or SSLSocket when its handshake begins: makes the tap that sees its messages.
+
+        See handfast.observe.
+        """
+        return self._tap
+
+    @handfast_tap.setter
+    def handfast_tap(self, make: MakeTap | None) -> None:
+        if make is not None and not callable(make):
+            raise TypeError(f"a function is needed, not a {type(make).__name__}")
+        self._tap = make
 
     def _changing(self) -> _Change:
         return _Change(self)

@@ -15,7 +15,7 @@ from handfast.crypto.suites import SUITES
 from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
 from handfast.transport.ssl_module.exceptions import NoIdentity
-from handfast.transport.ssl_module.trust import ContextVerifier
+from handfast.transport.ssl_module.trust import ContextVerifier, completed
 from handfast.wire.codepoints import ProtocolVersion
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _verifier(settings: Settings, trust: TrustStore | None) -> ContextVerifier:
 
 def _common(settings: Settings, given: Given) -> dict[str, Any]:
     changes: dict[str, Any] = {
-        "identities": tuple(given.identities),
+        "identities": tuple(completed(identity, given.trust) for identity in given.identities),
         "alpn": given.alpn,
         "keylog": given.keylog,
         "handshake_timeout": None,  # whoever calls has his own

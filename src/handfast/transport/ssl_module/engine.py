@@ -25,6 +25,7 @@ from handfast.events import ApplicationData, Handshake, HandshakeCompleted, Peer
 from handfast.handshake.flow import Question
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH
 from handfast.transport.ssl_module import exceptions, facts
+from handfast.transport.ssl_module.messages import tap_of
 from handfast.wire.codepoints import ContentType, ProtocolVersion
 
 if TYPE_CHECKING:
@@ -153,11 +154,12 @@ class Engine:
         context = self._context
         try:
             connection: Connection
+            tap = tap_of(self)
             if self.server_side:
-                connection = ServerConnection(context._server_config(self))
+                connection = ServerConnection(context._server_config(self), tap=tap)
             else:
                 config, name = context._client_config(self.server_hostname)
-                connection = ClientConnection(config, server_name=name)
+                connection = ClientConnection(config, server_name=name, tap=tap)
         except ConfigurationError as error:
             # Kept: a program that asks again hears the same, as it would of a connection.
             self._failure = exceptions.translated(error)

@@ -317,3 +317,21 @@ def no_cipher(named: Sequence[Mapping[str, Any]]) -> SSLError:
 
 _NAMES_SHOWN: Final = 8
 _KEY_EXCHANGES: Final = {"kx-rsa": "TLS_RSA_WITH", "kx-dhe": "_DHE_"}
+
+
+# --- what callbacks raise -----------------------------------------------------------------------------------------------
+
+
+class _Unraisable:
+    """Gives an exception to sys.unraisablehook when it is dropped: so ``ssl`` reports what a callback raises."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __del__(self) -> None:
+        raise self._error
+
+
+def report(error: BaseException) -> None:
+    """Tell of an exception that nobody can catch."""
+    _Unraisable(error)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from handfast.config import ServerConfig
 from handfast.errors import HandshakeRefused
-from handfast.transport.ssl_module import derive
+from handfast.transport.ssl_module import derive, exceptions
 from handfast.wire.codepoints import AlertDescription
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def _ask(callback: Any, engine: Engine, server_name: str | None) -> None:
         name = None if server_name is None else server_name.encode("ascii").decode("idna")
         answer = callback(engine.owner, name, engine.context)
     except Exception as error:
-        _report(error)
+        exceptions.report(error)
         raise HandshakeRefused(_HANDSHAKE_FAILURE, "the servername callback raised an exception") from error
     if answer is None:
         return
     try:
         alert = int(answer) if isinstance(answer, int) else _not_a_number(answer)
     except TypeError as error:
-        _report(error)
+        exceptions.report(error)
         raise HandshakeRefused("internal_error", "the servername callback returned no number") from error
     try:
         refusal = HandshakeRefused(AlertDescription.name(alert).lower(), "the servername callback refused")
@@ -67,17 +67,3 @@ def _ask(callback: Any, engine: Engine, server_name: str | None) -> None:
 
 def _not_a_number(answer: object) -> NoReturn:
     raise TypeError(f"servername callback must return None or an integer, not '{type(answer).__name__}'")
-
-
-class _Unraisable:
-    """Gives an exception to sys.unraisablehook when it is dropped: so ``ssl`` reports what a callback raises."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __del__(self) -> None:
-        raise self._error
-
-
-def _report(error: BaseException) -> None:
-    _Unraisable(error)

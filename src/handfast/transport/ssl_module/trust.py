@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from handfast.certificates import pem
+from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import parsed
+from handfast.certificates.path import intermediates
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.rules import Rule
 from handfast.certificates.store import TrustStore
@@ -83,6 +85,17 @@ def of_system() -> list[TrustStore]:
         found.append(store_of(pem.read(chosen), chosen) if chosen else TrustStore.system())
     found += [of_directory(part) for part in directory.split(os.pathsep)] if directory else []
     return [store for store in found if store is not None]
+
+
+def completed(identity: Identity, store: TrustStore | None) -> Identity:
+    """An identity without its intermediate certificates gets those that are among the roots, as with OpenSSL.
+
+    A root itself is not sent: whoever trusts it has it.
+    """
+    if store is None or len(identity.chain) > 1:
+        return identity
+    found = intermediates(parsed(identity.chain[0]), store)
+    return Identity((*identity.chain, *(item.der for item in found)), identity.signer) if found else identity
 
 
 def split(data: bytes) -> Iterable[bytes]:
