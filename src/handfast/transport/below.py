@@ -25,6 +25,7 @@ READ_SIZE = 65_536
 
 _READ = ("recv", "read1", "read")  # read1 comes before read: that of a buffered file waits until all is there
 _WRITE = ("send", "sendall", "write")  # send comes first: it says how much was taken, also where time is over
+_NON_BLOCKING = "it must not be in non-blocking mode"
 _SLICE = 1e-3  # the shortest timeout that is given to a stream, for which 0 means that it must not block
 
 
@@ -239,7 +240,7 @@ class OverStream:
         """See Below."""
         data = self._call("read", self._read, READ_SIZE, deadline)
         if data is None:
-            raise _failed("it must not be in non-blocking mode")
+            raise _failed(_NON_BLOCKING)
         return bytes(data)
 
     def send(self, data: memoryview, deadline: float | None) -> int:
@@ -260,6 +261,8 @@ class OverStream:
                 if name == "write" and method.__name__ != "send":
                     self._cut = True
                     raise _failed("a write was cut by its timeout") from None
+                if not self.can_wait:
+                    raise _failed(_NON_BLOCKING) from None
                 if deadline is not None and _left(deadline) <= 0:
                     raise TimeoutError("timed out") from None
             except (TLSError, OSError):
@@ -307,7 +310,7 @@ class OverStream:
             self._closed = True
             if hasattr(self.stream, "shutdown"):
                 self.abort()
-            if hasattr(self.stream, "close"):
+            with contextlib.suppress(Exception):  # a buffer that it cannot write out, say
                 self.stream.close()
 
 
