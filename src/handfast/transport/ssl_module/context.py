@@ -42,7 +42,10 @@ _GROUPS: Final = {
     "P-256": "secp256r1",
     "secp384r1": "secp384r1",
     "P-384": "secp384r1",
+    "secp521r1": "secp521r1",
+    "P-521": "secp521r1",
     "X25519": "x25519",
+    "X448": "x448",
 }
 _Made = tuple[derive.Settings, "ClientConfig | ServerConfig | ConfigurationError"]
 C = TypeVar("C", ClientConfig, ServerConfig)
