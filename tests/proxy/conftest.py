@@ -14,19 +14,23 @@ from tests.unit.transport.aio_running import Loop, closed
 Visit = Callable[..., bytes]
 
 
-def _blocking(port: int, proxy: Any, *, host: str = "localhost", seconds: float = 20, **settings: Any) -> bytes:
+def _blocking(
+    port: int, proxy: Any, *, host: str = "localhost", seconds: float = 20, starttls: Any = None, **settings: Any
+) -> bytes:
     config = client_config(**settings)
-    with connect(host, port, config=config, proxy=proxy, timeout=seconds) as tls:
+    with connect(host, port, config=config, proxy=proxy, timeout=seconds, starttls=starttls) as tls:
         tls.sendall(b"ping")
         return tls.recv()
 
 
 def _asynchronous(kind: str) -> Visit:
-    def visit(port: int, proxy: Any, *, host: str = "localhost", seconds: float = 20, **settings: Any) -> bytes:
+    def visit(
+        port: int, proxy: Any, *, host: str = "localhost", seconds: float = 20, starttls: Any = None, **settings: Any
+    ) -> bytes:
         config = client_config(handshake_timeout=seconds, **settings)
 
         async def main() -> bytes:
-            reader, writer = await aio.open_connection(host, port, config=config, proxy=proxy)
+            reader, writer = await aio.open_connection(host, port, config=config, proxy=proxy, starttls=starttls)
             writer.write(b"ping")
             data = await reader.read(100)
             await closed(writer)
