@@ -98,8 +98,10 @@ def _unexpected(talk: Talk, element: _Element, expected: str) -> Exception:
 
 def _opened(talk: Talk) -> Script[_Element]:
     """The start tag of the stream, which stays open."""
+    if (yield from talk.peek(1)) != b"<":  # nothing may stand before it, and no other protocol has it here
+        raise talk.garbled((yield from talk.line()), "<stream:stream>")
     data = yield from _markup(talk)
-    if re.match(rb"\s*<\?xml[\s?]", data):
+    if re.match(rb"<\?xml[\s?]", data):
         data += yield from _markup(talk)
     talk.heard(data)
     tag = data[max(data.rfind(b"<"), 0) :]
