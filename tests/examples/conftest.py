@@ -71,7 +71,7 @@ def authority() -> Authority:
 def files(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("files")
     certificate, key = authority.issue("localhost", "127.0.0.1").write(folder, "server")
-    client, client_key = authority.issue("me.example", usage=("client",)).write(folder, "client")
+    client, client_key = authority.issue("me.example", common_name="me", usage=("client",)).write(folder, "client")
     return {
         "ca": authority.write(folder),
         "certificate": certificate,
