@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import ssl
@@ -187,6 +188,38 @@ def test_whose_order_of_suites_counts(client_of: Make, server_of: Make) -> None:
     assert "AES128" in shaken(client, server).client.cipher()[0]
     server.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     assert "AES256" in shaken(client, server).client.cipher()[0]
+
+
+def test_what_is_set_again_is_no_change(client_of: Make, server_of: Make, files: Files) -> None:
+    """urllib3 loads roots, certificate and key again for each connection."""
+    client, server = client_of(alpn=("h2",)), server_of()
+    client.load_cert_chain(files["client"], files["client_key"])
+    client.set_ciphers("ECDHE+AESGCM")
+    client.set_ecdh_curve("X25519")
+    config = client._config(ClientConfig)
+    for _ in range(3):
+        client.load_verify_locations(files["ca"])
+        client.load_cert_chain(files["client"], files["client_key"])
+        client.set_alpn_protocols(["h2"])
+        client.set_ciphers("ECDHE+AESGCM")
+        client.set_ecdh_curve("X25519")
+        shaken(client, server)
+    assert client._config(ClientConfig) is config
+    assert len(client._roots) == len(client.get_ca_certs()) == 1
+
+
+def test_connections_leave_nothing_to_the_garbage_collector(client_of: Make, server_of: Make) -> None:
+    client, server = client_of(), server_of(alpn=("h2",))
+    shaken(client, server)
+    gc.collect()
+    gc.disable()
+    try:
+        shaken(client, server)
+        assert gc.collect() == 0
+        del client, server
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 # --- suites, groups, protocols --------------------------------------------------------------------------------------

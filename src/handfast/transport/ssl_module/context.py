@@ -8,6 +8,7 @@ setting changes.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import ssl
 import threading
@@ -30,7 +31,7 @@ from handfast.transport.ssl_module.passwords import Password
 from handfast.transport.ssl_module.sockets import SocketEngine, SSLSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Self
 
     from handfast.certificates.store import TrustStore
@@ -67,10 +68,12 @@ class SSLContext(ssl.SSLContext):
     _revision: int  # one more with each
     _made: dict[type, _Made]
     _handfast: ClientConfig | ServerConfig | None
-    _roots: list[TrustStore]
+    _roots: tuple[TrustStore, ...]
     _found_later: frozenset[bytes]  # of directories: get_ca_certs shows them once they have been used
-    _for_openssl: list[Callable[[], None]]  # roots that the context beneath has not been told of
-    _identities: dict[str, Identity]  # by kind of key
+    _for_openssl: list[
+        TrustStore | bytes | None
+    ]  # what the one beneath has not been told of; None: the machine's roots
+    _identities: tuple[tuple[bytes, Identity], ...]  # one for each kind of key, with a digest of where it comes from
     _alpn: tuple[str, ...]
     _suites_12: tuple[int, ...] | None
     _group: str | None
@@ -90,7 +93,7 @@ class SSLContext(ssl.SSLContext):
         self._revision = 0
         self._made = {}
         self._handfast = None
-        self._roots, self._identities = [], {}
+        self._roots, self._identities = (), ()
         self._found_later, self._for_openssl = frozenset(), []
         self._alpn, self._suites_12, self._group = (), None, None
         self._keylog = self._tap = None
@@ -112,8 +115,7 @@ class SSLContext(ssl.SSLContext):
     def handfast(self, config: ClientConfig | ServerConfig | None) -> None:
         if config is not None and not isinstance(config, (ClientConfig, ServerConfig)):
             raise TypeError(f"a ClientConfig or ServerConfig is needed, not a {type(config).__name__}")
-        with self._changing():
-            self._handfast = config
+        self._set("_handfast", config)
 
     @property
     def handfast_tap(self) -> MakeTap | None:
@@ -129,8 +131,13 @@ class SSLContext(ssl.SSLContext):
             raise TypeError(f"a function is needed, not a {type(make).__name__}")
         self._tap = make
 
-    def _changing(self) -> _Change:
-        return _Change(self)
+    def _set(self, name: str, value: object) -> None:
+        """Change what we keep. What is set to what it was, as some programs do for each connection, is no change."""
+        with self._lock:
+            before = getattr(self, name)
+            if before is not value and not (isinstance(value, tuple) and before == value):
+                setattr(self, name, value)
+                self._revision += 1
 
     # --- configurations
 
@@ -149,8 +156,8 @@ class SSLContext(ssl.SSLContext):
         with self._lock:
             settings = derive.settings_of(self, self._revision)
             given = derive.Given(
-                trust.joined(tuple(self._roots)),
-                tuple(self._identities.values()),
+                trust.joined(self._roots),
+                tuple(identity for _, identity in self._identities),
                 self._alpn,
                 self._suites_12,
                 self._group,
@@ -243,14 +250,15 @@ class SSLContext(ssl.SSLContext):
         if cafile is not None:
             found += self._of_file(cafile, known_beneath)
         directory = trust.of_directory(capath) if capath is not None else None
-        with self._changing():
-            self._roots += found
-            if directory is not None:
-                self._roots.append(directory)
+        with self._lock:
+            if directory is not None and directory not in self._roots:
                 self._found_later |= frozenset(trust.ders(directory))
-            if not known_beneath and found:
-                data = b"".join(der for store in found for der in trust.ders(store))
-                self._for_openssl.append(lambda: ssl.SSLContext.load_verify_locations(self, cadata=data))
+            if not known_beneath:
+                self._for_openssl += [store for store in found if store not in self._roots]
+            self._trust(*found, *(() if directory is None else (directory,)))
+
+    def _trust(self, *stores: TrustStore) -> None:
+        self._set("_roots", tuple(dict.fromkeys((*self._roots, *stores))))
 
     def _of_file(self, cafile: Any, known_beneath: bool) -> list[TrustStore]:
         with open(cafile, "rb") as file:  # noqa: PTH123 - a path in bytes will do too
@@ -272,16 +280,21 @@ class SSLContext(ssl.SSLContext):
     def set_default_verify_paths(self) -> None:
         """Trust the roots of this machine, or certifi's where it has none; SSL_CERT_FILE and SSL_CERT_DIR go first."""
         found = trust.of_system()
-        with self._changing():
-            self._roots += found
-            self._for_openssl.append(lambda: ssl.SSLContext.set_default_verify_paths(self))
+        with self._lock:
+            self._trust(*found)
+            self._for_openssl.append(None)
 
     def _tell_openssl(self) -> None:
         """The context beneath gets the roots when it is asked about them: to parse them all twice takes long."""
         with self._lock:
             waiting, self._for_openssl = self._for_openssl, []
-            for load in waiting:
-                load()
+            for item in waiting:
+                if item is None:
+                    super().set_default_verify_paths()
+                else:
+                    super().load_verify_locations(
+                        cadata=item if isinstance(item, bytes) else b"".join(trust.ders(item))
+                    )
 
     def cert_store_stats(self) -> dict[str, int]:
         """How many certificates, authorities and revocation lists there are."""
@@ -299,14 +312,17 @@ class SSLContext(ssl.SSLContext):
             super().load_cert_chain(certfile, keyfile, password)  # which says what is wrong
         secret = Password(password)
         certificates, key = _read(certfile), _read(certfile if keyfile is None else keyfile)
+        known_as = hashlib.sha256(b"\0".join((certificates, key, secret.for_key(key) or b""))).digest()
+        if any(known_as == digest for digest, _ in self._identities):
+            return  # some programs load it again for each connection
         try:
-            identity = Identity.from_pem(certificates, key, secret.for_key(key))
+            identity = Identity.from_pem(certificates, key, secret.value)
         except ConfigurationError as error:
             error.evidence["file"] = [os.fsdecode(path) for path in (certfile, keyfile) if path is not None]
             self._refuse_chain(error, certfile, keyfile, secret.value or b"")
-        with self._changing():
-            self._identities.pop(identity.kind, None)
-            self._identities[identity.kind] = identity
+        with self._lock:
+            others = (known for known in self._identities if known[1].kind != identity.kind)
+            self._set("_identities", (*others, (known_as, identity)))
 
     def _refuse_chain(self, error: ConfigurationError, certfile: Any, keyfile: Any, password: bytes) -> NoReturn:
         """The error of ssl for these files, with what we know of it."""
@@ -320,14 +336,14 @@ class SSLContext(ssl.SSLContext):
 
     def set_ciphers(self, ciphers: str) -> None:
         """Choose the suites of TLS 1.2 by a string of OpenSSL's; those of TLS 1.3 stay, as with OpenSSL."""
-        with self._changing():
+        with self._lock:
             super().set_ciphers(ciphers)
             listed = [cipher for cipher in super().get_ciphers() if cipher["protocol"] != "TLSv1.3"]
             names = [cipher["name"] for cipher in listed]
             chosen = tuple(BY_OPENSSL_NAME[name] for name in names if name in BY_OPENSSL_NAME)
             if listed and not chosen:
                 raise exceptions.no_cipher(listed)
-            self._suites_12 = chosen
+            self._set("_suites_12", chosen)
 
     def get_ciphers(self) -> list[Any]:
         """The suites that are offered or accepted, as ssl describes them."""
@@ -337,8 +353,7 @@ class SSLContext(ssl.SSLContext):
         """Application protocols, the preferred one first."""
         names = tuple(alpn_protocols)
         super().set_alpn_protocols(names)  # it checks them
-        with self._changing():
-            self._alpn = names
+        self._set("_alpn", names)
 
     def set_npn_protocols(self, npn_protocols: Iterable[str]) -> NoReturn:
         """Refused: NPN was replaced by ALPN in 2014 (RFC 7301)."""
@@ -350,8 +365,7 @@ class SSLContext(ssl.SSLContext):
         group = _GROUPS.get(os.fsdecode(name))
         if group is None:
             raise ValueError(f"{os.fsdecode(name)!r} is not a group of handfast's: {', '.join(_GROUPS)}")
-        with self._changing():
-            self._group = group
+        self._set("_group", group)
 
     # --- looking
 
@@ -362,9 +376,9 @@ class SSLContext(ssl.SSLContext):
 
     @keylog_filename.setter
     def keylog_filename(self, path: Any) -> None:
-        with self._changing():
+        with self._lock:
             _keylog_filename.__set__(self, path)
-            self._keylog = None if path is None else KeyLogFile(path)
+            self._set("_keylog", None if path is None else KeyLogFile(path))
 
     def session_stats(self) -> dict[str, int]:
         """How many handshakes were begun and completed; nothing is resumed yet."""
@@ -383,7 +397,7 @@ class SSLContext(ssl.SSLContext):
             with self._lock:
                 if root in self._found_later:
                     self._found_later -= {root}
-                    self._for_openssl.append(lambda: ssl.SSLContext.load_verify_locations(self, cadata=root))
+                    self._for_openssl.append(root)
 
     # --- what is not there
 
@@ -394,20 +408,6 @@ class SSLContext(ssl.SSLContext):
     def set_psk_server_callback(self, callback: object, identity_hint: object = None) -> None:
         """Refused: external pre-shared keys are not there yet."""
         _refuse_psk(callback)
-
-
-class _Change:
-    """Under the lock; afterwards configurations are made anew."""
-
-    def __init__(self, context: SSLContext) -> None:
-        self._context = context
-
-    def __enter__(self) -> None:
-        self._context._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._context._revision += 1
-        self._context._lock.release()
 
 
 def _refuse_psk(callback: object) -> None:

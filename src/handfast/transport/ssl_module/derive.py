@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar
 
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.suites import SUITES
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", ClientConfig, ServerConfig)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings of a context that ``ssl`` itself keeps, as plain numbers: what a configuration was made for."""
 
     protocol: int

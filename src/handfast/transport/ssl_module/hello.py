@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from handfast.config import ServerConfig
@@ -20,12 +21,13 @@ class Review:
     """Called with a ClientHello; gives the configuration for this connection, None for the one there is."""
 
     def __init__(self, engine: Engine, config: ServerConfig) -> None:
-        self._engine = engine
+        self._engine = weakref.ref(engine)  # which holds the connection, and that this: no circle
         self._config = config
 
     def __call__(self, hello: ClientHello) -> Any:
         """See ServerConfig.on_client_hello."""
-        engine, config = self._engine, self._config
+        engine, config = self._engine(), self._config
+        assert engine is not None, "it is the one that shakes hands"
         engine.offered_suites = hello.cipher_suites
         context = engine.context
         callback = context.sni_callback

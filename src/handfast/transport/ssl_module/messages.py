@@ -25,18 +25,19 @@ def tap_of(engine: Engine) -> Tap | None:
     """The tap of a connection that begins."""
     make, callback = engine.context.handfast_tap, _callback_of(engine.context)
     tap = make(engine.owner) if make is not None else None
-    return tap if callback is None else _Messages(engine, callback, tap)
+    return tap if callback is None else _Messages(engine._owner, callback, tap)
 
 
 class _Messages:
     """Passes on what ``ssl`` would tell: headers of records, alerts and handshake messages.
 
+    ``owner``     gives the SSLObject or SSLSocket
     ``callback``  what ssl makes of _msg_callback: it takes numbers
     ``tap``       a tap that wants to see the same
     """
 
-    def __init__(self, engine: Engine, callback: Callable[..., None], tap: Tap | None) -> None:
-        self._engine = engine
+    def __init__(self, owner: Callable[[], Any], callback: Callable[..., None], tap: Tap | None) -> None:
+        self._owner = owner
         self._callback = callback
         self._tap = tap
         self._version: int = ProtocolVersion.TLS_1_2  # what records say, until the server has chosen
@@ -64,6 +65,6 @@ class _Messages:
     def _tell(self, sent: bool, content_type: int, message_type: int, data: bytes) -> None:
         try:
             direction = "write" if sent else "read"
-            self._callback(self._engine.owner, direction, self._version, content_type, message_type, data)
+            self._callback(self._owner(), direction, self._version, content_type, message_type, data)
         except Exception as error:
             exceptions.report(error)  # a look must not break what it looks at
