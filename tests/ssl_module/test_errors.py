@@ -132,6 +132,17 @@ def test_without_a_hostname_the_chain_counts_alone(files: Any, server_of: Make, 
     assert failure(Pair(context, stranger).shake).verify_code == 20  # type: ignore[attr-defined]
 
 
+def test_roots_of_the_config_count_whatever_the_context_says(
+    server_of: Make, authority: Authority, client_of: Make
+) -> None:
+    context = client_of()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.handfast = ClientConfig(trust=STRANGER.trust)
+    assert failure(Pair(context, server_of()).shake).reason == "CERTIFICATE_VERIFY_FAILED"  # type: ignore[attr-defined]
+    context.handfast = ClientConfig(trust=authority.trust)
+    assert Pair(context, server_of()).shake().client.getpeercert()["subjectAltName"]
+
+
 def test_a_certificate_without_names(authority: Authority, client_of: Make, tmp_path: Any) -> None:
     """Good enough where the name does not count, and only there."""
     server = _server(ssl, authority.issue(common_name="localhost"), tmp_path)
@@ -275,5 +286,7 @@ def test_names_of_the_package_are_classes_of_ssl() -> None:
     """Whoever catches ours catches those of ``ssl``, which come from elsewhere in a program."""
     for name in ("SSLError", "SSLWantReadError", "SSLEOFError", "SSLCertVerificationError", "CertificateError"):
         assert getattr(ssl_module, name) is getattr(ssl, name)
-        if name != "CertificateError":
+        if "Want" in name:
+            assert getattr(exceptions, name) is getattr(ssl, name)  # redis-py looks them up by their very class
+        elif name != "CertificateError":
             assert issubclass(getattr(exceptions, name), getattr(ssl, name))

@@ -93,8 +93,9 @@ def config_of(
 def client_config(settings: Settings, given: Given, base: ClientConfig | None) -> ClientConfig:
     """Raises ConfigurationError where no version of TLS is left, say."""
     changes = _common(settings, given)
-    trust = given.trust if base is None or base.trust is None else base.trust
-    changes["verifier"] = NoVerification() if settings.verify_mode == ssl.CERT_NONE else _verifier(settings, trust)
+    own_trust = None if base is None else base.trust  # whoever gives roots wants them to count
+    unverified = settings.verify_mode == ssl.CERT_NONE and own_trust is None
+    changes["verifier"] = NoVerification() if unverified else _verifier(settings, own_trust or given.trust)
     return _replaced(base or ClientConfig(), changes)
 
 

@@ -83,26 +83,24 @@ class SSLCertVerificationError(_Explained, ssl.SSLCertVerificationError):
     verify_message: str = ""
 
 
-class SSLWantReadError(_Explained, ssl.SSLWantReadError):
-    """More bytes of the peer are needed."""
-
-    library: Any = None
-
-
-class SSLWantWriteError(_Explained, ssl.SSLWantWriteError):
-    """The socket takes no more bytes at the moment."""
-
-    library: Any = None
+# These two are no failures, and there is nothing to explain. Some programs look them up by their very class.
+SSLWantReadError = ssl.SSLWantReadError
+SSLWantWriteError = ssl.SSLWantWriteError
 
 
 def want_read() -> ssl.SSLError:
     """More bytes are needed, and none are there."""
-    return SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)")
+    return _unexplained(SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)"))
 
 
 def want_write() -> ssl.SSLError:
     """The socket takes no more bytes now."""
-    return SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
+    return _unexplained(SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)"))
+
+
+def _unexplained(error: Any) -> ssl.SSLError:
+    error.library = error.reason = None  # what ssl sets on each of its own
+    return error  # type: ignore[no-any-return]
 
 
 def zero_return() -> ssl.SSLError:
