@@ -10,7 +10,7 @@ from importlib import import_module
 from statistics import median
 from typing import Any, cast
 
-from bench import credentials, streams
+from bench import credentials, http, streams
 from bench.measure import Effort, alternate, ratio
 from bench.peers import HYBRID, X25519, Peer, Task, Unavailable, streams_of
 
@@ -33,6 +33,7 @@ UNITS: dict[str, Callable[[float], float]] = {
     "us": lambda seconds: seconds * 1e6,
     "MB/s": lambda seconds: 1e-6 / seconds,
     "records/s": lambda seconds: 1 / seconds,
+    "req/s": lambda seconds: 1 / seconds,
     "conn/s": lambda seconds: 1 / seconds,
     "KiB": float,
 }
@@ -88,6 +89,21 @@ def scenarios() -> list[Scenario]:
             "16 MiB there and back, asyncio",
             "MB/s",
             lambda peer: streams.bulk_echo(streams_of(peer, p256), 16 * MEBIBYTE, 1 << 16),
+        ),
+        # One side alone: the other is a process of its own over `ssl`. Contexts as ssl shapes them, on both columns.
+        *(
+            Scenario(
+                f"{name}_{how}",
+                f"{title}, {over}",
+                "req/s",
+                lambda peer, make=make, kept=kept: make(peer, p256, kept=kept),
+            )
+            for name, title, make in (
+                ("httpx", "GETs by httpx", http.httpx_requests),
+                ("aiohttp", "GETs by aiohttp", http.aiohttp_requests),
+                ("uvicorn", "requests to uvicorn", http.uvicorn_requests),
+            )
+            for how, over, kept in (("new", "new connections", False), ("kept", "one connection", True))
         ),
         Scenario("idle_memory", "an idle asyncio connection, both sides", "KiB", None),
     ]
