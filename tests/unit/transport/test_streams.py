@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import socket
@@ -98,8 +99,9 @@ class _Anybody(paramiko.ServerInterface):
 def over_ssh(stack: ExitStack, folder: Path) -> Pair:
     here, there = socket.socketpair()
     server, client = paramiko.Transport(there), paramiko.Transport(here)
-    stack.callback(server.close)
-    stack.callback(client.close)
+    for transport in (server, client):
+        stack.callback(transport.join, 30)  # or its thread would close the socket when other tests count theirs
+        stack.callback(transport.close)
     server.add_server_key(paramiko.RSAKey.generate(2048))
     server.start_server(event=threading.Event(), server=_Anybody())
     client.start_client(timeout=30)
@@ -148,16 +150,29 @@ EVERY = [*TIMED, over_pipes, over_buffered_files]
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as each:
         yield each
+    gc.collect()
 
 
 @pytest.fixture(params=EVERY, ids=lambda kind: kind.__name__)
 def ends(request: pytest.FixtureRequest, stack: ExitStack, tmp_path: Path) -> Pair:
-    return request.param(stack, tmp_path)  # type: ignore[no-any-return]
+    return made(request.param, stack, tmp_path)
 
 
 @pytest.fixture(params=TIMED, ids=lambda kind: kind.__name__)
 def timed_ends(request: pytest.FixtureRequest, stack: ExitStack, tmp_path: Path) -> Pair:
-    return request.param(stack, tmp_path)  # type: ignore[no-any-return]
+    return made(request.param, stack, tmp_path)
+
+
+def made(kind: Callable[[ExitStack, Path], Pair], stack: ExitStack, folder: Path) -> Pair:
+    pair = kind(stack, folder)
+    for end in pair:
+        stack.callback(closed, end)
+    return pair
+
+
+def closed(end: Any) -> None:
+    with suppress(OSError, ValueError, TLSError):
+        end.close()
 
 
 def shaken(ends: Pair, stack: ExitStack, **settings: Any) -> tuple[TLSSocket, TLSSocket]:
