@@ -385,12 +385,6 @@ def only_12(*schemes: int) -> tuple[Authority, Identity]:
     return authority, Identity(issued.chain, Listing(issued.signer, *schemes))
 
 
-def test_a_signer_of_rsa_pkcs_1_is_one_of_tls_1_2_alone() -> None:
-    _, who = only_12(*PKCS1)
-    assert (who.schemes, who.schemes_12) == ((), PKCS1)
-    assert who.kind == "rsa"
-
-
 def test_an_identity_of_tls_1_2_alone_on_both_sides() -> None:
     authority, who = only_12(*PKCS1)
     client, server = pair(
