@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from fuzz.credentials import SERVER_NAME, identity, leaf_key
+from fuzz.credentials import SERVER_NAME, authority_key, ec_leaf, identity, leaf_key
 from fuzz.peers import ED25519, SHARES, Peer, message, shared_secret
 from handfast.connection import Connection
 from handfast.crypto.schedule12 import MainSecret, RecordKey
 from handfast.crypto.suites import SUITES_12
 from handfast.errors import TLSError
-from handfast.wire.codepoints import CipherSuite, ContentType, HandshakeType, NamedGroup
+from handfast.wire.codepoints import CipherSuite, ContentType, HandshakeType, NamedGroup, SignatureScheme
 from handfast.wire.hello import ClientHello, ServerHello
 from handfast.wire.messages12 import (
     Certificate12,
@@ -28,7 +30,16 @@ from handfast.wire.messages12 import (
 
 H = HandshakeType
 
+RESUMED = 8
+"""In place of the type of a ServerHello: one with the client's session id, as if that were resumed."""
+
+EC_CERTIFICATE = 9
+"""In place of the type of a Certificate: the server's other one, on P-256. What follows is signed with its key."""
+
 _SCHEMES = [ED25519, 0x0403, 0x0804, 0x0401]
+
+
+_EC_CERTIFICATE = Certificate12([ec_leaf(SERVER_NAME, "root")]).encode()
 
 
 class Direction12:
@@ -167,6 +178,7 @@ class Server12(Peer12):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.client_hello: ClientHello | None = None
+        self.signs_with_ecdsa = False
         self.hear()
 
     def heard(self, raw: bytes) -> None:
@@ -180,13 +192,15 @@ class Server12(Peer12):
 
     def own(self, kind: int) -> bytes:
         """The messages of a server."""
-        if kind == H.SERVER_HELLO:
-            return self._hello()
+        if kind in (H.SERVER_HELLO, RESUMED):
+            return self._hello(resumed=kind == RESUMED)
+        if kind == EC_CERTIFICATE:
+            return _EC_CERTIFICATE
         if kind == H.SERVER_KEY_EXCHANGE:
             assert self.client_hello is not None
             groups = self.client_hello.supported_groups or SHARES
             group = next((group for group in groups if group in SHARES), NamedGroup.X25519)
-            return self.mended(ServerKeyExchange(group, SHARES[group], ED25519, b"").encode())
+            return self.mended(ServerKeyExchange(group, SHARES[group], self._scheme, b"").encode())
         if kind == H.CERTIFICATE_REQUEST:
             return CertificateRequest12(b"\x40\x01", _SCHEMES).encode()
         return super().own(kind)
@@ -196,18 +210,26 @@ class Server12(Peer12):
         end = 8 + raw[7] if len(raw) > 7 else 0
         if raw[:1] != bytes((H.SERVER_KEY_EXCHANGE,)) or len(raw) < end + 2 or not end:
             return raw
-        signature = leaf_key(self.name).sign(b"".join(self.randoms) + raw[4:end])
+        content = b"".join(self.randoms) + raw[4:end]
+        if self.signs_with_ecdsa:
+            signature = authority_key(self.name).sign(content, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        else:
+            signature = leaf_key(self.name).sign(content)
         body = raw[4 : end + 2] + len(signature).to_bytes(2) + signature
         return message(raw[0], body)
 
-    def _hello(self) -> bytes:
+    @property
+    def _scheme(self) -> int:
+        return SignatureScheme.ECDSA_SECP256R1_SHA256 if self.signs_with_ecdsa else ED25519
+
+    def _hello(self, *, resumed: bool) -> bytes:
         hello = self.client_hello
         assert hello is not None
         protocols = hello.application_layer_protocol_negotiation
         limit = hello.record_size_limit
         return ServerHello(
             random=bytes(range(32)),
-            legacy_session_id_echo=b"",
+            legacy_session_id_echo=hello.legacy_session_id if resumed else b"",
             cipher_suite=next((suite for suite in hello.cipher_suites if suite in SUITES_12), self.suite.id),
             renegotiation_info=b"",
             server_name_acknowledged=hello.server_name and True,
@@ -220,7 +242,9 @@ class Server12(Peer12):
     def said(self, raw: bytes) -> None:
         """What the client's answer will be bound to."""
         super().said(raw)
-        if raw[0] == H.SERVER_HELLO and len(raw) > 38:
+        if raw[0] == H.CERTIFICATE:
+            self.signs_with_ecdsa = raw == _EC_CERTIFICATE
+        elif raw[0] == H.SERVER_HELLO and len(raw) > 38:
             self.randoms[1] = raw[6:38]
             at = 39 + raw[38]
             self.suite = SUITES_12.get(int.from_bytes(raw[at : at + 2]), self.suite)

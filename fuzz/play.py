@@ -106,15 +106,30 @@ _AES_256 = ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"]
 _CCM_8 = ["TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8"]
 CLIENTS_12: dict[str, dict[str, Any]] = {
     "default": {},
-    "only": {"max_version": "1.2", "cipher_suites": _CHACHA20},
-    "identity": {"identities": [identity("client.example")], "cipher_suites": _AES_256},
-    "unverified": {"verifier": NoVerification(), "groups": ["secp256r1"], "max_version": "1.2"},
+    "only": {"max_version": "1.2", "cipher_suites": _CHACHA20, "check_peer": lambda peer: None},
+    "identity": {"choose_identity": lambda request: identity("client.example"), "cipher_suites": _AES_256},
+    "unverified": {
+        "verifier": NoVerification(),
+        "groups": ["secp256r1"],
+        "max_version": "1.2",
+        "identities": [identity("client.example")],
+    },
     "small": {"record_size_limit": 64, "cipher_suites": _CCM_8, "alpn": []},
 }
 SERVERS_12: dict[str, dict[str, Any]] = {
     "default": {},
-    "only": {"max_version": "1.2", "cipher_suites": _CHACHA20, "groups": ["secp256r1"]},
-    "required": {"client_authentication": "required", "client_trust": trust(), "cipher_suites": _AES_256},
+    "only": {
+        "max_version": "1.2",
+        "cipher_suites": _CHACHA20,
+        "groups": ["secp256r1"],
+        "choose_identity": lambda hello: None,
+    },
+    "required": {
+        "client_authentication": "required",
+        "client_trust": trust(),
+        "cipher_suites": _AES_256,
+        "check_peer": lambda peer: None,
+    },
     "optional": {"client_authentication": "optional", "client_trust": trust(), "suite_order": "client"},
     "small": {"record_size_limit": 64, "unknown_names": "refuse", "cipher_suites": _CCM_8},
 }

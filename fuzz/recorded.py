@@ -6,6 +6,7 @@ from functools import cache
 
 from fuzz import play
 from fuzz.peers import CLIENT_HELLO_WITH_EARLY_DATA, RETRY_REQUEST, TICKET, Client, message
+from fuzz.peers12 import EC_CERTIFICATE
 from fuzz.play import ACT, ACTS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE, Player
 from fuzz.steps import Step
 from handfast.wire.codepoints import ContentType, HandshakeType
@@ -51,6 +52,10 @@ _HELLO_12 = (H.SERVER_HELLO, H.CERTIFICATE, H.SERVER_KEY_EXCHANGE)
 _END_12 = [CHANGE_CIPHER_SPEC_12, *own(H.FINISHED)]
 TO_CLIENT_12 = [*own(*_HELLO_12, H.SERVER_HELLO_DONE), *_END_12]
 ASKING_12 = [*own(*_HELLO_12, H.CERTIFICATE_REQUEST, H.SERVER_HELLO_DONE), *_END_12]
+TO_CLIENT_EC_12 = [
+    *own(H.SERVER_HELLO, EC_CERTIFICATE, H.SERVER_KEY_EXCHANGE, H.CERTIFICATE_REQUEST, H.SERVER_HELLO_DONE),
+    *_END_12,
+]
 TO_SERVER_12 = [*own(H.CLIENT_HELLO, H.CLIENT_KEY_EXCHANGE), *_END_12]
 PROVEN_12 = [*own(H.CLIENT_HELLO, H.CERTIFICATE, H.CLIENT_KEY_EXCHANGE, H.CERTIFICATE_VERIFY), *_END_12]
 NAMELESS_12 = [
@@ -112,7 +117,7 @@ _HONEST = {
         "default": TO_CLIENT_12,
         "only": TO_CLIENT_12,
         "identity": ASKING_12,
-        "unverified": ASKING_12,
+        "unverified": TO_CLIENT_EC_12,
         "small": TO_CLIENT_12,
     },
     "server_12": {

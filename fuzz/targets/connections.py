@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from fuzz import play, recorded, steps, vectors
+from fuzz.credentials import SERVER_NAME, rsa_leaf
 from fuzz.peers import CLIENT_HELLO_WITH_EARLY_DATA, RETRY_REQUEST, message
+from fuzz.peers12 import EC_CERTIFICATE, RESUMED
 from fuzz.play import ACT, ACTS, KEYS, KINDS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE
 from fuzz.recorded import ASK_FOR_KEYS, CHANGE_CIPHER_SPEC, CHANGE_CIPHER_SPEC_12, CLOSE_NOTIFY, DATA, EARLY_DATA
 from fuzz.steps import Step
 from fuzz.target import Change, Target
 from handfast.wire.codepoints import HandshakeType
+from handfast.wire.messages12 import Certificate12
 
 H = HandshakeType
 
@@ -40,6 +43,9 @@ _OWN_12 = (
     H.CERTIFICATE_VERIFY,
     H.FINISHED,
 )
+NO_CERTIFICATE = Step(MESSAGE, message(H.CERTIFICATE, bytes(3)))
+RSA_CERTIFICATE = Step(MESSAGE, Certificate12([rsa_leaf(SERVER_NAME, "root")]).encode())
+
 # Steps for both versions, and for one of them.
 _ANY = [
     *(Step(ACT, bytes((number,))) for number in range(len(ACTS))),
@@ -65,6 +71,9 @@ _STOCK_12 = [
     *_ANY,
     *recorded.own(*_OWN_12),
     *(Step(KEYS, bytes((play.EPOCHS.index(epoch),))) for epoch in ("", "application")),
+    *recorded.own(RESUMED, EC_CERTIFICATE),
+    NO_CERTIFICATE,
+    RSA_CERTIFICATE,
     CHANGE_CIPHER_SPEC_12,
     EARLY_DATA,
     Step(RECORD, b"\x15\0\x01\x64"),

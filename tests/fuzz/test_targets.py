@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from fuzz import play, recorded, steps, vectors
+from fuzz import peers12, play, recorded, steps, vectors
 from fuzz.peers import message
 from fuzz.steps import Step
-from fuzz.targets import TARGETS, messages, records
+from fuzz.targets import TARGETS, connections, messages, records
 from handfast.certificates.accepted import Accepted
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.names import NameSet
@@ -210,7 +210,23 @@ def _without_limits(honest: Any) -> Any:
     return start
 
 
-# --- what a change leaves right
+# --- what a change leaves right, and what a peer may do besides being honest
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (recorded.own(peers12.RESUMED), "resumed_nothing"),
+        ([*recorded.own(H.SERVER_HELLO), connections.NO_CERTIFICATE], "no_certificate"),
+        ([*recorded.own(H.SERVER_HELLO), connections.RSA_CERTIFICATE], "wrong_signature_type"),
+        (recorded.own(H.SERVER_HELLO, peers12.EC_CERTIFICATE, H.SERVER_KEY_EXCHANGE), ""),
+        (recorded.own(H.SERVER_HELLO, H.CERTIFICATE, H.SERVER_KEY_EXCHANGE), ""),
+    ],
+)
+def test_what_a_server_of_tls_1_2_may_do(said: list[Step], reason: str) -> None:
+    player = play.player("client_12", 0)
+    player.play(said)
+    assert (player.failure.reason.name if player.failure else "") == reason
 
 
 def test_a_share_that_is_changed_is_signed_again() -> None:

@@ -132,7 +132,7 @@ def split(stream: bytes) -> list[tuple[bytes, memoryview]]:
 def test_a_flipped_bit_is_always_noticed(suite: Suite, content: bytes, bit: int) -> None:
     sealer, opener = protection(suite)
     stream = bytearray(sealer.seal(23, memoryview(content)))
-    # In TLS 1.2 what is authenticated is the version and the length that there are, not those that the header says.
+    # In TLS 1.2 the type is authenticated, with the version and length that a record has to have: framing compares those.
     at = [number for number in range(len(stream)) if suite.id in SUITES or not 0 < number < 5]
     stream[at[bit // 8 % len(at)]] ^= 1 << bit % 8
     with pytest.raises(BadRecord) as caught:
