@@ -108,7 +108,7 @@ class Opener12(Guarded):
         # The peer may choose the half that it sends as it likes (RFC 5288 section 3).
         explicit = int.from_bytes(body[: self._explicit]) if self._explicit else self.sequence
         nonce = (self._iv ^ explicit).to_bytes(NONCE_LENGTH)
-        additional = self.sequence.to_bytes(8) + _header(header[0], length)
+        additional = self.sequence.to_bytes(8) + header[:3] + length.to_bytes(2)
         try:
             content = self._cipher.decrypt(nonce, body[self._explicit :], additional)
         except InvalidTag:
