@@ -90,6 +90,7 @@ FEATURES: Final = {
     "retry always": Feature("a HelloRetryRequest that wants nothing but the cookie", ("client",), _NEW),
     # Afterwards.
     "exporter": Feature("both sides export the same keying material"),
+    "exporter with a context": Feature("likewise, for something that the application names"),
     "tls-unique": Feature("both sides have the same channel binding", ROLES, _OLD),
     "key update by handfast": Feature(
         "it changes its key and asks the peer to do so too; data goes on both ways", ROLES, _NEW
@@ -164,15 +165,18 @@ class Abilities:
         return pairs
 
 
-def both(newer: Abilities, suites: Sequence[str], lacks: Mapping[str, str] | None = None) -> dict[str, Abilities]:
-    """What a peer can do in TLS 1.3, and in 1.2: the same, with other suites, and without what is in 1.3 alone."""
+def both(newer: Abilities, suites: Sequence[str], has: Sequence[str] = ()) -> dict[str, Abilities]:
+    """What a peer can do in TLS 1.3, and in 1.2: the same, with other suites, and without what is in 1.3 alone.
+
+    ``has``: the features that it lacks in TLS 1.3 alone
+    """
     older = replace(
         newer,
         suites=suites,
         groups=[group for group in newer.groups if group not in HYBRIDS],
         keys=[key for key in newer.keys if key not in MLDSA],
         client_keys=[key for key in newer.client_keys or () if key not in MLDSA],
-        lacks=_of(_OLD, {**newer.lacks, **(lacks or {})}),
+        lacks=_of(_OLD, {name: why for name, why in newer.lacks.items() if name not in has}),
     )
     return {"1.3": replace(newer, lacks=_of((*_NEW, MEETING), newer.lacks)), "1.2": older}
 

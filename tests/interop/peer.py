@@ -47,6 +47,7 @@ OPENSSL_ALERTS: Final = {
 # What both sides export, where a peer can.
 EXPORTER: Final = "EXPORTER-handfast-interop"
 EXPORTED: Final = 32  # bytes
+CONTEXT: Final = b"something that the application names"
 
 UPDATED_AFTER: Final = 2048  # bytes after which a peer changes its key that cannot be told to
 
@@ -138,6 +139,10 @@ class Running:
 
     def exported(self) -> bytes:
         """What it exported under EXPORTER, EXPORTED bytes."""
+        raise NotImplementedError
+
+    def exported_with_context(self) -> bytes:
+        """Likewise, with CONTEXT: in TLS 1.2 the length of that counts, and an empty one is not none (RFC 5705)."""
         raise NotImplementedError
 
     def unique(self) -> bytes:

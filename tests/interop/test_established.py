@@ -8,7 +8,7 @@ import pytest
 
 from handfast import TLSError, TLSSocket, reasons
 from tests.interop.matrix import feature
-from tests.interop.peer import EXPORTED, EXPORTER, NO_RENEGOTIATION, UPDATED_AFTER, Peer
+from tests.interop.peer import CONTEXT, EXPORTED, EXPORTER, NO_RENEGOTIATION, UPDATED_AFTER, Peer
 from tests.interop.sides import HELLO, Accepting, Connecting
 
 pytestmark = pytest.mark.timeout(300)  # the first one of Go waits for the compiler
@@ -44,6 +44,26 @@ def test_a_client_exports_the_same(accepting: Accepting) -> None:
         accepting.check(serving, running)
         assert running.exported() == serving.exported
     assert len(serving.exported) == EXPORTED
+
+
+@feature("server", "exporter with a context")
+def test_a_server_exports_the_same_with_a_context(connecting: Connecting) -> None:
+    with connecting.serve(exports=True) as running:
+        tls = connecting(running)
+        ours = tls.connection.export_keying_material(EXPORTER, EXPORTED, CONTEXT)
+        connecting.check(tls, running)
+        assert running.exported_with_context() == ours != running.exported()
+
+
+@feature("client", "exporter with a context")
+def test_a_client_exports_the_same_with_a_context(accepting: Accepting) -> None:
+    ours: list[bytes] = []
+    serving = accepting.serve(
+        first=lambda tls: ours.append(tls.connection.export_keying_material(EXPORTER, EXPORTED, CONTEXT))
+    )
+    with serving, accepting.connect(serving, exports=True) as running:
+        accepting.check(serving, running)
+        assert running.exported_with_context() == ours[0] != running.exported()
 
 
 @feature("server", "tls-unique")

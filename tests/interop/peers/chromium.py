@@ -281,11 +281,10 @@ class Chromium(Peer):
             lacks={
                 "the peer knows TLS 1.1 alone": "Chromium knows TLS 1.2 and 1.3 alone",
                 "the client comes again with TLS 1.2": "Chromium never does",
-                "order of the server": "Chromium has an order of its own",
-                "order of the client": "Chromium has an order of its own",
                 "ChaCha20 first": "Chromium has an order of its own",
                 "no middlebox compatibility": "Chromium always looks like TLS 1.2",
                 "exporter": "Chromium exports nothing",
+                "exporter with a context": "Chromium exports nothing",
                 "tls-unique": "Chromium does not show it",
                 "key update by the peer": "Chromium never changes its key",
                 "renegotiation by the peer": "Chromium never starts one",

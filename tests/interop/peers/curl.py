@@ -58,6 +58,7 @@ class Curl(Peer):
                 "the client comes again with TLS 1.2": "curl never does",
                 "no middlebox compatibility": "curl has no such option",
                 "exporter": "curl exports nothing",
+                "exporter with a context": "curl exports nothing",
                 "tls-unique": "curl does not show it",
                 "key update by the peer": "curl never changes its key",
                 "renegotiation by the peer": "curl never starts one",

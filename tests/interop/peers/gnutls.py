@@ -53,7 +53,7 @@ def _cipher(suite: str) -> str:
 _SUITES = {("1.3", _cipher(suite), ""): suite for suite in ALL_SUITES}
 _SUITES |= {("1.2", _cipher(suite), "RSA" if "_RSA_" in suite else "ECDSA"): suite for suite in ALL_SUITES_12}
 _GROUPS = (*CLASSICAL, "x448")
-_LACKS = {"padding by the peer": "the programs have no such option"}
+_LACKS = dict.fromkeys(("exporter with a context", "padding by the peer"), "the programs have no such option")
 
 
 def _settings(setup: Setup) -> list[str]:

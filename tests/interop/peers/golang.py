@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.interop.features import CLASSICAL, ECDSA, HYBRIDS, MLDSA, SUITES, SUITES_12, Abilities, both
-from tests.interop.peer import BAD_CERTIFICATE, EXPORTED, EXPORTER, UNKNOWN_CA, Peer, Running, Setup, said
+from tests.interop.peer import BAD_CERTIFICATE, CONTEXT, EXPORTED, EXPORTER, UNKNOWN_CA, Peer, Running, Setup, said
 from tests.interop.peers.piped import CACHE, Piped, built
 from tests.interop.processes import Program
 from tests.peers import require_peer
@@ -29,6 +29,9 @@ class _Go(Piped):
     def exported(self) -> bytes:
         return bytes.fromhex(self.said("exported")["exported"])
 
+    def exported_with_context(self) -> bytes:
+        return bytes.fromhex(self.said("exported")["with_context"])
+
     def unique(self) -> bytes:
         return bytes.fromhex(self.said("unique")["unique"])
 
@@ -39,9 +42,6 @@ class _Go(Piped):
 
 
 _LACKS = {
-    "order of the server": "Go has an order of its own",
-    "order of the client": "Go has an order of its own",
-    "ChaCha20 first": "Go has an order of its own",
     "no common suite": "Go has the same suites as handfast in TLS 1.3, and they cannot be limited",
     "renegotiation by the peer": "Go never starts one",
     "key update by the peer": "Go changes its key by itself, after more data than fits here",
@@ -59,9 +59,10 @@ class Go(Peer):
             SUITES,
             (*HYBRIDS, *CLASSICAL),
             (*ECDSA, "rsa2048", "ed25519", *MLDSA),
-            lacks=_LACKS | {"cookie": "Go never sends one"},
+            lacks=_LACKS | {"cookie": "Go never sends one", "order of the client": "Go has an order of its own"},
         ),
         SUITES_12,
+        has=["no common suite"],
     )
     as_client = both(
         Abilities(
@@ -70,11 +71,13 @@ class Go(Peer):
             (*ECDSA, "rsa2048", "ed25519", *MLDSA),
             lacks=_LACKS
             | {
+                "ChaCha20 first": "Go has an order of its own",
                 "no middlebox compatibility": "Go always looks like TLS 1.2",
                 "the client comes again with TLS 1.2": "Go's clients never send TLS_FALLBACK_SCSV",
             },
         ),
         SUITES_12,
+        has=["no common suite"],
     )
     limits = frozenset({"group", "suite of TLS 1.2"})
     unknown_ca = frozenset({BAD_CERTIFICATE, UNKNOWN_CA})
@@ -107,7 +110,7 @@ class Go(Peer):
             f"{setup.lowest},{setup.highest}",
         ]
         command += ["-suites", ",".join(setup.suites_12)]
-        return _Go(Program(*command, "-export", f"{EXPORTER}:{EXPORTED}"), port)
+        return _Go(Program(*command, "-export", f"{EXPORTER}:{EXPORTED}:{CONTEXT.decode()}"), port)
 
     @staticmethod
     def _environment() -> dict[str, str]:

@@ -34,6 +34,7 @@ _LACKS = {
     "no common suite": "JSSE has the suites of TLS 1.3 that handfast offers, and no other",
     "tls-unique": "JSSE does not show it",
     "exporter": "JSSE has exporters from Java 25 on only",
+    "exporter with a context": "JSSE has exporters from Java 25 on only",
     "record size limit of handfast": "JSSE has no RFC 8449",
     "record size limit of the peer": "JSSE has no RFC 8449",
     "padding by the peer": "JSSE pads nothing",
@@ -74,6 +75,7 @@ class Java(Peer):
             },
         ),
         SUITES_12,
+        has=["no common suite"],
     )
     as_client = both(
         Abilities(
@@ -87,6 +89,7 @@ class Java(Peer):
             },
         ),
         SUITES_12,
+        has=["no common suite"],
     )
     unknown_ca = frozenset({CERTIFICATE_UNKNOWN, UNKNOWN_CA})
     unknown_client_ca = frozenset({CERTIFICATE_UNKNOWN, UNKNOWN_CA})

@@ -121,6 +121,7 @@ class Nginx(Peer):
                 "unknown client CA": "nginx goes on with it, and answers requests with HTTP's 400",
                 "cookie": "nginx never sends one",
                 "exporter": "nginx exports nothing",
+                "exporter with a context": "nginx exports nothing",
                 "tls-unique": "nginx does not show it",
                 "key update by the peer": "nginx never changes its key",
                 "renegotiation by the peer": "nginx never starts one",

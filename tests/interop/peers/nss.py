@@ -125,14 +125,13 @@ class NSS(Peer):
             ECDSA,  # it wants keyEncipherment in certificates with RSA keys, which neither version has a use for here
             (*ECDSA, "rsa2048"),
             lacks={
-                "order of the server": "NSS has an order of its own",
-                "order of the client": "NSS has an order of its own",
                 "ChaCha20 first": "NSS has an order of its own",
                 "peer closes first": "tstclnt waits for the server to do so",
                 "ALPN": "tstclnt has no such option",
                 "no common ALPN": "tstclnt has no such option",
                 "no middlebox compatibility": "tstclnt has no such option",
                 "exporter": "tstclnt of 3.87 exports nothing",
+                "exporter with a context": "tstclnt of 3.87 exports nothing",
                 "tls-unique": "tstclnt does not show it",
                 "key update by the peer": "tstclnt never changes its key",
                 "record size limit of the peer": "tstclnt has no such option",
@@ -141,6 +140,7 @@ class NSS(Peer):
             },
         ),
         ECDSA_12,
+        has=["no common suite"],
     )
 
     answers_close = frozenset()

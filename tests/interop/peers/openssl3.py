@@ -184,6 +184,7 @@ class OpenSSL3(Peer):
             lacks={
                 "record size limit of handfast": _NO_SIZE_LIMIT,
                 "record size limit of the peer": _NO_SIZE_LIMIT,
+                "exporter with a context": "the programs have no such option",
                 "tls-unique": "the programs do not show it",
             },
         ),

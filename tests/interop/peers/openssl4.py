@@ -25,7 +25,7 @@ from tests.interop.features import (
     Abilities,
     both,
 )
-from tests.interop.peer import EXPORTED, EXPORTER, Peer, Running, Setup, alert_of
+from tests.interop.peer import CONTEXT, EXPORTED, EXPORTER, Peer, Running, Setup, alert_of
 from tests.interop.peers.openssl3 import ciphers, suite_named
 from tests.interop.processes import PATIENCE
 from tests.peers import missing
@@ -66,7 +66,7 @@ class InThread(Running):
         self._ours, self._theirs = socket.socketpair()
         self._ours.settimeout(PATIENCE)
         self._facts: dict[str, str] = {}
-        self._exported = b""
+        self._exported = self._exported_with_context = b""
         self._finished: tuple[bytes, ...] = ()
         self._error: Exception | None = None
         self._clean = False
@@ -96,6 +96,7 @@ class InThread(Running):
         if "group" in self._facts:
             self._facts["group"] = _GROUPS.get(self._facts["group"], self._facts["group"])
         self._exported = connection.export_keying_material(EXPORTER.encode(), EXPORTED)
+        self._exported_with_context = connection.export_keying_material(EXPORTER.encode(), EXPORTED, CONTEXT)
         both = (connection.get_finished() or b"", connection.get_peer_finished() or b"")
         self._finished = both[::-1] if self._accepts else both
         self._pump(sock, connection)
@@ -152,6 +153,10 @@ class InThread(Running):
     def exported(self) -> bytes:
         self._wait()
         return self._exported
+
+    def exported_with_context(self) -> bytes:
+        self._wait()
+        return self._exported_with_context
 
     def unique(self) -> bytes:
         """The first Finished, which is the client's (RFC 5929 section 3)."""

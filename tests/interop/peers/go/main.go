@@ -121,14 +121,16 @@ func accept(asks string, config *tls.Config) *tls.Conn {
 	return tls.Server(raw, config)
 }
 
-// export says what keying material comes of a label and a length.
+// export says what keying material comes of a label and a length, without a context and with one.
 func export(state tls.ConnectionState, what string) {
-	label, length, _ := strings.Cut(what, ":")
-	size, err := strconv.Atoi(length)
+	words := strings.SplitN(what, ":", 3)
+	size, err := strconv.Atoi(words[1])
 	check(err)
-	material, err := state.ExportKeyingMaterial(label, nil, size)
+	material, err := state.ExportKeyingMaterial(words[0], nil, size)
 	check(err)
-	say(map[string]any{"exported": hex.EncodeToString(material)})
+	with, err := state.ExportKeyingMaterial(words[0], []byte(words[2]), size)
+	check(err)
+	say(map[string]any{"exported": hex.EncodeToString(material), "with_context": hex.EncodeToString(with)})
 }
 
 func main() {
@@ -141,7 +143,7 @@ func main() {
 	alpn := flag.String("alpn", "", "protocols")
 	versions := flag.String("versions", "1.2,1.3", "the lowest and the highest")
 	suiteNames := flag.String("suites", "", "the only suites of TLS 1.2")
-	exports := flag.String("export", "", "label:length of keying material to export")
+	exports := flag.String("export", "", "label:length:context of keying material to export")
 	flag.Parse()
 
 	config := configuration(*identities, *groupNames, *alpn, *versions, *suiteNames)
