@@ -155,7 +155,7 @@ class NSS(Peer):
         if not database.exists():
             make_database(database, credentials.trusted_by(setup), credentials.client_of(setup))
         command = ["-h", "127.0.0.1", "-p", str(port), "-a", setup.name, "-d", f"sql:{database}", "-v", "-f"]
-        command += ["-V", f"tls{setup.lowest}:tls{setup.highest}", "-G"]  # the extended main secret is an option
+        command += ["-V", f"tls{setup.lowest}:tls{setup.highest}"]
         if setup.fallback:
             command += ["-K"]
         if setup.renegotiates:
