@@ -70,6 +70,12 @@ def scenarios() -> list[Scenario]:
         Scenario("full_13_mlkem", "handshake, X25519MLKEM768, P-256", "us", lambda peer: peer.handshake(p256, HYBRID)),
         Scenario("full_12", "TLS 1.2, X25519, P-256", "us", lambda peer: peer.handshake(p256, X25519, tls12=True)),
         Scenario(
+            "full_12_again",
+            "the same, the chain seen before",
+            "us",
+            lambda peer: peer.handshake(p256, X25519, tls12=True, again=True),
+        ),
+        Scenario(
             "full_12_rsa", "TLS 1.2, X25519, RSA-2048", "us", lambda peer: peer.handshake(rsa, X25519, tls12=True)
         ),
         # One large answer: written at once, carried at once, then read.

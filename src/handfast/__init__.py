@@ -8,6 +8,8 @@
         tls.sendall(b"...")
         print(tls.recv(4096), tls.handshake)
 
+TLS 1.3 and 1.2, client and server: ClientConfig and ServerConfig choose, by a profile, min_version and max_version.
+
 Importing this module costs next to nothing: each name is imported when it is first used.
 """
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         Sign,
         VerifyPeer,
     )
+    from handfast.profiles import Profile
     from handfast.reasons import Reason
     from handfast.transport import aio
     from handfast.transport.blocking import TLSSocket, connect, wrap
@@ -86,6 +89,7 @@ _HOMES = {
         "Sign",
         "VerifyPeer",
     ),
+    "handfast.profiles": ("Profile",),
     "handfast.reasons": ("Reason",),
     "handfast.transport.proxy": ("Proxy",),
     "handfast.transport.reload": ("Files", "Reloading"),
@@ -126,6 +130,7 @@ __all__ = [
     "PeerClosed",
     "PeerIdentity",
     "Policy",
+    "Profile",
     "ProtocolError",
     "Proxy",
     "Question",

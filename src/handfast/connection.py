@@ -160,7 +160,7 @@ class Connection(Guarded):
         self._check_usable()
         end = self._established  # a failure in another thread takes it away
         if end is None:
-            raise MisuseError(problem="the handshake is not complete")
+            raise MisuseError(problem=self._why_no_keys())
         exporter = end.exporter
         if not label.isascii() or not 1 <= len(label) <= _EXPORTER_LABEL:
             raise MisuseError(problem=f"an exporter's label has 1 to {_EXPORTER_LABEL} ASCII characters")
@@ -183,7 +183,7 @@ class Connection(Guarded):
         self._check_usable()
         end = self._established
         if end is None:
-            raise MisuseError(problem="the handshake is not complete")
+            raise MisuseError(problem=self._why_no_keys())
         if kind == "tls-server-end-point":
             return end_point(self._server_certificate(end.outcome))
         if kind == "tls-unique" and end.unique is not None:
@@ -191,6 +191,9 @@ class Connection(Guarded):
         raise MisuseError(
             problem=f"there is no channel binding {shown(kind)!r} in {ProtocolVersion.name(self._link.version)}"
         )
+
+    def _why_no_keys(self) -> str:
+        return "the handshake is not complete" if self._handshake is None else "the connection is closed"
 
     @abstractmethod
     def _server_certificate(self, outcome: Outcome) -> bytes: ...
@@ -320,7 +323,7 @@ class Connection(Guarded):
             self._check_not_interleaved(ContentType.APPLICATION_DATA)
         if not content:
             return  # it hides how much is said, and when (RFC 9846 section 5.1)
-        self._messages_without_data = 0
+        self._messages_without_data = self._warnings = 0
         self._events.append(ApplicationData(content))  # type: ignore[arg-type]  # encrypted content is bytes
 
     def _check_not_interleaved(self, content_type: int) -> None:
@@ -338,6 +341,7 @@ class Connection(Guarded):
             if self._handshake is None:
                 raise AlertReceived(alert.description, alert.name, CLOSED_DURING_HANDSHAKE)
             self._peer_closed = True
+            self._forget_keys()
             self._events.append(PeerClosed())
         elif alert.description == AlertDescription.USER_CANCELED or self._is_warning(alert):
             # To be ignored; close_notify follows a user_canceled (section 6.1).
@@ -459,6 +463,9 @@ class Connection(Guarded):
     def close(self) -> None:
         """Say that we shall send nothing more (close_notify, RFC 9846 section 6.1). The peer may go on sending.
 
+        In TLS 1.2 too, where the RFC wants both directions closed at once (RFC 5246 section 7.2.1) and hardly anyone
+        does so. A peer that closes has to be answered by the application's own call.
+
         During the handshake this gives up: user_canceled goes before close_notify, and nothing more is received.
         """
         if self._closed or self._failure is not None:
@@ -472,6 +479,12 @@ class Connection(Guarded):
             self._send_last(AlertDescription.USER_CANCELED, AlertDescription.CLOSE_NOTIFY)
         else:
             self._send_last(AlertDescription.CLOSE_NOTIFY)
+            self._forget_keys()
+
+    def _forget_keys(self) -> None:
+        """Once both sides have closed nothing is exported any more: in TLS 1.2 that takes the main secret itself."""
+        if self._closed and self._peer_closed:
+            self._established = None
 
     def _send_last(self, *descriptions: int) -> None:
         """The alerts that end what we send."""

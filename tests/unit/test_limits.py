@@ -19,6 +19,7 @@ from handfast.clock import Clock
 from handfast.config import ClientConfig, ServerConfig
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.errors import DecodeError, HandshakeTimeout, PeerMisbehaved, TLSError
+from handfast.events import ApplicationData
 from handfast.insecure import NoVerification
 from handfast.reasons import TOO_MANY_MESSAGES, TOO_MANY_WARNINGS
 from handfast.testing import Authority
@@ -122,9 +123,11 @@ def shaken() -> tuple[ClientConnection, ServerConnection]:
 def test_warnings() -> None:
     client, server = shaken()
     user_canceled = b"\x01\x5a"
-    for _ in range(limits.WARNING_ALERTS):
-        server._layer.write(21, user_canceled)
-    assert pump(client, server) == ([], [])
+    for _ in range(2):  # data between them starts the count anew
+        server.send(b"data")
+        for _ in range(limits.WARNING_ALERTS):
+            server._layer.write(21, user_canceled)
+        assert pump(client, server) == ([ApplicationData(b"data")], [])
     server._layer.write(21, user_canceled)
     with pytest.raises(PeerMisbehaved) as caught:
         pump(client, server)

@@ -297,12 +297,13 @@ class Session:
         self._identity = identity(options.cert, options.key)
         if options.keylog is not None:
             self._keylog = FileKeyLog(options.keylog)
+        groups = tuple(map(names.group, options.groups))
         return ClientConfig(
             verifier=verifier,
             identities=[self._identity] if self._identity else [],
             alpn=options.alpn,
-            **names.versions(options.tls),
-            groups=[names.group(name) for name in options.groups] or None,
+            **names.versions(options.tls, groups, options.suites),
+            groups=groups or None,
             cipher_suites=options.suites or None,
             keylog=self._keylog,
             handshake_timeout=options.timeout,

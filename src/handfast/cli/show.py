@@ -228,7 +228,7 @@ def _client(out: Paper, proof: ClientProof) -> None:
         end = "; the server goes on without" if proof.accepted else ""
         _row(out, "client", "proved nothing", f"asked for a certificate; {proof.not_sent}{end}")
     else:
-        said = "accepted by the server" if proof.accepted else "the server has not said yet whether it accepts it"
+        said = "accepted in the handshake" if proof.accepted else "the server has not said yet whether it accepts it"
         value = Text().append("client        ", "cyan")
         out.print(value.append(f"showed {subject(proof.sent)}", "bold green" if proof.accepted else "bold"))
         _row(out, "  signed by", shown(proof.sent.issuer), _days_left(proof.sent.not_after))

@@ -14,6 +14,7 @@ from handfast.handshake.authenticate import check_solicited
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import UNCOMPRESSED
 from handfast.reasons import BAD_COMPRESSION, BAD_LEGACY_VERSION, SESSION_ID_NOT_ECHOED, SUITE_NOT_OFFERED
+from handfast.record.framing import PLAINTEXT_LIMIT
 from handfast.wire.codepoints import CipherSuite, ExtensionType, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello, ServerHello
@@ -58,6 +59,8 @@ def offer(link: Link, config: ClientConfig, server_name: str | None) -> Offer:
         hello.ec_point_formats = UNCOMPRESSED
     if ProtocolVersion.TLS_1_3 not in config.versions:
         hello.supported_versions = hello.key_share = None
+        if hello.record_size_limit is not None:
+            hello.record_size_limit = min(hello.record_size_limit, PLAINTEXT_LIMIT)  # RFC 8449 section 4
     _encode_padded(hello)
     return Offer(hello, server_name, shares, config)
 

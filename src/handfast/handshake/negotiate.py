@@ -122,10 +122,11 @@ def cipher_suite(ours: Sequence[int], theirs: Sequence[int], client_decides: boo
 
 
 def suites_in_order(ours: Sequence[int], theirs: Sequence[int], client_decides: bool) -> list[int]:
-    """The common suites in the order of whoever decides: the client too, if it puts ChaCha20 first."""
+    """The common suites, each once, in the order of whoever decides: the client too, if it puts ChaCha20 first."""
     first = next((suite for suite in theirs if not is_grease(suite)), None)
     preferred, others = (theirs, ours) if client_decides or first in _CHACHA20 else (ours, theirs)
-    return [suite for suite in preferred if suite in others]
+    wanted = frozenset(others)  # a hello has room for 32,767 suites
+    return [suite for suite in dict.fromkeys(preferred) if suite in wanted]
 
 
 _CHACHA20 = (

@@ -75,14 +75,17 @@ def suite_and_identity(
 ) -> tuple[Suite, Identity, int]:
     """The first common suite, in the order of whoever decides, for which one of ours can sign; who, and how."""
     accepted = hello.signature_algorithms or ()
+    # The first of ours, and how it signs, for the suites of ECDSA and for those of RSA.
+    able: dict[str, tuple[Identity, int]] = {}
+    for candidate in identities:
+        scheme = negotiate.usable_scheme(candidate.schemes_12, accepted)
+        if scheme is not None and is_known_curve(candidate.kind, hello.supported_groups):
+            able.setdefault(signed_by(candidate.kind), (candidate, scheme))
     common = suites_in_order(config.suite_12_ids, hello.cipher_suites, config.suite_order == "client")
     for code in common:
         suite = SUITES_12[code]
-        for candidate in identities:
-            if signed_by(candidate.kind) == suite.signed_by and is_known_curve(candidate.kind, hello.supported_groups):
-                scheme = negotiate.usable_scheme(candidate.schemes_12, accepted)
-                if scheme is not None:
-                    return suite, candidate, scheme
+        if suite.signed_by in able:
+            return suite, *able[suite.signed_by]
     if any(signed_by(candidate.kind) == SUITES_12[code].signed_by for code in common for candidate in identities):
         raise PeerIncompatible(
             NO_COMMON_SIGNATURE_SCHEME,

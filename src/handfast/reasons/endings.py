@@ -112,7 +112,11 @@ RESPONSE_CUT = reason(
     "The server broke off in the middle; try again, and look into its log.",
 )
 HANDSHAKE_TIMEOUT = reason(
-    "handshake_timeout", alerts.USER_CANCELED, "RFC 9846 section 6.1", "The handshake took longer than allowed."
+    "handshake_timeout",
+    alerts.USER_CANCELED,
+    "RFC 9846 section 6.1",
+    "The handshake took longer than allowed.",
+    "The peer may be slow, or wait for something else than TLS, such as STARTTLS.",
 )
 INTERNAL_ERROR = reason(
     "internal_error",

@@ -32,6 +32,7 @@ NO_COMMON_GROUP = reason(
     alerts.HANDSHAKE_FAILURE,
     "RFC 9846 section 4.2.1",
     "The two sides have no group for the key exchange in common.",
+    "Offer x25519 or secp256r1, which are known nearly everywhere.",
 )
 NO_COMMON_SIGNATURE_SCHEME = reason(
     "no_common_signature_scheme",

@@ -185,7 +185,7 @@ def test_a_server_of_tls_1_2_has_extensions_of_its_own() -> None:
         (E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION, b"\0\3\2h2"),
         (E.RECORD_SIZE_LIMIT, b"\4\0"),
     )
-    others = ((E.SESSION_TICKET, b""), (E.KEY_SHARE, b"of TLS 1.3"), (0x1234, b"x"))
+    others = ((E.SESSION_TICKET, b""), (E.SUPPORTED_GROUPS, b"as some do"), (0x1234, b"x"))
     raw = build.server_hello(*block, *others)
     hello = ServerHello.parse(raw)
     assert (hello.version, hello.selected_version, hello.key_share) == (0x0303, None, None)
