@@ -48,6 +48,8 @@ class Client:
 
     def __init__(self, context: ssl.SSLContext, port: int) -> None:
         self._tcp = socket.create_connection(("127.0.0.1", port))
+        # Or the request waits for the server to acknowledge Finished, which it puts off for 40 ms.
+        self._tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._tls = context.wrap_socket(self._tcp, server_hostname=SERVER_NAME)
 
     def ask(self) -> None:
