@@ -46,6 +46,7 @@ from handfast.reasons import (
     READ_TIMEOUT,
 )
 from handfast.transport.blocking import TLSSocket, dial
+from handfast.transport.proxy import chosen
 from handfast.transport.starttls.dialogue import Dialogue, Said
 from handfast.wire.messages13 import NewSessionTicket
 
@@ -183,7 +184,8 @@ class Session:
         config = self._config()
         self._body.open()
         if self._tell:
-            self._narration.print(f"connecting to {shown(host)}, port {port}", end="\n\n")
+            way = f", through {proxy}" if (proxy := chosen(options.proxy, host)) else ""
+            self._narration.print(f"connecting to {shown(host)}, port {port}{way}", end="\n\n")
         self._trace.restart()
         tls = self._tls = dial(
             host,

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from handfast.errors import AlertReceived, ConnectionFailed, TLSError
+from handfast.errors import AlertReceived, ConnectionFailed, TLSError, UnknownIssuer
 from handfast.observe import words
 from handfast.reasons import (
     ALERT_RECEIVED,
@@ -20,6 +20,8 @@ from handfast.reasons import (
     NO_COMMON_VERSION,
     NO_EXTENDED_MAIN_SECRET,
     NOT_A_KEY,
+    NOT_TLS,
+    PLAINTEXT,
     VERSION_REFUSED,
     Reason,
 )
@@ -53,6 +55,17 @@ _OLD: Final = "A server that has nothing newer than TLS 1.1 may send it too: it 
 _GONE: Final = "Its own log may say why; who only looks whether a port is open leaves like this too."
 _NEEDED: Final = "the server needs a client certificate, or does not accept this one: TLS 1.2 has no finer alert for it"
 
+# What servers say first that want to be asked for TLS.
+_GREETINGS: Final = (
+    (b"220", "smtp, --starttls lmtp or --starttls ftp"),
+    (b"* ", "imap"),
+    (b"+OK", "pop3"),
+    (b"200", "nntp"),
+    (b"201", "nntp"),
+    (b'"IMP', "sieve"),
+)
+_MYSQL: Final = b"\x00\x00\x00\x0a"  # behind the packet's length: the number 0, and the protocol's version
+
 # Where the two sides have no version in common.
 _VERSIONS: Final = ("TLSv1.3", "TLSv1.2")
 # Where a file of --cert or --key is not what it has to be.
@@ -74,6 +87,8 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
     if isinstance(problem, ConnectionFailed) and problem.reason is CONNECTION_FAILED:
         found.append(_of_system(str(problem.evidence.get("problem", ""))))
     found.append(_OF_KEYS.get(problem.reason, ""))
+    if not serving:
+        found += [_of_proxies(problem), _of_greetings(problem)]
     if problem.reason in (NO_COMMON_VERSION, VERSION_REFUSED):
         found.append(_of_versions(problem, serving))
     if problem.reason is NO_COMMON_SUITE:
@@ -97,6 +112,29 @@ def alert_meaning(problem: AlertReceived) -> str:
     if problem.description == AlertDescription.HANDSHAKE_FAILURE and "client_certificate" in problem.evidence:
         return _NEEDED
     return words.alert(problem.description)
+
+
+def _of_proxies(problem: TLSError) -> str:
+    """Where it is an https proxy whose certificate nobody here trusts."""
+    if isinstance(problem, UnknownIssuer) and "proxy" in problem.evidence:
+        return "A proxy has to prove itself to the system's roots, whatever --ca says; SSL_CERT_FILE names other ones."
+    return ""
+
+
+def _of_greetings(problem: TLSError) -> str:
+    """How to begin with a server that has greeted us in a protocol which has a command for TLS."""
+    if problem.reason not in (PLAINTEXT, NOT_TLS):
+        return ""
+    first = problem.evidence.get("first_bytes")
+    greeting = first if isinstance(first, bytes) else str(first).encode()
+    names = [name for begin, name in _GREETINGS if greeting.startswith(begin)]
+    if greeting[1:5] == _MYSQL:
+        names.append("mysql")
+    return (
+        f"The server greets us in plain text. It may begin TLS when it is asked to: --starttls {names[0]}"
+        if names
+        else ""
+    )
 
 
 def _of_versions(problem: TLSError, serving: bool) -> str:

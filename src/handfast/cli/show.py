@@ -42,6 +42,7 @@ _OPTIONS: Final = {
     "relax": "--relax",
     "server_name": "the name of the server",
     "starttls": "--starttls",
+    "proxy": "--proxy",
     "identities": "--cert and --key",
     "identity": "--cert and --key",
 }

@@ -8,7 +8,14 @@ import os
 import pytest
 
 from handfast.cli.hints import alert_meaning, hints
-from handfast.errors import AlertReceived, ConfigurationError, ConnectionFailed, PeerIncompatible, PeerMisbehaved
+from handfast.errors import (
+    AlertReceived,
+    ConfigurationError,
+    ConnectionFailed,
+    PeerIncompatible,
+    PeerMisbehaved,
+    UnknownIssuer,
+)
 from handfast.reasons import (
     BAD_FINISHED,
     CLOSED_DURING_HANDSHAKE,
@@ -21,8 +28,11 @@ from handfast.reasons import (
     NO_EXTENDED_MAIN_SECRET,
     NO_SECURE_RENEGOTIATION,
     NOT_A_KEY,
+    NOT_TLS,
+    PLAINTEXT,
     RENEGOTIATION_REFUSED,
     RESET,
+    UNKNOWN_ISSUER,
     VERSION_REFUSED,
     Reason,
 )
@@ -177,3 +187,27 @@ def test_a_key_that_cannot_be_used_has_a_hint() -> None:
 
 def test_where_nothing_can_be_done_nothing_is_said() -> None:
     assert hints(PeerMisbehaved(BAD_FINISHED)) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ("220 m", "--starttls smtp"),
+        ("* OK ", "--starttls imap"),
+        ("+OK D", "--starttls pop3"),
+        ("200 n", "--starttls nntp"),
+        ('"IMPL', "--starttls sieve"),
+        (b"\x64\x00\x00\x00\x0a", "--starttls mysql"),
+    ],
+)
+def test_a_server_that_greets_in_plain_text_may_begin_tls_later(first: object, words: str) -> None:
+    reason = NOT_TLS if isinstance(first, bytes) else PLAINTEXT
+    error = PeerMisbehaved(reason, first_bytes=first)
+    assert any(words in hint for hint in hints(error))
+    assert not any("--starttls" in hint for hint in hints(error, serving=True))
+    assert hints(PeerMisbehaved(reason, first_bytes="hello")) == [reason.hint]
+
+
+def test_a_proxy_is_not_trusted_by_the_servers_roots() -> None:
+    assert "SSL_CERT_FILE" in hints(UnknownIssuer(proxy="https://proxy.example:443"))[0]
+    assert hints(UnknownIssuer()) == [UNKNOWN_ISSUER.hint]
