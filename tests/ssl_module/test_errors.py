@@ -282,6 +282,22 @@ def test_every_reason_has_a_name_in_capital_letters() -> None:
         assert name.replace("_", "").isalnum()
 
 
+def test_an_alert_about_our_certificate_says_what_to_do(client_of: Make, server_of: Make, files: Any) -> None:
+    asking = server_of(ssl)
+    asking.verify_mode = ssl.CERT_REQUIRED
+    asking.load_verify_locations(files["ca"])
+    pair = Pair(client_of(), asking)
+    failure(pair.shake)
+    error: Any = failure(pair.client.read)
+    assert error.reason == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    assert "load_cert_chain" in str(error)
+
+
+def test_numbers_are_shown_as_numbers(client_of: Make, server_of: Make) -> None:
+    error = failure(Pair(client_of(), server_of(name="other")).shake)
+    assert repr(error).startswith("SSLCertVerificationError(1, ")
+
+
 def test_names_of_the_package_are_classes_of_ssl() -> None:
     """Whoever catches ours catches those of ``ssl``, which come from elsewhere in a program."""
     for name in ("SSLError", "SSLWantReadError", "SSLEOFError", "SSLCertVerificationError", "CertificateError"):

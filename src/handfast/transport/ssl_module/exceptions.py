@@ -90,12 +90,12 @@ SSLWantWriteError = ssl.SSLWantWriteError
 
 def want_read() -> ssl.SSLError:
     """More bytes are needed, and none are there."""
-    return _unexplained(SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)"))
+    return _unexplained(SSLWantReadError(int(ssl.SSL_ERROR_WANT_READ), "The operation did not complete (read)"))
 
 
 def want_write() -> ssl.SSLError:
     """The socket takes no more bytes now."""
-    return _unexplained(SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)"))
+    return _unexplained(SSLWantWriteError(int(ssl.SSL_ERROR_WANT_WRITE), "The operation did not complete (write)"))
 
 
 def _unexplained(error: Any) -> ssl.SSLError:
@@ -105,7 +105,7 @@ def _unexplained(error: Any) -> ssl.SSLError:
 
 def zero_return() -> ssl.SSLError:
     """Both sides have said that they will send nothing more."""
-    return SSLZeroReturnError(ssl.SSL_ERROR_ZERO_RETURN, "TLS/SSL connection has been closed (EOF)")
+    return SSLZeroReturnError(int(ssl.SSL_ERROR_ZERO_RETURN), "TLS/SSL connection has been closed (EOF)")
 
 
 def failure(reason: str, problem: str = "") -> SSLError:
@@ -123,7 +123,7 @@ def plain(problem: str, number: int = 0) -> SSLError:
 
 def _made(kind: Any, number: int, reason: str, words: str, ours: str) -> Any:
     text = f"[SSL: {reason}] {words}" if reason else words
-    error = kind(number, f"{text}: {ours}" if ours else text)
+    error = kind(int(number), f"{text}: {ours}" if ours else text)
     error.reason = reason or None
     return error
 
@@ -137,9 +137,22 @@ def explanation(error: TLSError) -> str:
     text = str(error)
     if error.step:
         text += f" [at {error.step}]"
-    if error.reason.hint:
-        text += f" {error.reason.hint}"
+    hint = _ABOUT_OURS.get(error.description, "") if isinstance(error, AlertReceived) else ""
+    if hint := hint or error.reason.hint:
+        text += f" {hint}"
     return text if error.__cause__ is None else f"{text} The cause: {shown(repr(error.__cause__))}"
+
+
+# Alerts by which a peer says what it does not like about our certificate, or that we had none.
+_ABOUT_OURS: Final = {
+    42: "It does not accept our certificate: not for this name, perhaps.",
+    43: "It does not take certificates of this kind: see its extendedKeyUsage, and its key.",
+    45: "Our certificate has expired, or the peer's clock is wrong.",
+    46: "It does not like our certificate; its log says why.",
+    48: "It does not trust the issuer of our certificate; or the chain that load_cert_chain was given lacks an intermediate one.",
+    116: "It wants to know who we are: give the context a certificate, by load_cert_chain.",
+    120: "It speaks none of the protocols that set_alpn_protocols was given.",
+}
 
 
 def translated(error: TLSError, server_name: str | None = None) -> ssl.SSLError:
@@ -151,7 +164,7 @@ def translated(error: TLSError, server_name: str | None = None) -> ssl.SSLError:
     if isinstance(error, CertificateError) and error.reason not in _NO_CERTIFICATE:
         code, message = _verdict(error, server_name)
         result = SSLCertVerificationError(
-            ssl.SSL_ERROR_SSL,
+            int(ssl.SSL_ERROR_SSL),
             f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {message} ({explanation(error)})",
         )
         result.reason = "CERTIFICATE_VERIFY_FAILED"
@@ -166,7 +179,7 @@ def translated(error: TLSError, server_name: str | None = None) -> ssl.SSLError:
         )
     elif isinstance(error, AlertReceived) and error.description == 0:
         result = SSLZeroReturnError(
-            ssl.SSL_ERROR_ZERO_RETURN, f"TLS/SSL connection has been closed (EOF): {explanation(error)}"
+            int(ssl.SSL_ERROR_ZERO_RETURN), f"TLS/SSL connection has been closed (EOF): {explanation(error)}"
         )
     else:
         reason = reason_of(error)
