@@ -48,7 +48,8 @@ _GROUPS: Final = {
     "X25519": "x25519",
     "X448": "x448",
 }
-_Made = tuple[derive.Settings, "ClientConfig | ServerConfig | ConfigurationError"]
+_Made = ClientConfig | ServerConfig | ConfigurationError
+_KEPT: Final = 8  # configurations of one context: settings that go to and fro make no more
 C = TypeVar("C", ClientConfig, ServerConfig)
 _beneath: Final[Any] = ssl.SSLContext.__base__  # OpenSSL's
 _keylog_filename: Final[Any] = _beneath.keylog_filename  # the property beneath
@@ -66,7 +67,7 @@ class SSLContext(ssl.SSLContext):
 
     _lock: threading.RLock  # around every change of what follows
     _revision: int  # one more with each
-    _made: dict[type, _Made]
+    _made: dict[type, dict[derive.Settings, _Made]]
     _handfast: ClientConfig | ServerConfig | None
     _roots: tuple[TrustStore, ...]
     _found_later: frozenset[bytes]  # of directories: get_ca_certs shows them once they have been used
@@ -141,20 +142,24 @@ class SSLContext(ssl.SSLContext):
 
     # --- configurations
 
-    def _config(self, kind: type[C]) -> C:
-        """What all settings come to; made once and kept until one of them changes. Raises ConfigurationError."""
+    def _settings(self, since: derive.Settings | None = None) -> derive.Settings:
+        """The settings; those that a connection was wrapped with, ``since``, stay in force."""
         settings = derive.settings_of(self, self._revision)
-        made = self._made.get(kind)
-        if made is None or made[0] != settings:
-            made = self._make(kind)
-        if isinstance(made[1], ConfigurationError):
-            raise made[1].copy()
-        assert isinstance(made[1], kind)
-        return made[1]
+        return settings if since is None else derive.stricter(settings, since)
 
-    def _make(self, kind: type[ClientConfig | ServerConfig]) -> _Made:
+    def _config(self, kind: type[C], since: derive.Settings | None = None) -> C:
+        """What all settings come to; made once and kept until one of them changes. Raises ConfigurationError."""
+        made = self._made.get(kind, {}).get(self._settings(since))
+        if made is None:
+            made = self._make(kind, since)
+        if isinstance(made, ConfigurationError):
+            raise made.copy()
+        assert isinstance(made, kind)
+        return made
+
+    def _make(self, kind: type[ClientConfig | ServerConfig], since: derive.Settings | None) -> _Made:
         with self._lock:
-            settings = derive.settings_of(self, self._revision)
+            settings = self._settings(since)
             given = derive.Given(
                 trust.joined(self._roots),
                 tuple(identity for _, identity in self._identities),
@@ -165,27 +170,33 @@ class SSLContext(ssl.SSLContext):
             )
             made: _Made
             try:
-                made = (settings, derive.config_of(kind, settings, given, self._handfast))
+                made = derive.config_of(kind, settings, given, self._handfast)
             except ConfigurationError as error:
-                made = (settings, error.copy())
-            self._made[kind] = made
+                made = error.copy()
+            others = self._made.get(kind, {}).items()
+            kept = {key: value for key, value in others if key.revision == settings.revision}
+            # Others may be reading the one that is there: it is replaced, and never changed.
+            self._made[kind] = {**(kept if len(kept) < _KEPT else {}), settings: made}
             return made
 
-    def _client_config(self, server_hostname: str | None) -> tuple[ClientConfig, str | None]:
+    def _client_config(
+        self, server_hostname: str | None, since: derive.Settings | None = None
+    ) -> tuple[ClientConfig, str | None]:
         """The configuration of a client, and the name that it asks for."""
-        config = self._config(ClientConfig)
-        if server_hostname is not None and not self.check_hostname and not _is_usable(server_hostname):
+        config = self._config(ClientConfig, since)
+        compared = self._settings(since).check_hostname
+        if server_hostname is not None and not compared and not _is_usable(server_hostname):
             server_hostname = None  # such as "my_service": nobody compares it, and it may not be sent
         return config, server_hostname
 
     def _server_config(self, engine: Engine) -> ServerConfig:
         """The configuration of a server, for one connection."""
-        config = self._config(ServerConfig)
+        config = self._config(ServerConfig, engine.since)
         return derive.with_review(config, Review(engine, config))
 
-    def _why_unusable(self, server_side: bool) -> str | None:
+    def _why_unusable(self, since: derive.Settings) -> str | None:
         """OpenSSL's name for why there is no configuration."""
-        return "NO_PROTOCOLS_AVAILABLE" if not derive.versions_left(derive.settings_of(self, 0)) else None
+        return "NO_PROTOCOLS_AVAILABLE" if not derive.versions_left(self._settings(since)) else None
 
     def _suites_in_force(self) -> tuple[int, ...]:
         as_client = self.protocol == ssl.PROTOCOL_TLS_CLIENT

@@ -66,6 +66,28 @@ def settings_of(context: ssl.SSLContext, revision: int) -> Settings:
     )
 
 
+def stricter(now: Settings, then: Settings) -> Settings:
+    """Of two settings the one that asks for more, each by itself: ``now``, where ``then`` asks for nothing else.
+
+    OpenSSL copies these settings into a connection when it is wrapped. What a context says later, and another context
+    that a servername callback chooses for its certificate, take nothing away from them.
+    """
+    if now[:-1] == then[:-1]:
+        return now
+    limits = [limit for limit in (now.maximum_version, then.maximum_version) if limit > 0]
+    return now._replace(
+        check_hostname=now.check_hostname or then.check_hostname,
+        verify_mode=max(now.verify_mode, then.verify_mode),
+        verify_flags=now.verify_flags | then.verify_flags,
+        options=now.options | (then.options & _FORBIDDING),
+        minimum_version=max(now.minimum_version, then.minimum_version),
+        maximum_version=min(limits) if limits else now.maximum_version,
+    )
+
+
+_FORBIDDING: Final = ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What a context was given besides, and keeps itself."""
@@ -95,7 +117,8 @@ def client_config(settings: Settings, given: Given, base: ClientConfig | None) -
     changes = _common(settings, given)
     own_trust = None if base is None else base.trust  # whoever gives roots wants them to count
     unverified = settings.verify_mode == ssl.CERT_NONE and own_trust is None
-    changes["verifier"] = NoVerification() if unverified else _verifier(settings, own_trust or given.trust)
+    trust = given.trust if own_trust is None else own_trust
+    changes["verifier"] = NoVerification() if unverified else _verifier(settings, trust)
     return _replaced(base or ClientConfig(), changes)
 
 
@@ -214,6 +237,17 @@ def with_review(config: ServerConfig, review: object) -> ServerConfig:
 def without_alpn(config: ServerConfig) -> ServerConfig:
     """The same for a client with which no protocol is in common: ``ssl`` goes on without one."""
     return _copied(config, alpn=(), protocols=())
+
+
+def as_strict(config: ServerConfig, first: ServerConfig) -> ServerConfig:
+    """A configuration that comes in place of another one: clients are asked for no less than by ``first``."""
+    if _DEMANDS.index(config.client_authentication) >= _DEMANDS.index(first.client_authentication):
+        return config
+    verifier = first.verifier_of_clients if config.verifier_of_clients is None else config.verifier_of_clients
+    return _copied(config, client_authentication=first.client_authentication, verifier_of_clients=verifier)
+
+
+_DEMANDS: Final = ("none", "optional", "required")
 
 
 def _copied(config: ServerConfig, **changes: object) -> ServerConfig:

@@ -40,10 +40,12 @@ class Engine:
     """One side of a connection. Reading and writing may go on in two threads at once.
 
     ``handfast``  the connection; None until the handshake begins
+    ``since``     the settings that the context had when it was wrapped
     """
 
     def __init__(self, context: SSLContext, server_side: bool, server_hostname: str | None, owner: object) -> None:
         self._context = context
+        self.since = context._settings()  # what the connection was wrapped with; nothing that comes later weakens it
         self.server_side = server_side
         self.server_hostname = server_hostname
         self.offered_suites: Sequence[int] = ()  # a server's: what the client offers
@@ -158,12 +160,12 @@ class Engine:
             if self.server_side:
                 connection = ServerConnection(context._server_config(self), tap=tap)
             else:
-                config, name = context._client_config(self.server_hostname)
+                config, name = context._client_config(self.server_hostname, self.since)
                 connection = ClientConnection(config, server_name=name, tap=tap)
         except ConfigurationError as error:
             # Kept: a program that asks again hears the same, as it would of a connection.
             self._failure = exceptions.translated(error)
-            self._failure.reason = context._why_unusable(self.server_side) or self._failure.reason
+            self._failure.reason = context._why_unusable(self.since) or self._failure.reason
             raise self._failure from None
         context._count("accept" if self.server_side else "connect")
         self.handfast = connection

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import weakref
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from handfast.config import ServerConfig
-from handfast.errors import HandshakeRefused
+from handfast.config import ASK, ServerConfig
+from handfast.errors import HandshakeRefused, MisuseError
 from handfast.transport.ssl_module import derive, exceptions
 from handfast.wire.codepoints import AlertDescription
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from handfast.transport.ssl_module.engine import Engine
     from handfast.wire.hello import ClientHello
 
@@ -34,11 +37,22 @@ class Review:
         if callback is not None:
             _ask(callback, engine, hello.server_name)
             if engine.context is not context:  # the callback has changed it
-                config = engine.context._config(ServerConfig)
-        if callable(config.on_client_hello):  # of context.handfast: it has the last word
+                config = derive.as_strict(engine.context._config(ServerConfig, engine.since), config)
+        if config.on_client_hello is not None:  # of context.handfast: it has the last word
+            if not callable(config.on_client_hello):
+                raise MisuseError(problem=f"{ASK!r} needs an application that pulls events itself")
             answer = config.on_client_hello(hello)
+            if isawaitable(answer):
+                return self._awaited(answer, hello, config)
             if answer is not None:
                 return answer
+        return self._chosen(hello, config)
+
+    async def _awaited(self, answer: Awaitable[ServerConfig | None], hello: ClientHello, config: ServerConfig) -> Any:
+        found = await answer
+        return self._chosen(hello, config) if found is None else found
+
+    def _chosen(self, hello: ClientHello, config: ServerConfig) -> ServerConfig | None:
         offered = hello.application_layer_protocol_negotiation
         if config.protocols and offered and not set(offered) & set(config.protocols):
             config = derive.without_alpn(config)
