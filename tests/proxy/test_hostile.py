@@ -129,6 +129,18 @@ def test_silence_of_an_https_proxy(visit: Visit) -> None:
     assert caught.value.evidence["proxy"] == f"https://127.0.0.1:{port}"
 
 
+@pytest.mark.parametrize("handshake_timeout", [None, 30.0])
+def test_the_time_for_a_connection_is_for_the_handshake_with_the_proxy_too(
+    visit: Visit, handshake_timeout: float | None
+) -> None:
+    from handfast import ClientConfig
+
+    proxy_config = ClientConfig(handshake_timeout=handshake_timeout)
+    with scripted(silent) as port, fails(ConnectionFailed, reasons.PROXY_TIMEOUT) as caught:
+        visit(443, Proxy(f"https://127.0.0.1:{port}", config=proxy_config), seconds=0.3)
+    assert caught.value.evidence["seconds"] == 0.3
+
+
 @pytest.mark.parametrize(("scheme", "first"), [("http", b"HTTP/1.1 200 OK\r\nA: "), ("socks5h", b"\5\0\5\0\0\3\xff")])
 def test_a_byte_now_and_then_does_not_stretch_the_time(visit: Visit, scheme: str, first: bytes) -> None:
     def drip(peer: socket.socket) -> None:
@@ -219,6 +231,10 @@ def test_the_rest_is_the_servers(cut: int) -> None:
         "http://alice:s3cret@[::1",
         "http://alice:s3cret%0d%0aX: y@proxy.example",
         "http://al%3Aice:s3cret@proxy.example",
+        "http://alice:s3cret\r\nmore@proxy.example",
+        "http://alice:s3cret@proxy\n.example",
+        "http://alice:s3cret@proxy.example another",
+        "http://alice:s3cret%FC@proxy.example",
         "socks5://alice@proxy.example",
         "socks5://alice:s3cret%C3%BC@proxy.example",
         f"socks5://alice:s3cret{'x' * 256}@proxy.example",

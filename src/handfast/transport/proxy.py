@@ -17,7 +17,7 @@ from __future__ import annotations
 import base64
 import re
 from typing import Any, Final, NoReturn
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from handfast.certificates.names import address, normalized
 from handfast.config import ClientConfig
@@ -63,8 +63,8 @@ class Proxy(Guarded):
         self.host = parts.hostname or ""
         self.port: int = parts.port or PORTS[self.scheme]
         self.config = config
-        self._user = None if parts.username is None else unquote(parts.username)
-        self._password = unquote(parts.password or "")
+        self._user = None if parts.username is None else _decoded(parts.username)
+        self._password = _decoded(parts.password or "")
         if config is not None and self.scheme != "https":
             _wrong("config is for https:// alone: no other proxy is spoken to over TLS")
         self._check_credentials()
@@ -78,6 +78,7 @@ class Proxy(Guarded):
         url = found.get("https") or found.get("all")
         if not url or proxy_bypass_environment(host, found):
             return None
+        url = url.strip()
         return cls(url if "://" in url else f"http://{url}")
 
     def __repr__(self) -> str:
@@ -231,6 +232,15 @@ def _text(value: bytes) -> str:
     return bytes(value[:200]).decode("latin-1")
 
 
+def _decoded(text: str) -> str:
+    """What percent-encoding stands for. In no exception is a piece of it."""
+    data = unquote_to_bytes(text)
+    found = data.decode("utf-8", "replace")
+    if found.encode("utf-8", "replace") != data:
+        _wrong("user and password are percent-encoded UTF-8")
+    return found
+
+
 def _split(url: str) -> SplitResult:
     parsed = _parsed(url)
     if parsed is None:
@@ -247,6 +257,8 @@ def _split(url: str) -> SplitResult:
 
 def _parsed(url: str) -> tuple[SplitResult, str | None, int | None] | None:
     """None where it does not parse. The exception has a piece of the URL in it, and must not be the context of ours."""
+    if isinstance(url, str) and (" " in url or not url.isprintable()):
+        return None  # urlsplit would leave out what a line ends with, and go on with another password or host
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import socket
 import time
 from typing import TYPE_CHECKING, cast
 
-from handfast.errors import ConnectionFailed, TLSError
+from handfast.config import ClientConfig
+from handfast.errors import ConnectionFailed, HandshakeTimeout, TLSError
 from handfast.reasons import CONNECT_TIMEOUT, CONNECTION_FAILED, PROXY_CLOSED, PROXY_TIMEOUT
 from handfast.transport.proxy import Proxy, Tunnel, needed, target
 
@@ -28,9 +30,12 @@ def through(proxy: Proxy, host: str, port: int, timeout: float | None) -> socket
     stream: socket.socket | TLSSocket = _dial(proxy, deadline, timeout)
     try:
         if proxy.scheme == "https":
-            stream = _protected(proxy, cast("socket.socket", stream))
+            stream = _protected(proxy, cast("socket.socket", stream), deadline)
         _open(tunnel, proxy, _Timed(proxy, stream, deadline))
         stream.settimeout(None)
+    except TLSError:
+        stream.close()
+        raise
     except TimeoutError:
         stream.close()
         raise proxy.failed(PROXY_TIMEOUT, seconds=timeout) from None
@@ -49,13 +54,20 @@ def _dial(proxy: Proxy, deadline: float | None, timeout: float | None) -> socket
         raise proxy.failed(CONNECTION_FAILED, problem=_words(error)) from None
 
 
-def _protected(proxy: Proxy, sock: socket.socket) -> TLSSocket:
+def _protected(proxy: Proxy, sock: socket.socket, deadline: float | None) -> TLSSocket:
+    """The handshake with the proxy has the time of the proxy's configuration, and no more than there is left."""
     from handfast.transport.blocking import wrap
 
-    sock.settimeout(None)  # the handshake's time is that of the proxy's configuration
+    config, left = proxy.config or ClientConfig(), _left(deadline)
+    is_short = left is not None and (config.handshake_timeout is None or left < config.handshake_timeout)
+    if is_short:
+        config = dataclasses.replace(config, handshake_timeout=left, verifier=config.server_verifier)
+    sock.settimeout(None)
     try:
-        return wrap(sock, proxy.config, server_name=proxy.host)
+        return wrap(sock, config, server_name=proxy.host)
     except TLSError as error:
+        if is_short and isinstance(error, HandshakeTimeout):
+            raise TimeoutError from None
         error.evidence["proxy"] = str(proxy)
         raise
 
