@@ -61,6 +61,8 @@ class Options:
 def run(options: Options) -> int:
     """The whole command; its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and stays so
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         with tempfile.TemporaryDirectory(prefix="handfast-") as scratch:
             return _run(options, Path(scratch))
@@ -69,7 +71,7 @@ def run(options: Options) -> int:
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
-    """To be ended by another program is as good as Ctrl-C: the throwaway authority is removed either way."""
+    """To be ended by another program, or with the terminal, is as good as Ctrl-C: the throwaway authority is removed."""
     raise KeyboardInterrupt
 
 
@@ -201,8 +203,10 @@ class Service:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        if live.has_files:  # without, it ends the process as ever
+        if live.has_files:
             loop.add_signal_handler(signal.SIGHUP, partial(_reload, live))
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, stop.set)
         server = await aio.start_server(
             self._serve,
             config=live,
