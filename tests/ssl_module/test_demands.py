@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
 
 from handfast import ASK, ClientConfig, ServerConfig
 from handfast.testing import Authority
+from handfast.testing.authority import certify, new_key, subject_of
+from handfast.transport.ssl_module.facts import certificate
 from tests.ssl_module.conftest import MODULES, Make
 from tests.ssl_module.memory import Pair, failure, shaken
 
@@ -147,3 +152,21 @@ def test_settings_that_go_to_and_fro_are_worked_out_once(client_of: Make) -> Non
         client.verify_flags = number << 12
         client._config(ClientConfig)
     assert len(client._made[ClientConfig]) <= 8
+
+
+def test_a_certificate_that_a_callback_has_accepted_unread_is_an_error_of_ssl(
+    authority: Authority,
+) -> None:
+    garbage = x509.UnrecognizedExtension(ExtensionOID.AUTHORITY_INFORMATION_ACCESS, b"\x30\x03\x02")
+    key = new_key("p256")
+    now = datetime.now(UTC)
+    der = certify(
+        subject_of("localhost"),
+        key.public_key(),
+        authority.certificate.subject,
+        authority.key,
+        {x509.AuthorityInformationAccess: (garbage, False)},
+        (now, now + timedelta(days=1)),
+    )
+    with pytest.raises(ssl.SSLError, match="cannot be parsed"):
+        certificate(der)

@@ -257,7 +257,7 @@ def _split(url: str) -> SplitResult:
 
 def _parsed(url: str) -> tuple[SplitResult, str | None, int | None] | None:
     """None where it does not parse. The exception has a piece of the URL in it, and must not be the context of ours."""
-    if isinstance(url, str) and (" " in url or not url.isprintable()):
+    if " " in url or not url.isprintable():
         return None  # urlsplit would leave out what a line ends with, and go on with another password or host
     try:
         parts = urlsplit(url)

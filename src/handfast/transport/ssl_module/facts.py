@@ -10,7 +10,8 @@ from typing import Any, Final
 from handfast.certificates.described import described
 from handfast.certificates.parsed import parsed
 from handfast.crypto.suites import SUITES, SUITES_12, Suite
-from handfast.errors import shown
+from handfast.errors import TLSError, shown
+from handfast.transport.ssl_module.exceptions import translated
 
 CHANNEL_BINDING_TYPES: Final = ["tls-unique", "tls-exporter", "tls-server-end-point"]
 """What get_channel_binding knows. ``ssl`` has the first one alone, which TLS 1.3 does not have."""
@@ -71,8 +72,11 @@ def _naming(identifier: str) -> str:
 
 
 def certificate(der: bytes) -> dict[str, Any]:
-    """What getpeercert() returns for a certificate that was verified."""
-    return described(der, _naming)
+    """What getpeercert() returns for a certificate that was verified. Raises ssl's error where it cannot be read."""
+    try:
+        return described(der, _naming)
+    except TLSError as error:  # a part that nobody has looked at before: a callback has accepted the certificate
+        raise translated(error) from None
 
 
 class Certificate:
