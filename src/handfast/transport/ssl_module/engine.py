@@ -55,6 +55,7 @@ class Engine:
         self._received = _NOTHING  # application data that read has not handed out yet
         self._pieces: list[bytes] = []  # of a record that is not whole yet
         self._missing = HEADER_LENGTH  # bytes of its header, and then of its body, that are still to come
+        self._idle = False  # the connection has no event without another record
         self._unsent = _NOTHING  # sealed bytes that a socket has not taken yet
         self._peer_closed = False
         self._closed = False  # we have sent close_notify
@@ -225,9 +226,10 @@ class Engine:
             return False
         try:
             while True:
-                event = connection.next_event()
+                event = None if self._idle else connection.next_event()
                 if isinstance(event, ApplicationData):
                     self._received = memoryview(event.data)
+                    self._idle = True  # one record was read, and this was it
                     return True
                 if isinstance(event, PeerClosed):
                     self._peer_closed = True
@@ -237,7 +239,9 @@ class Engine:
                 if connection.has_data_to_send:
                     self._flush_if_possible(connection)
                 if event is None:
+                    self._idle = True  # also where there is nothing to feed it with
                     self._feed(connection)
+                    self._idle = False
         except TLSError as error:
             self._fail(connection, error)
 
