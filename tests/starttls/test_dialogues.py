@@ -111,6 +111,9 @@ def test_other_names(alias: str, name: str) -> None:
 def test_a_name_that_is_none() -> None:
     with pytest.raises(ConfigurationError, match="known: smtp, lmtp"):
         Dialogue("gopher")
+    for wrong in (True, 25, b"smtp", SMTP):
+        with pytest.raises(ConfigurationError, match="known: smtp, lmtp"):
+            Dialogue(wrong)  # type: ignore[arg-type]
 
 
 def test_a_greeting_with_capabilities_saves_a_question() -> None:

@@ -221,7 +221,7 @@ class Dialogue:
         ``server_name``  for the protocols that say it; connect fills it in if it is None
         ``on_said``      called with each thing that is said
         """
-        self.protocol = named(protocol) if isinstance(protocol, str) else protocol
+        self.protocol = protocol if isinstance(protocol, Protocol) else named(protocol)
         self.server_name = server_name
         self.seconds: float | None = None
         self.done = False

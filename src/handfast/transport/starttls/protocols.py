@@ -38,9 +38,10 @@ _ALIASES: Final = {
 }
 
 
-def protocol(name: str) -> Protocol:
+def protocol(name: object) -> Protocol:
     """The protocol of this name, with its usual settings. Raises ConfigurationError if there is none."""
-    kind = PROTOCOLS.get(_ALIASES.get(name.lower(), name.lower()))
+    known = name.lower() if isinstance(name, str) else ""  # starttls=True is tried, too
+    kind = PROTOCOLS.get(_ALIASES.get(known, known))
     if kind is None:
         raise ConfigurationError(
             setting="starttls", value=name, problem=f"no such protocol; known: {', '.join(PROTOCOLS)}"
