@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from handfast import ClientConfig, Clock, ConfigurationError, Files, Reloading, ServerConfig, reasons
+from handfast import ClientConfig, Clock, ConfigurationError, Files, MisuseError, Reloading, ServerConfig, reasons
 from handfast.reasons import Reason
 from tests.handshake.parties import fails
 from tests.reload.renewing import (
@@ -55,6 +55,25 @@ def test_what_is_there_at_the_beginning(folder: Path) -> None:
 def test_what_is_not_there_at_the_beginning_is_an_error(tmp_path: Path) -> None:
     with fails(ConfigurationError, reasons.FILE_UNREADABLE):
         Reloading(settings_of(tmp_path))
+
+
+def test_settings_that_reload_themselves_are_told_so(folder: Path) -> None:
+    """They would wait for themselves for ever."""
+    again: list[Reloading[ServerConfig]] = []
+
+    def settings(files: Files) -> ServerConfig:
+        for live in again:
+            live.reload()
+        return settings_of(folder)(files)
+
+    live = Reloading(settings)
+    again.append(live)
+    with pytest.raises(MisuseError, match="must not reload"):
+        live.reload()
+    again.clear()
+    put(folder, issued("two.example"))
+    live.reload()
+    assert names(live) == ("localhost", "two.example")
 
 
 def test_reload_by_call(folder: Path) -> None:

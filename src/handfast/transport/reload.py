@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import parsed
 from handfast.certificates.store import TrustStore
-from handfast.errors import ConfigurationError, TLSError
+from handfast.errors import ConfigurationError, MisuseError, TLSError
 from handfast.reasons import FILE_UNREADABLE, NOT_VALID_NOW
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Reloading(Generic[C]):
         self._on_reload = on_reload
         self._on_failure = on_failure
         self._lock = threading.Lock()
+        self._loading: int | None = None  # the thread that holds the lock and calls settings
         self._current, self._digests = self._load()
         self._last_look = self._digests
         self._complaint = ""
@@ -131,6 +132,8 @@ class Reloading(Generic[C]):
         Raises what makes it unusable, ConfigurationError as a rule: then the old one stays in force. Do not call it on an
         event loop that must not wait for files.
         """
+        if self._loading == threading.get_ident():
+            raise MisuseError(problem="settings must not reload what calls it")
         try:
             with self._lock:
                 config = self._replace()
@@ -194,7 +197,11 @@ class Reloading(Generic[C]):
 
     def _replace(self) -> C:
         """Load, and put into force. The lock is held."""
-        config, digests = self._load()
+        self._loading = threading.get_ident()
+        try:
+            config, digests = self._load()
+        finally:
+            self._loading = None
         unfit = _not_valid_now(config)
         if unfit is not None and _not_valid_now(self._current) is None:
             raise unfit
