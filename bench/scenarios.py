@@ -10,7 +10,7 @@ from importlib import import_module
 from statistics import median
 from typing import Any, cast
 
-from bench import credentials, streams
+from bench import credentials, http, streams
 from bench.measure import Effort, alternate, ratio
 from bench.peers import HYBRID, X25519, Peer, Task, Unavailable, streams_of
 
@@ -33,6 +33,7 @@ UNITS: dict[str, Callable[[float], float]] = {
     "us": lambda seconds: seconds * 1e6,
     "MB/s": lambda seconds: 1e-6 / seconds,
     "records/s": lambda seconds: 1 / seconds,
+    "req/s": lambda seconds: 1 / seconds,
     "conn/s": lambda seconds: 1 / seconds,
     "KiB": float,
 }
@@ -69,6 +70,12 @@ def scenarios() -> list[Scenario]:
         Scenario("full_13_mlkem", "handshake, X25519MLKEM768, P-256", "us", lambda peer: peer.handshake(p256, HYBRID)),
         Scenario("full_12", "TLS 1.2, X25519, P-256", "us", lambda peer: peer.handshake(p256, X25519, tls12=True)),
         Scenario(
+            "full_12_again",
+            "the same, the chain seen before",
+            "us",
+            lambda peer: peer.handshake(p256, X25519, tls12=True, again=True),
+        ),
+        Scenario(
             "full_12_rsa", "TLS 1.2, X25519, RSA-2048", "us", lambda peer: peer.handshake(rsa, X25519, tls12=True)
         ),
         # One large answer: written at once, carried at once, then read.
@@ -88,6 +95,21 @@ def scenarios() -> list[Scenario]:
             "16 MiB there and back, asyncio",
             "MB/s",
             lambda peer: streams.bulk_echo(streams_of(peer, p256), 16 * MEBIBYTE, 1 << 16),
+        ),
+        # One side alone: the other is a process of its own over `ssl`. Contexts as ssl shapes them, on both columns.
+        *(
+            Scenario(
+                f"{name}_{how}",
+                f"{title}, {over}",
+                "req/s",
+                lambda peer, make=make, kept=kept: make(peer, p256, kept=kept),
+            )
+            for name, title, make in (
+                ("httpx", "GETs by httpx", http.httpx_requests),
+                ("aiohttp", "GETs by aiohttp", http.aiohttp_requests),
+                ("uvicorn", "requests to uvicorn", http.uvicorn_requests),
+            )
+            for how, over, kept in (("new", "new connections", False), ("kept", "one connection", True))
         ),
         Scenario("idle_memory", "an idle asyncio connection, both sides", "KiB", None),
     ]

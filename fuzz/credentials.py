@@ -90,6 +90,12 @@ def leaf(name: str, issuer: str) -> bytes:
 
 
 @cache
+def ec_leaf(name: str, issuer: str) -> bytes:
+    """The same with a key on P-256, which is authority_key(name)."""
+    return _leaf(name, issuer, authority_key(name).public_key(), alternative_names(name))
+
+
+@cache
 def rsa_leaf(name: str, issuer: str) -> bytes:
     """The same with an RSA key, of which nobody knows the private half, and with names of every kind."""
     number = int.from_bytes(b"".join(_number(f"{name} {part}") for part in range(8))) | 1 << 2047 | 1

@@ -41,7 +41,7 @@ from handfast.wire.messages13 import (
 
 H = HandshakeType
 
-_ED25519 = SignatureScheme.ED25519
+ED25519 = SignatureScheme.ED25519
 _X25519 = x25519.X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 _P256 = ec.derive_private_key(0x1234_5678_9ABC_DEF0 << 128 | 1, ec.SECP256R1())
 SHARES = {
@@ -108,9 +108,9 @@ class Peer:
         self.connection = connection
         self.transcript = b""
         self.suite = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
-        self.secrets: dict[str, TrafficSecret] = {}
-        self.writing: Direction | None = None
-        self.reading: Direction | None = None
+        self.secrets: dict[str, Any] = {}
+        self.writing: Any = None  # a Direction, or one of TLS 1.2
+        self.reading: Any = None
         self.schedule: Any = None
         self.deaf = False
         self.pending = b""  # the part that has come of a handshake message
@@ -141,7 +141,7 @@ class Peer:
             return Certificate([CertificateEntry(der) for der in identity(self.name).chain]).encode()
         if kind == H.CERTIFICATE_VERIFY:
             content = b" " * 64 + b"TLS 1.3, " + self.signed_as + b" CertificateVerify\0" + self.digest()
-            return CertificateVerify(_ED25519, leaf_key(self.name).sign(content)).encode()
+            return CertificateVerify(ED25519, leaf_key(self.name).sign(content)).encode()
         if kind == H.FINISHED and self.schedule is not None:
             return Finished(self.secrets["handshake"].verify_data(self.digest())).encode()
         if kind == H.KEY_UPDATE:
@@ -149,6 +149,10 @@ class Peer:
         return message(kind)
 
     name: str
+
+    def mended(self, raw: bytes) -> bytes:
+        """A message of ours that has been changed, with what in it depends on the rest of it made right."""
+        return raw
 
     def said(self, raw: bytes) -> None:
         """A handshake message has been sent: it is part of the transcript, and may be followed by other keys."""
@@ -191,10 +195,13 @@ class Peer:
                 self.deaf = True
                 return
         if kind == ContentType.HANDSHAKE:
-            self.pending += content
-            while len(self.pending) >= 4 and len(self.pending) >= (size := 4 + int.from_bytes(self.pending[1:4])):
-                raw, self.pending = self.pending[:size], self.pending[size:]
-                self.heard(raw)
+            self._heard_content(content)
+
+    def _heard_content(self, content: bytes) -> None:
+        self.pending += content
+        while len(self.pending) >= 4 and len(self.pending) >= (size := 4 + int.from_bytes(self.pending[1:4])):
+            raw, self.pending = self.pending[:size], self.pending[size:]
+            self.heard(raw)
 
     def heard(self, raw: bytes) -> None:
         """A handshake message came."""
@@ -233,7 +240,7 @@ class Server(Peer):
                 server_name_acknowledged=hello.server_name and True,
             ).encode()
         if kind == H.CERTIFICATE_REQUEST:
-            return CertificateRequest(signature_algorithms=[_ED25519, 0x0403, 0x0804]).encode()
+            return CertificateRequest(signature_algorithms=[ED25519, 0x0403, 0x0804]).encode()
         if kind == H.NEW_SESSION_TICKET:
             return TICKET
         return super().own(kind)
@@ -315,7 +322,7 @@ class Client(Peer):
             server_name=SERVER_NAME,
             supported_groups=[NamedGroup.X25519, NamedGroup.SECP256R1],
             application_layer_protocol_negotiation=[b"h2", b"http/1.1"],
-            signature_algorithms=[_ED25519, 0x0403, 0x0804],
+            signature_algorithms=[ED25519, 0x0403, 0x0804],
             supported_versions=[ProtocolVersion.TLS_1_3],
             key_share=[KeyShareEntry(self.group, SHARES[self.group])],
             cookie=self.cookie,
@@ -334,6 +341,9 @@ class Client(Peer):
             self.reading = Direction(main.server_traffic(self.digest()))
 
     def _heard_hello(self, hello: ServerHello, raw: bytes) -> None:
+        if hello.version != ProtocolVersion.TLS_1_3:  # the play has left that out of our hello
+            self.deaf = True
+            return
         self.suite = SUITES[hello.cipher_suite]
         if hello.is_retry_request:
             self.restart(self.transcript)

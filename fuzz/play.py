@@ -8,6 +8,7 @@ from typing import Any
 
 from fuzz.credentials import CLOCK, SERVER_NAME, identity, known, trust
 from fuzz.peers import Client, Peer, Server
+from fuzz.peers12 import Client12, Server12
 from fuzz.steps import Step, pieces
 from fuzz.target import check_refusal
 from handfast.config import ClientConfig, ServerConfig
@@ -27,7 +28,7 @@ MESSAGE, OWN, RECORD, WIRE, PIECES, KEYS, ACT, SPLIT = range(8)
 MESSAGE  a handshake message, as the content has it
 OWN      the message of the type that the first byte names, as it should be; what follows is put in its place: an offset
          (2 bytes), how many bytes go, and the bytes that come
-RECORD   a record: content type, length of the padding, content
+RECORD   a record: content type, length of the padding, content. A ChangeCipherSpec changes the peer's keys in TLS 1.2
 WIRE     bytes as they are
 PIECES   from here on the connection gets all bytes in pieces of this size; 0 is for one piece
 KEYS     which keys the peer writes with from now on, see EPOCHS
@@ -100,23 +101,66 @@ SERVERS: dict[str, dict[str, Any]] = {
     "small": {"record_size_limit": 64, "record_padding": 32, "unknown_names": "refuse"},
     "groups": {"groups": _OTHER_GROUPS, "on_client_hello": lambda hello: None},
 }
-"""The configurations that are played with; what this version of handfast does not have is left out."""
-
-
-# What has to have come, by HandshakeType, when the handshake is complete (RFC 9846 section 2): nothing may be left out.
-_TO_CLIENT = re.compile(rb"\x02?\x02\x08\x0d?\x0b\x0f\x14")
-_TO_SERVER = {
-    "required": re.compile(rb"\x01\x01?\x0b\x0f\x14"),
-    "optional": re.compile(rb"\x01\x01?\x0b\x0f?\x14"),
-    "retry": re.compile(rb"\x01\x01\x14"),
-    "cookie": re.compile(rb"\x01\x01?\x0b\x0f\x14"),
+_CHACHA20 = ["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256"]
+_AES_256 = ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"]
+_CCM_8 = ["TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8"]
+CLIENTS_12: dict[str, dict[str, Any]] = {
+    "default": {},
+    "only": {"max_version": "1.2", "cipher_suites": _CHACHA20, "check_peer": lambda peer: None},
+    "identity": {"choose_identity": lambda request: identity("client.example"), "cipher_suites": _AES_256},
+    "unverified": {
+        "verifier": NoVerification(),
+        "groups": ["secp256r1"],
+        "max_version": "1.2",
+        "identities": [identity("client.example")],
+    },
+    "small": {"record_size_limit": 64, "cipher_suites": _CCM_8, "alpn": []},
 }
-_TO_ANY_SERVER = re.compile(rb"\x01\x01?\x14")
+SERVERS_12: dict[str, dict[str, Any]] = {
+    "default": {},
+    "only": {
+        "max_version": "1.2",
+        "cipher_suites": _CHACHA20,
+        "groups": ["secp256r1"],
+        "choose_identity": lambda hello: None,
+    },
+    "required": {
+        "client_authentication": "required",
+        "client_trust": trust(),
+        "cipher_suites": _AES_256,
+        "check_peer": lambda peer: None,
+    },
+    "optional": {"client_authentication": "optional", "client_trust": trust(), "suite_order": "client"},
+    "small": {"record_size_limit": 64, "unknown_names": "refuse", "cipher_suites": _CCM_8},
+}
+CONFIGURATIONS = {"client": CLIENTS, "server": SERVERS, "client_12": CLIENTS_12, "server_12": SERVERS_12}
+"""The configurations that are played with, by the side under test and the version that its peer speaks, TLS 1.3 or 1.2; the
+side itself may speak both. What this version of handfast does not have is left out."""
+
+_PEERS: dict[str, type[Peer]] = {"client": Server, "server": Client, "client_12": Server12, "server_12": Client12}
 
 
-def check_complete(types: bytes, server_name: str | None) -> None:
-    """That these messages may lead to a complete handshake, with a client or with the server of this configuration."""
-    order = _TO_CLIENT if server_name is None else _TO_SERVER.get(server_name, _TO_ANY_SERVER)
+# What has to have come, by HandshakeType, when the handshake is complete: nothing may be left out. In the order of RFC 9846
+# section 2, and of RFC 5246 section 7.3.
+_ORDER = {
+    "client": re.compile(rb"\x02?\x02\x08\x0d?\x0b\x0f\x14"),
+    "server": re.compile(rb"\x01\x01?\x14"),
+    "client_12": re.compile(rb"\x02\x0b\x0c\x0d?\x0e\x14"),
+    "server_12": re.compile(rb"\x01\x10\x14"),
+}
+_ORDER_OF = {
+    ("server", "required"): re.compile(rb"\x01\x01?\x0b\x0f\x14"),
+    ("server", "optional"): re.compile(rb"\x01\x01?\x0b\x0f?\x14"),
+    ("server", "retry"): re.compile(rb"\x01\x01\x14"),
+    ("server", "cookie"): re.compile(rb"\x01\x01?\x0b\x0f\x14"),
+    ("server_12", "required"): re.compile(rb"\x01\x0b\x10\x0f\x14"),
+    ("server_12", "optional"): re.compile(rb"\x01\x0b\x10\x0f?\x14"),
+}
+
+
+def check_complete(types: bytes, side: str, name: str) -> None:
+    """That these messages may lead to a complete handshake with this side, configured by this name."""
+    order = _ORDER_OF.get((side, name), _ORDER[side])
     assert order.match(types), f"complete after {types.hex(' ')}"
 
 
@@ -130,35 +174,26 @@ def types_of(stream: bytes) -> bytes:
     return bytes(found)
 
 
-def _client_config(name: str) -> ClientConfig:
-    settings = {**_BASE, "trust": trust(), **CLIENTS[name]}
-    return ClientConfig(**known(ClientConfig, **settings), entropy_for_tests=EntropyForTests("client"))
+def connection(side: str, name: str) -> Connection:
+    """A connection that has been started, of this side and with the configuration of this name."""
+    settings = {**_BASE, **CONFIGURATIONS[side][name]}
+    started: Connection
+    if side.startswith("client"):
+        config = ClientConfig(
+            **known(ClientConfig, trust=trust(), **settings), entropy_for_tests=EntropyForTests("client")
+        )
+        started = ClientConnection(config, server_name=SERVER_NAME)
+    else:
+        settings = known(ServerConfig, identities=[identity()], **settings)
+        started = ServerConnection(ServerConfig(**settings, entropy_for_tests=EntropyForTests("server")))
+    started.start()
+    return started
 
 
-def _server_config(name: str) -> ServerConfig:
-    settings = {**_BASE, "identities": [identity()], **SERVERS[name]}
-    return ServerConfig(**known(ServerConfig, **settings), entropy_for_tests=EntropyForTests("server"))
-
-
-def player(side: str, settings: int) -> Player:
-    """A player for a "client" or a "server" with one of the configurations."""
-    if side == "client":
-        return Player(client(settings))
-    return Player(server(settings), list(SERVERS)[settings % len(SERVERS)])
-
-
-def client(settings: int) -> ClientConnection:
-    """A client that has been started, with one of the configurations."""
-    connection = ClientConnection(_client_config(list(CLIENTS)[settings % len(CLIENTS)]), server_name=SERVER_NAME)
-    connection.start()
-    return connection
-
-
-def server(settings: int) -> ServerConnection:
-    """A server that has been started, with one of the configurations."""
-    connection = ServerConnection(_server_config(list(SERVERS)[settings % len(SERVERS)]))
-    connection.start()
-    return connection
+def player(side: str, number: int) -> Player:
+    """A player for one of the sides of CONFIGURATIONS, with one of its configurations."""
+    names = list(CONFIGURATIONS[side])
+    return Player(side, names[number % len(names)])
 
 
 class Player:
@@ -169,11 +204,11 @@ class Player:
     ``failure``   the error that the connection ended with, None if it has not
     """
 
-    def __init__(self, connection: Connection, server_name: str | None = None) -> None:
-        """``server_name``: by which name of SERVERS the connection is configured, None for a client."""
-        self.connection = connection
-        self._server_name = server_name
-        self.peer: Peer = Server(connection) if isinstance(connection, ClientConnection) else Client(connection)
+    def __init__(self, side: str, name: str) -> None:
+        """See :func:`connection`."""
+        self._configuration = side, name
+        self.connection = connection(side, name)
+        self.peer = _PEERS[side](self.connection)
         self.failure: TLSError | None = None
         self.wire = b""
         self.messages: list[bytes] = []
@@ -198,7 +233,7 @@ class Player:
         if kind == MESSAGE:
             self._say(content)
         elif kind == OWN:
-            self._say(_edited(self.peer.own(first), content[1:]))
+            self._say(self.peer.mended(_edited(self.peer.own(first), content[1:])))
         elif kind == RECORD:
             self._messages_only &= first != ContentType.HANDSHAKE
             self._deliver(self.peer.record(first, content[2:], content[1] if len(content) > 1 else 0))
@@ -243,7 +278,8 @@ class Player:
                     assert not isinstance(event, Question), "all questions have their answers here"
                     self._events += 1
                     if isinstance(event, HandshakeCompleted) and self._messages_only:
-                        check_complete(types_of(b"".join(self.messages)), self._server_name)
+                        check_complete(types_of(b"".join(self.messages)), *self._configuration)
+                        assert self.peer.writing is not None, "complete without encryption"
                 assert self.connection._layer.held < _HELD, "whole records are held"
         except TLSError as error:
             check_refusal(error)

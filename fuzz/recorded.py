@@ -6,6 +6,7 @@ from functools import cache
 
 from fuzz import play
 from fuzz.peers import CLIENT_HELLO_WITH_EARLY_DATA, RETRY_REQUEST, TICKET, Client, message
+from fuzz.peers12 import EC_CERTIFICATE
 from fuzz.play import ACT, ACTS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE, Player
 from fuzz.steps import Step
 from handfast.wire.codepoints import ContentType, HandshakeType
@@ -25,6 +26,7 @@ def act(name: str) -> Step:
 
 
 CHANGE_CIPHER_SPEC = Step(WIRE, b"\x14\x03\x03\0\x01\x01")
+CHANGE_CIPHER_SPEC_12 = Step(RECORD, bytes((ContentType.CHANGE_CIPHER_SPEC, 0, 1)))
 CLOSE_NOTIFY = Step(RECORD, bytes((ContentType.ALERT, 0, 1, 0)))
 DATA = Step(RECORD, bytes((ContentType.APPLICATION_DATA, 3)) + b"hello")
 ASK_FOR_KEYS = Step(MESSAGE, message(H.KEY_UPDATE, b"\1"))
@@ -45,6 +47,24 @@ OFFERING_EARLY_DATA = own(CLIENT_HELLO_WITH_EARLY_DATA)
 EARLY = [*OFFERING_EARLY_DATA, EARLY_DATA, EARLY_DATA, *own(H.FINISHED)]
 RETRIED_EARLY = [*OFFERING_EARLY_DATA, EARLY_DATA, *own(H.CLIENT_HELLO, H.FINISHED)]
 
+# In TLS 1.2.
+_HELLO_12 = (H.SERVER_HELLO, H.CERTIFICATE, H.SERVER_KEY_EXCHANGE)
+_END_12 = [CHANGE_CIPHER_SPEC_12, *own(H.FINISHED)]
+TO_CLIENT_12 = [*own(*_HELLO_12, H.SERVER_HELLO_DONE), *_END_12]
+ASKING_12 = [*own(*_HELLO_12, H.CERTIFICATE_REQUEST, H.SERVER_HELLO_DONE), *_END_12]
+TO_CLIENT_EC_12 = [
+    *own(H.SERVER_HELLO, EC_CERTIFICATE, H.SERVER_KEY_EXCHANGE, H.CERTIFICATE_REQUEST, H.SERVER_HELLO_DONE),
+    *_END_12,
+]
+TO_SERVER_12 = [*own(H.CLIENT_HELLO, H.CLIENT_KEY_EXCHANGE), *_END_12]
+PROVEN_12 = [*own(H.CLIENT_HELLO, H.CERTIFICATE, H.CLIENT_KEY_EXCHANGE, H.CERTIFICATE_VERIFY), *_END_12]
+NAMELESS_12 = [
+    *own(H.CLIENT_HELLO),
+    Step(MESSAGE, message(H.CERTIFICATE, bytes(3))),
+    *own(H.CLIENT_KEY_EXCHANGE),
+    *_END_12,
+]
+
 AFTER_OF_CLIENT = {
     "tickets": own(H.NEW_SESSION_TICKET, H.NEW_SESSION_TICKET),
     "keys": [*own(H.KEY_UPDATE), DATA, ASK_FOR_KEYS, DATA, act("_send")],
@@ -57,25 +77,58 @@ AFTER_OF_SERVER = {
     "alert": [Step(RECORD, bytes((ContentType.ALERT, 1, 2, 80)))],
 }
 
-# By the configuration of the connection under test.
-_CLIENTS = {
-    "default": TO_CLIENT,
-    "identity": ASKING,
-    "unverified": TO_CLIENT,
-    "small": TO_CLIENT,
-    "hybrid": RETRIED,
-    "groups": TO_CLIENT,
-    "no-share": RETRIED,
+_SHARED_12 = {
+    "data": [DATA, act("_send"), Step(RECORD, b"\x17\0"), DATA, act("_export"), act("_close"), CLOSE_NOTIFY],
+    "warning": [Step(RECORD, b"\x15\0\x01\x5a"), DATA, CLOSE_NOTIFY, act("_end")],
+    "alert": [Step(RECORD, bytes((ContentType.ALERT, 0, 2, 80)))],
 }
-_SERVERS = {
-    "default": TO_SERVER,
-    "required": PROVEN,
-    "optional": NAMELESS,
-    "retry": RETRIED_TO_SERVER,
-    "cookie": RETRIED_AND_PROVEN,
-    "small": TO_SERVER,
-    "groups": TO_SERVER,
+AFTER_OF_CLIENT_12 = {**_SHARED_12, "renegotiation": [DATA, Step(MESSAGE, message(H.HELLO_REQUEST))]}
+AFTER_OF_SERVER_12 = {**_SHARED_12, "renegotiation": [DATA, *own(H.CLIENT_HELLO)]}
+
+# What comes after an honest handshake, by the side under test; "alert" and "renegotiation" end it.
+AFTER = {
+    "client": AFTER_OF_CLIENT,
+    "server": AFTER_OF_SERVER,
+    "client_12": AFTER_OF_CLIENT_12,
+    "server_12": AFTER_OF_SERVER_12,
 }
+
+# By the side under test, and its configuration.
+_HONEST = {
+    "client": {
+        "default": TO_CLIENT,
+        "identity": ASKING,
+        "unverified": TO_CLIENT,
+        "small": TO_CLIENT,
+        "hybrid": RETRIED,
+        "groups": TO_CLIENT,
+        "no-share": RETRIED,
+    },
+    "server": {
+        "default": TO_SERVER,
+        "required": PROVEN,
+        "optional": NAMELESS,
+        "retry": RETRIED_TO_SERVER,
+        "cookie": RETRIED_AND_PROVEN,
+        "small": TO_SERVER,
+        "groups": TO_SERVER,
+    },
+    "client_12": {
+        "default": TO_CLIENT_12,
+        "only": TO_CLIENT_12,
+        "identity": ASKING_12,
+        "unverified": TO_CLIENT_EC_12,
+        "small": TO_CLIENT_12,
+    },
+    "server_12": {
+        "default": TO_SERVER_12,
+        "only": TO_SERVER_12,
+        "required": PROVEN_12,
+        "optional": NAMELESS_12,
+        "small": TO_SERVER_12,
+    },
+}
+SIDES = tuple(_HONEST)
 
 
 # Further ones with servers.
@@ -88,9 +141,9 @@ def early_handshakes() -> dict[str, tuple[int, list[Step]]]:
 
 
 def handshakes(side: str) -> dict[str, tuple[int, list[Step]]]:
-    """Honest handshakes with a "client" or a "server": the settings and the steps, by the configuration's name."""
-    known, honest = (play.CLIENTS, _CLIENTS) if side == "client" else (play.SERVERS, _SERVERS)
-    return {name: (list(known).index(name), steps) for name, steps in honest.items()}
+    """Honest handshakes with one of SIDES: the settings and the steps, by the configuration's name."""
+    known = list(play.CONFIGURATIONS[side])
+    return {name: (known.index(name), steps) for name, steps in _HONEST[side].items()}
 
 
 @cache
@@ -104,19 +157,29 @@ def played(side: str, name: str) -> Player:
 
 @cache
 def messages() -> list[tuple[str, bytes]]:
-    """Handshake messages of every kind, with names for them."""
+    """Handshake messages of every kind, with names for them: the hellos of both versions, else those of TLS 1.3."""
     found = {}
-    for side in ("client", "server"):
-        for name in handshakes(side):
-            for number, raw in enumerate(played(side, name).messages):
-                found.setdefault(raw, f"{side}_{name}-{number}")
-    for settings, name in enumerate(play.CLIENTS):
-        hello = Client(play.client(settings))
-        found.setdefault(_first_hello(hello), f"own_hello-{name}")
+    for side in SIDES:
+        for name, raw in said(side):
+            if side in ("client", "server") or raw[0] in (H.CLIENT_HELLO, H.SERVER_HELLO):
+                found.setdefault(raw, name)
+    for side in ("client", "client_12"):
+        for name in play.CONFIGURATIONS[side]:
+            peer = Client(play.connection(side, name))
+            found.setdefault(_first_hello(peer), f"own_hello{side.removeprefix('client')}-{name}")
     found[TICKET] = "ticket"
     found[message(H.KEY_UPDATE, b"\1")] = "key_update"
     found[message(H.END_OF_EARLY_DATA)] = "end_of_early_data"
     return [(name, raw) for raw, name in found.items()]
+
+
+def said(side: str) -> list[tuple[str, bytes]]:
+    """The messages of the honest handshakes with this side, with names for them."""
+    return [
+        (f"{side}_{name}-{number}", raw)
+        for name in handshakes(side)
+        for number, raw in enumerate(played(side, name).messages)
+    ]
 
 
 def _first_hello(peer: Client) -> bytes:
@@ -128,7 +191,7 @@ def _first_hello(peer: Client) -> bytes:
 @cache
 def streams() -> dict[str, bytes]:
     """All bytes that each side receives in its honest handshakes, by side and configuration."""
-    return {f"{side}_{name}": played(side, name).wire for side in ("client", "server") for name in handshakes(side)}
+    return {f"{side}_{name}": played(side, name).wire for side in SIDES for name in handshakes(side)}
 
 
 def in_pieces(size: int) -> list[Step]:

@@ -5,13 +5,19 @@ A change of bytes alone hardly ever leaves a message that parses, since three or
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
 from fuzz.target import Change, Mutate
 from handfast.wire.codepoints import ExtensionType, HandshakeType
 
+H = HandshakeType
+
 _EXTENSIONS = sorted(ExtensionType.names())
+
+OF_12 = 0x100
+"""Added to a HandshakeType for the message as TLS 1.2 has it; it matters where TLS 1.3 has another one of that type."""
 
 
 class Span(NamedTuple):
@@ -68,31 +74,26 @@ class _Finder:
 
     def message(self, kind: int) -> None:
         """The vectors of a message of this type."""
-        end = len(self.body)
-        if kind in (HandshakeType.CLIENT_HELLO, HandshakeType.SERVER_HELLO):
-            self.at = 34
-            self.vector(1, end)
-            if kind == HandshakeType.CLIENT_HELLO:
-                self.vector(2, end)
-                self.vector(1, end)
-            else:
-                self.at += 3
-            self.extensions(end)
-        elif kind == HandshakeType.ENCRYPTED_EXTENSIONS:
-            self.extensions(end)
-        elif kind == HandshakeType.CERTIFICATE_REQUEST:
-            self.vector(1, end)
-            self.extensions(end)
-        elif kind == HandshakeType.CERTIFICATE:
-            self._certificate(end)
-        elif kind == HandshakeType.CERTIFICATE_VERIFY:
-            self.at = 2
-            self.vector(2, end)
-        elif kind == HandshakeType.NEW_SESSION_TICKET:
-            self.at = 8
-            self.vector(1, end)
-            self.vector(2, end)
-            self.extensions(end)
+        walk = _WALKS.get(kind) or _WALKS.get(kind % OF_12)
+        if walk is not None:
+            walk(self, len(self.body))
+
+    def _client_hello(self, end: int) -> None:
+        self.at = 34
+        self.vector(1, end)
+        self.vector(2, end)
+        self.vector(1, end)
+        self.extensions(end)
+
+    def _server_hello(self, end: int) -> None:
+        self.at = 34
+        self.vector(1, end)
+        self.at += 3
+        self.extensions(end)
+
+    def _certificate_request(self, end: int) -> None:
+        self.vector(1, end)
+        self.extensions(end)
 
     def _certificate(self, end: int) -> None:
         self.vector(1, end)
@@ -101,6 +102,58 @@ class _Finder:
             self.at = chain.start
             while self.at < chain.stop and self.vector(3, chain.stop) is not None:
                 self.extensions(chain.stop)
+
+    def _certificate_verify(self, end: int) -> None:
+        self.at = 2
+        self.vector(2, end)
+
+    def _ticket(self, end: int) -> None:
+        self.at = 8
+        self.vector(1, end)
+        self.vector(2, end)
+        self.extensions(end)
+
+    # --- of TLS 1.2
+
+    def _certificate_12(self, end: int) -> None:
+        self._entries(3, end)
+
+    def _certificate_request_12(self, end: int) -> None:
+        self.vector(1, end)
+        self.vector(2, end)
+        self._entries(2, end)
+
+    def _server_key_exchange(self, end: int) -> None:
+        self.at = 3
+        self.vector(1, end)
+        self.at += 2
+        self.vector(2, end)
+
+    def _client_key_exchange(self, end: int) -> None:
+        self.vector(1, end)
+
+    def _entries(self, width: int, end: int) -> None:
+        """A vector of vectors, whose lengths are all as wide."""
+        outer = self.vector(width, end)
+        if outer is not None:
+            self.at = outer.start
+            while self.at < outer.stop and self.vector(width, outer.stop) is not None:
+                pass
+
+
+_WALKS: dict[int, Callable[[_Finder, int], None]] = {
+    H.CLIENT_HELLO: _Finder._client_hello,
+    H.SERVER_HELLO: _Finder._server_hello,
+    H.ENCRYPTED_EXTENSIONS: _Finder.extensions,
+    H.CERTIFICATE_REQUEST: _Finder._certificate_request,
+    H.CERTIFICATE: _Finder._certificate,
+    H.CERTIFICATE_VERIFY: _Finder._certificate_verify,
+    H.NEW_SESSION_TICKET: _Finder._ticket,
+    H.CERTIFICATE | OF_12: _Finder._certificate_12,
+    H.CERTIFICATE_REQUEST | OF_12: _Finder._certificate_request_12,
+    H.SERVER_KEY_EXCHANGE | OF_12: _Finder._server_key_exchange,
+    H.CLIENT_KEY_EXCHANGE | OF_12: _Finder._client_key_exchange,
+}
 
 
 def find(kind: int, body: bytes) -> tuple[list[Span], list[Span]]:

@@ -9,9 +9,14 @@ PATH="$PATH:/usr/sbin:/sbin"
 # program:package
 peers="openssl:openssl gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin curl:curl nginx:nginx-light
     java:default-jdk-headless javac:default-jdk-headless chromium:chromium certutil:libnss3-tools
-    pk12util:libnss3-tools tstclnt:libnss3-tools redis-server:redis-server"
+    pk12util:libnss3-tools tstclnt:libnss3-tools tinyproxy:tinyproxy-bin microsocks:microsocks
+    redis-server:redis-server initdb:postgresql postgres:postgresql mariadbd:mariadb-server exim4:exim4-daemon-light
+    dovecot:dovecot-core imap-login:dovecot-imapd pop3-login:dovecot-pop3d lmtp:dovecot-lmtpd
+    managesieve-login:dovecot-managesieved slapd:slapd prosody:prosody vsftpd:vsftpd nnrpd:inn2 setpriv:util-linux"
 
 missing_packages() {
+    # Debian has these programs nowhere else.
+    PATH="$PATH$(printf ':%s' /usr/lib/postgresql/*/bin /usr/lib/dovecot /usr/lib/news/bin)"
     for peer in $peers; do
         command -v "${peer%%:*}" >/dev/null 2>&1 || echo "${peer##*:}"
     done | sort -u | tr '\n' ' '
@@ -27,11 +32,33 @@ hold_services() {
     trap 'exit 1' HUP INT TERM
 }
 
+# inn2 cannot be set up on a machine whose name has no domain, unless this file gives it one. It is for the set-up alone.
+news_configuration() {
+    cat <<END
+domain: news.example
+pathhost: news.example
+mta: "/bin/true"
+hismethod: hisv6
+enableoverview: true
+ovmethod: tradindexed
+pathnews: /usr/lib/news
+pathdb: /var/lib/news
+pathetc: /etc/news
+pathspool: /var/spool/news
+pathrun: /run/news
+END
+}
+
 install_packages() {
     export DEBIAN_FRONTEND=noninteractive
+    INNCONF=$(mktemp)
+    export INNCONF
+    news_configuration >"$INNCONF"
+    chmod 644 "$INNCONF"
     apt-get update -qq
     # shellcheck disable=SC2086 # a list of words
     apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 $1
+    rm -f "$INNCONF"
 }
 
 missing=$(missing_packages)

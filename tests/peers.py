@@ -22,20 +22,46 @@ PEERS = {
     "certutil": "apt-get install libnss3-tools",
     "chromium": "apt-get install chromium",
     "curl": "apt-get install curl",
+    "dovecot": "apt-get install dovecot-core",
+    "exim4": "apt-get install exim4-daemon-light",
     "gnutls-cli": "apt-get install gnutls-bin",
     "gnutls-serv": "apt-get install gnutls-bin",
     "go": "make venv",
+    "imap-login": "apt-get install dovecot-imapd",
+    "initdb": "apt-get install postgresql",
     "java": "apt-get install default-jdk-headless",
     "javac": "apt-get install default-jdk-headless",
+    "lmtp": "apt-get install dovecot-lmtpd",
+    "managesieve-login": "apt-get install dovecot-managesieved",
+    "mariadbd": "apt-get install mariadb-server",
+    "microsocks": "apt-get install microsocks",
     "nginx": "apt-get install nginx-light",
+    "nnrpd": "apt-get install inn2",
     "openssl": "apt-get install openssl",
     "pk12util": "apt-get install libnss3-tools",
+    "pop3-login": "apt-get install dovecot-pop3d",
+    "postgres": "apt-get install postgresql",
+    "prosody": "apt-get install prosody",
     "redis-server": "apt-get install redis-server",
+    "setpriv": "apt-get install util-linux",
+    "slapd": "apt-get install slapd",
+    "tinyproxy": "apt-get install tinyproxy-bin",
     "tstclnt": "apt-get install libnss3-tools",
+    "vsftpd": "apt-get install vsftpd",
 }
 
-# The environment's own programs come first; a plain user's PATH has no sbin, where Debian has nginx.
-_PLACES = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin"])
+# The environment's own programs come first; a plain user's PATH has no sbin, where Debian has nginx, and nobody's has
+# the directories that PostgreSQL, Dovecot and INN have for themselves.
+_PLACES = os.pathsep.join(
+    [
+        str(Path(sys.executable).parent),
+        os.environ.get("PATH", os.defpath),
+        "/usr/sbin",
+        *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)),
+        "/usr/lib/dovecot",
+        "/usr/lib/news/bin",
+    ]
+)
 
 
 def find_peer(name: str) -> str | None:

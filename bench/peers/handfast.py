@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import handfast
@@ -9,6 +11,7 @@ from bench.credentials import SERVER_NAME, Credentials
 from bench.peers import X25519, Task
 from bench.streams import Library
 from handfast import ApplicationData, ClientConfig, ClientConnection, HandshakeCompleted, ServerConfig, ServerConnection
+from handfast.transport import ssl_module
 
 SUITE = "TLS_AES_256_GCM_SHA384"
 SUITES_12 = ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384")
@@ -27,6 +30,19 @@ def handshake(
     assert agreed.peer.verified_by == "chain"
     assert (agreed.identity is not None) is mutual
     return Task(lambda: _shake_hands(*configs))
+
+
+def contexts(credentials: Credentials) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """For the client and for the server."""
+    client = ssl_module.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and name
+    client.load_verify_locations(cadata=credentials.root_pem.decode("ascii"))
+    client.handfast = ClientConfig(groups=(X25519,), cipher_suites=(SUITE,))
+    server = ssl_module.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    identity = handfast.Identity([credentials.leaf.public_bytes(Encoding.DER)], credentials.key)
+    server.handfast = ServerConfig(identities=[identity], groups=(X25519,), cipher_suites=(SUITE,))
+    for context in (client, server):
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return client, server
 
 
 def streams(credentials: Credentials) -> Library:

@@ -51,6 +51,11 @@ def handshake(
     return Task(lambda: _shake_hands(*contexts))
 
 
+def contexts(credentials: Credentials) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """For the client and for the server."""
+    return _contexts(credentials, X25519)
+
+
 def streams(credentials: Credentials) -> Library:
     client, server = _contexts(credentials, X25519)
     return Library(

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from fuzz import play, recorded, steps, vectors
+from fuzz.credentials import SERVER_NAME, rsa_leaf
 from fuzz.peers import CLIENT_HELLO_WITH_EARLY_DATA, RETRY_REQUEST, message
+from fuzz.peers12 import EC_CERTIFICATE, RESUMED
 from fuzz.play import ACT, ACTS, KEYS, KINDS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE
-from fuzz.recorded import ASK_FOR_KEYS, CHANGE_CIPHER_SPEC, CLOSE_NOTIFY, DATA, EARLY_DATA
+from fuzz.recorded import ASK_FOR_KEYS, CHANGE_CIPHER_SPEC, CHANGE_CIPHER_SPEC_12, CLOSE_NOTIFY, DATA, EARLY_DATA
 from fuzz.steps import Step
 from fuzz.target import Change, Target
 from handfast.wire.codepoints import HandshakeType
+from handfast.wire.messages12 import Certificate12
 
 H = HandshakeType
 
@@ -28,30 +31,69 @@ _OWN = (
     H.NEW_SESSION_TICKET,
     H.KEY_UPDATE,
 )
-_STOCK = [
-    *recorded.own(*_OWN),
+_OWN_12 = (
+    H.HELLO_REQUEST,
+    H.CLIENT_HELLO,
+    H.SERVER_HELLO,
+    H.CERTIFICATE,
+    H.SERVER_KEY_EXCHANGE,
+    H.CERTIFICATE_REQUEST,
+    H.SERVER_HELLO_DONE,
+    H.CLIENT_KEY_EXCHANGE,
+    H.CERTIFICATE_VERIFY,
+    H.FINISHED,
+)
+NO_CERTIFICATE = Step(MESSAGE, message(H.CERTIFICATE, bytes(3)))
+RSA_CERTIFICATE = Step(MESSAGE, Certificate12([rsa_leaf(SERVER_NAME, "root")]).encode())
+
+# Steps for both versions, and for one of them.
+_ANY = [
     *(Step(ACT, bytes((number,))) for number in range(len(ACTS))),
-    *(Step(KEYS, bytes((number,))) for number in range(len(play.EPOCHS))),
     *recorded.in_pieces(1),
     *recorded.in_pieces(100),
     CHANGE_CIPHER_SPEC,
-    EARLY_DATA,
     CLOSE_NOTIFY,
     DATA,
-    ASK_FOR_KEYS,
     Step(RECORD, b"\x15\0\x01\x5a"),
     Step(RECORD, b"\x17\0"),
     Step(RECORD, b"\x16\0\x14"),
     Step(MESSAGE, message(H.HELLO_REQUEST)),
+]
+_STOCK = [
+    *_ANY,
+    *recorded.own(*_OWN),
+    *(Step(KEYS, bytes((number,))) for number in range(len(play.EPOCHS))),
+    EARLY_DATA,
+    ASK_FOR_KEYS,
     Step(MESSAGE, message(H.END_OF_EARLY_DATA)),
+]
+_STOCK_12 = [
+    *_ANY,
+    *recorded.own(*_OWN_12),
+    *(Step(KEYS, bytes((play.EPOCHS.index(epoch),))) for epoch in ("", "application")),
+    *recorded.own(RESUMED, EC_CERTIFICATE),
+    NO_CERTIFICATE,
+    RSA_CERTIFICATE,
+    CHANGE_CIPHER_SPEC_12,
+    EARLY_DATA,
+    Step(RECORD, b"\x15\0\x01\x64"),
 ]
 
 
 def _inside(step: Step, limit: int, random: Random, change: Change) -> Step:
+    return _changed(step, limit, random, change, 0)
+
+
+def _inside_12(step: Step, limit: int, random: Random, change: Change) -> Step:
+    return _changed(step, limit, random, change, vectors.OF_12)
+
+
+def _changed(step: Step, limit: int, random: Random, change: Change, version: int) -> Step:
+    """``version``: 0, or OF_12, for what the messages look like."""
     kind, content = step.kind % KINDS, step.content
     if kind == MESSAGE and len(content) >= 4 and random.random() < 0.95:
         # With a length that is wrong a message ends the handshake at once, or never.
-        body = vectors.mutated(content[0], content[4:], max(1, min(limit, 0xFFFF) - 4), random, change)
+        body = vectors.mutated(content[0] | version, content[4:], max(1, min(limit, 0xFFFF) - 4), random, change)
         return Step(MESSAGE, message(content[0], body))
     if kind == OWN and random.random() < 0.7:
         edit = random.randrange(400).to_bytes(2) + bytes((random.choice((0, 1, 1, 2, 4, 32)),))
@@ -87,25 +129,38 @@ def _seeds(side: str) -> Mapping[str, bytes]:
         found.update({f"whole-{name}-early": steps.encode(settings, played) for name, (settings, played) in early})
     settings, honest = recorded.handshakes(side)["default"]
     found["whole-pieces"] = steps.encode(settings, [*recorded.in_pieces(7), *honest])
-    after = recorded.AFTER_OF_CLIENT if side == "client" else recorded.AFTER_OF_SERVER
-    found.update({f"then-{name}": steps.encode(settings, [*honest, *more]) for name, more in after.items()})
+    after = recorded.AFTER[side].items()
+    found.update({f"then-{name}": steps.encode(settings, [*honest, *more]) for name, more in after})
     return found
 
 
 def _literal(step: Step, raw: bytes) -> Step:
     """The message itself, unless what is in it depends on all that came before."""
-    return step if raw[:1] in (b"", b"\x0f", b"\x14") else Step(MESSAGE, raw)
+    depends = raw[:1] in (b"", b"\x0c", b"\x0f", b"\x14")  # ServerKeyExchange, CertificateVerify, Finished
+    return step if depends else Step(MESSAGE, raw)
 
 
 # --- after the handshake
 
 
 def _sides(settings: int) -> tuple[str, int, list[Step]]:
-    """From one number: which side is under test, its configuration, the honest handshake with it."""
+    """From one number: which side is under test, its configuration, the honest handshake with it, of either version."""
     side = "server" if settings & 1 else "client"
-    honest = list(recorded.handshakes(side).values())
-    number, handshake = honest[(settings >> 1) % len(honest)]
-    return side, number, handshake
+    honest = [
+        (version, number, handshake)
+        for version in (side, f"{side}_12")
+        for number, handshake in recorded.handshakes(version).values()
+    ]
+    return honest[(settings >> 1) % len(honest)]
+
+
+def _settings(side: str) -> list[int]:
+    """The numbers that stand for the configurations of a side."""
+    found = [settings for settings in range(_SETTINGS) if _sides(settings)[0] == side]
+    return found[: len(recorded.handshakes(side))]
+
+
+_SETTINGS = 32  # more than there are
 
 
 def run_established(data: bytes) -> None:
@@ -119,11 +174,11 @@ def run_established(data: bytes) -> None:
 
 
 def _established_seeds() -> Mapping[str, bytes]:
-    found = {}
-    for bit, (side, after) in enumerate((("client", recorded.AFTER_OF_CLIENT), ("server", recorded.AFTER_OF_SERVER))):
-        for number, (name, more) in enumerate(after.items()):
-            found[f"{side}-{name}"] = steps.encode(bit | number << 1, more)
-    return found
+    return {
+        f"{side}-{name}": steps.encode(settings, more)
+        for side in recorded.SIDES
+        for settings, (name, more) in zip(_settings(side), recorded.AFTER[side].items(), strict=False)
+    }
 
 
 # --- changed bytes
@@ -137,11 +192,11 @@ def run_stream(data: bytes) -> None:
 
 
 def _stream_seeds() -> Mapping[str, bytes]:
-    found = {}
-    for bit, side in enumerate(("client", "server")):
-        for number, name in enumerate(recorded.handshakes(side)):
-            found[f"{side}-{name}"] = bytes((bit | number << 1, 0)) + recorded.streams()[f"{side}_{name}"]
-    return found
+    return {
+        f"{side}-{name}": bytes((settings, 0)) + recorded.streams()[f"{side}_{name}"]
+        for side in recorded.SIDES
+        for settings, name in zip(_settings(side), recorded.handshakes(side), strict=True)
+    }
 
 
 def _mutate_stream(data: bytes, limit: int, random: Random, change: Change) -> bytes:
@@ -164,21 +219,18 @@ def _mutate_stream(data: bytes, limit: int, random: Random, change: Change) -> b
     return result if len(result) <= limit else change(data, limit)
 
 
+def _of_version(side: str, inside: steps.Inside, stock: list[Step]) -> Target:
+    mutate = steps.mutator(inside, stock, len(play.CONFIGURATIONS[side]))
+    return Target(side, _handshake(side), lambda: _seeds(side), mutate, max_length=8192)
+
+
 TARGETS = [
+    _of_version("client", _inside, _STOCK),
+    _of_version("server", _inside, _STOCK),
+    _of_version("client_12", _inside_12, _STOCK_12),
+    _of_version("server_12", _inside_12, _STOCK_12),
     Target(
-        "client",
-        _handshake("client"),
-        lambda: _seeds("client"),
-        steps.mutator(_inside, _STOCK, len(play.CLIENTS)),
-        max_length=8192,
+        "established", run_established, _established_seeds, steps.mutator(_inside, [*_STOCK, *_STOCK_12], _SETTINGS)
     ),
-    Target(
-        "server",
-        _handshake("server"),
-        lambda: _seeds("server"),
-        steps.mutator(_inside, _STOCK, len(play.SERVERS)),
-        max_length=8192,
-    ),
-    Target("established", run_established, _established_seeds, steps.mutator(_inside, _STOCK, 16)),
     Target("stream", run_stream, _stream_seeds, _mutate_stream, max_length=8192),
 ]

@@ -11,12 +11,14 @@ from fuzz import recorded, steps
 from fuzz.steps import Step, pieces
 from fuzz.target import Change, Target, check_refusal, may_refuse
 from handfast import limits
+from handfast.crypto.schedule12 import RecordKey
 from handfast.crypto.schedule13 import TrafficSecret
-from handfast.crypto.suites import SUITES
+from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.errors import TLSError
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH, PLAINTEXT_LIMIT, Framing
 from handfast.record.layer import RecordLayer
 from handfast.record.reassembly import Reassembly
+from handfast.wire.codepoints import CipherSuite as C
 from handfast.wire.codepoints import ContentType, HandshakeType
 
 _RECORD = CIPHERTEXT_LIMIT + HEADER_LENGTH
@@ -112,7 +114,17 @@ def _reassembly_seeds() -> Mapping[str, bytes]:
 # --- the layer, with keys
 
 SEALED, RAW, GARBLED, NEW_KEY = range(4)
-"""A TLSInnerPlaintext as it is, bytes of the wire, a sealed record with a byte of it changed, the next key."""
+"""A TLSInnerPlaintext as it is, bytes of the wire, a sealed record with a byte of it changed, the next key. In TLS 1.2 the
+last byte that is not 0 says the type, too; and some key comes next."""
+
+CCS_ALLOWED, ALERT_ALLOWED, PLAIN, EARLY, TLS_1_2 = (1 << bit for bit in range(5))
+SUITES_OF_12 = (
+    C.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    C.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    C.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,
+)
+"""The settings: what may be in plaintext, no keys to begin with, early data is skipped (in TLS 1.3 alone); TLS 1.2, of which
+the bits above say the suite."""
 
 SECRET = TrafficSecret(SUITES[0x1301], bytes(32))
 
@@ -133,8 +145,12 @@ class _Sealing:
     def next(self) -> None:
         self.generation += 1
         self.cipher: Any
-        self.cipher, self.iv = generation(self.generation).cipher()
+        self.cipher, self.iv = self.key.cipher()
         self.sequence = 0
+
+    @property
+    def key(self) -> TrafficSecret | RecordKey:
+        return generation(self.generation)
 
     def seal(self, inner: bytes) -> bytes:
         header = b"\x17\x03\x03" + (len(inner) + 16).to_bytes(2)
@@ -143,23 +159,50 @@ class _Sealing:
         return header + bytes(self.cipher.encrypt(nonce, inner, header))
 
 
+class _Sealing12(_Sealing):
+    """The same in TLS 1.2, where the type of the content stands in the header."""
+
+    def __init__(self, code: int) -> None:
+        self.suite = SUITES_12[code]
+        super().__init__()
+
+    @property
+    def key(self) -> TrafficSecret | RecordKey:
+        suite = self.suite
+        return RecordKey(suite, self.generation.to_bytes(suite.key_length), b"salt".ljust(suite.iv_length, b"."))
+
+    def seal(self, inner: bytes) -> bytes:
+        inner = inner.rstrip(b"\0") or b"\0"
+        content, kind = inner[:-1], inner[-1:]
+        number = self.sequence.to_bytes(8)
+        self.sequence += 1
+        additional = number + kind + b"\x03\x03" + len(content).to_bytes(2)
+        nonce = (self.iv ^ int.from_bytes(number)).to_bytes(12)
+        body = number[: self.suite.explicit_nonce] + bytes(self.cipher.encrypt(nonce, content, additional))
+        return kind + b"\x03\x03" + len(body).to_bytes(2) + body
+
+
+def _sealing(settings: int) -> _Sealing:
+    return _Sealing12(SUITES_OF_12[(settings >> 5) % len(SUITES_OF_12)]) if settings & TLS_1_2 else _Sealing()
+
+
 def run_records(data: bytes) -> None:
     """Records for a layer with keys; the settings say where else than encrypted a record may be."""
     settings, play = steps.decode(data)
     layer = RecordLayer()
-    layer.change_cipher_spec_allowed = bool(settings & 1)
-    layer.plaintext_alert_allowed = bool(settings & 2)
-    if settings & 8:
+    layer.change_cipher_spec_allowed = bool(settings & CCS_ALLOWED)
+    layer.plaintext_alert_allowed = bool(settings & ALERT_ALLOWED)
+    if settings & EARLY and not settings & TLS_1_2:
         layer.skip_early_data()
-    sealing = _Sealing()
-    if not settings & 4:
-        layer.install_read(SECRET)
+    sealing = _sealing(settings)
+    if not settings & PLAIN:
+        layer.install_read(sealing.key)
     messages = Reassembly()
     with may_refuse():
         for kind, content in play:
             if kind % 4 == NEW_KEY:
                 sealing.next()
-                layer.install_read(generation(sealing.generation))
+                layer.install_read(sealing.key)
                 continue
             layer.feed(_wire(kind % 4, content, sealing))
             _read_all(layer, messages)
@@ -200,7 +243,24 @@ def _records_seeds() -> Mapping[str, bytes]:
         "keys": [Step(SEALED, b"\x18\0\0\x01\0\x16"), Step(NEW_KEY), Step(SEALED, b"b\x17"), Step(SEALED, b"\0\0")],
         "middlebox": [Step(RAW, b"\x14\x03\x03\0\x01\x01"), Step(RAW, b"\x15\x03\x03\0\x02\x02\x28")],
     }
+    of_12 = [
+        Step(SEALED, ticket + b"\x16"),
+        Step(SEALED, b"\x01\x00\x15"),
+        Step(SEALED, b"hello\x17"),
+        Step(SEALED, b"\x17"),
+    ]
+    changed = [
+        Step(RAW, b"\x16\x03\x03\0\x04\x0e\0\0\0"),
+        Step(RAW, b"\x14\x03\x03\0\x01\x01"),
+        Step(NEW_KEY),
+        of_12[2],
+    ]
+    short = [Step(SEALED, b"a\x17"), Step(RAW, b"\x17\x03\x03\0\x0f" + bytes(15))]
     return {name: steps.encode(3, play) for name, play in played.items()} | {
+        **{f"tls12-{number}": steps.encode(TLS_1_2 | number << 5, of_12) for number in range(len(SUITES_OF_12))},
+        "tls12-change": steps.encode(CCS_ALLOWED | PLAIN | TLS_1_2, changed),
+        "tls12-short": steps.encode(TLS_1_2 | 2 << 5, short),
+        "tls12-garbled": steps.encode(TLS_1_2, [*of_12[:1], Step(GARBLED, b"a\x17")]),
         "early": steps.encode(11, [Step(RAW, _EARLY), Step(GARBLED, b"a\x17"), Step(SEALED, b"\x14\0\0\0\x16")]),
         "early-plain": steps.encode(13, [Step(RAW, _EARLY), Step(RAW, b"\x16\x03\x03\0\x04\x01\0\0\0")]),
         "plain": steps.encode(5, [Step(RAW, b"\x16\x03\x03\0\x04\x14\0\0\0"), Step(RAW, b"\x14\x03\x03\0\x01\x01")]),
@@ -233,5 +293,5 @@ _STOCK = [
 TARGETS = [
     Target("framing", run_framing, _framing_seeds, max_length=2048),
     Target("reassembly", run_reassembly, _reassembly_seeds, max_length=2048),
-    Target("records", run_records, _records_seeds, steps.mutator(_inside, _STOCK, 16), max_length=20_000),
+    Target("records", run_records, _records_seeds, steps.mutator(_inside, _STOCK, 256), max_length=20_000),
 ]

@@ -8,6 +8,8 @@
         tls.sendall(b"...")
         print(tls.recv(4096), tls.handshake)
 
+TLS 1.3 and 1.2, client and server: ClientConfig and ServerConfig choose, by a profile, min_version and max_version.
+
 Importing this module costs next to nothing: each name is imported when it is first used.
 """
 
@@ -47,9 +49,12 @@ if TYPE_CHECKING:
         Sign,
         VerifyPeer,
     )
+    from handfast.profiles import Profile
     from handfast.reasons import Reason
     from handfast.transport import aio
     from handfast.transport.blocking import TLSSocket, connect, wrap
+    from handfast.transport.proxy import Proxy
+    from handfast.transport.reload import Files, Reloading
     from handfast.transport.server import Server, serve
 
 __version__ = "0.1.0"
@@ -84,7 +89,10 @@ _HOMES = {
         "Sign",
         "VerifyPeer",
     ),
+    "handfast.profiles": ("Profile",),
     "handfast.reasons": ("Reason",),
+    "handfast.transport.proxy": ("Proxy",),
+    "handfast.transport.reload": ("Files", "Reloading"),
     "handfast.transport.blocking": ("TLSSocket", "connect", "wrap"),
     "handfast.transport.server": ("Server", "serve"),
 }
@@ -112,6 +120,7 @@ __all__ = [
     "Clock",
     "ConfigurationError",
     "ConnectionFailed",
+    "Files",
     "Handshake",
     "HandshakeCompleted",
     "HandshakeRefused",
@@ -121,9 +130,12 @@ __all__ = [
     "PeerClosed",
     "PeerIdentity",
     "Policy",
+    "Profile",
     "ProtocolError",
+    "Proxy",
     "Question",
     "Reason",
+    "Reloading",
     "ReviewClientHello",
     "Server",
     "ServerConfig",

@@ -144,6 +144,11 @@ def _check_roles(psks: Iterable[ExternalPsk], role: str) -> None:
             raise ConfigurationError(setting="psks", problem=problem)
 
 
+def _lacking(**lists: tuple[int, ...]) -> str:
+    """Which of the lists has nothing for a version of TLS; "" if none is empty."""
+    return ", ".join(f"{name} has nothing for it" for name, values in lists.items() if not values)
+
+
 ClientChooser = Callable[["CertificateRequest | CertificateRequest12"], "Identity | Awaitable[Identity | None] | None"]
 CheckPeer = Callable[["PeerIdentity"], "Awaitable[None] | None"]
 
@@ -157,8 +162,10 @@ class _Config:
     ``check_peer``    called with the peer's identity, once it is proven; refuses it by raising a TLSError:
                       CertificateRefused lets it choose the alert. May be asynchronous
     ``profile``                what is offered and accepted, by name or as a value: "intermediate" is TLS 1.3, and TLS 1.2
-                               with ephemeral keys and AEADs; "modern" is TLS 1.3 alone. See handfast.profiles
-    ``min_version, max_version``  "1.2" or "1.3", within the profile
+                               with ephemeral keys, AEADs and the extended main secret; "modern" is TLS 1.3 alone. See
+                               handfast.profiles
+    ``min_version``            "1.2" or "1.3", within the profile
+    ``max_version``            likewise
     ``cipher_suites, groups``  names or numbers in place of the profile's, the preferred one first
     ``signature_schemes``      likewise: what the peer may sign with (RFC 9846 section 4.3.3). A version without a suite,
                                group or scheme of its own is not offered
@@ -236,21 +243,23 @@ class _Config:
         curves = tuple(group for group in groups if group not in CLASSICAL_HALF)  # hybrids need TLS 1.3
         schemes_13 = tuple(scheme for scheme in schemes if scheme in SCHEMES)
         schemes_12 = tuple(scheme for scheme in schemes if scheme in SCHEMES_12)
-        usable = {
-            ProtocolVersion.TLS_1_3: bool(of_13 and schemes_13),
-            ProtocolVersion.TLS_1_2: bool(of_12 and curves and schemes_12),
+        lacking = {
+            ProtocolVersion.TLS_1_3: _lacking(cipher_suites=of_13, groups=groups, signature_schemes=schemes_13),
+            ProtocolVersion.TLS_1_2: _lacking(cipher_suites=of_12, groups=curves, signature_schemes=schemes_12),
         }
         lowest, highest = _version("min_version", self.min_version), _version("max_version", self.max_version)
-        versions = tuple(
-            version
-            for version in profile.versions
-            if usable.get(version) and (lowest is None or lowest <= version) and (highest is None or version <= highest)
-        )
+        for version in lacking:
+            if version not in profile.versions:
+                lacking[version] = "the profile does not have it"
+            elif (lowest or version) > version or (highest or version) < version:
+                lacking[version] = "it is not within min_version and max_version"
+        versions = tuple(version for version in profile.versions if lacking.get(version) == "")
         if not versions:
             raise ConfigurationError(
                 setting="min_version, max_version, cipher_suites, groups, signature_schemes",
                 problem="no version of TLS is left",
                 profile=profile.name,
+                why=[f"{ProtocolVersion.name(version)}: {why}" for version, why in lacking.items()],
             )
         with_12 = ProtocolVersion.TLS_1_2 in versions
         self._set("versions", versions)

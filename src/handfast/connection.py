@@ -187,7 +187,8 @@ class Connection(Guarded):
         self._check_usable()
         end = self._established  # a failure in another thread takes it away
         if end is None:
-            raise MisuseError(problem="the handshake is not complete")
+            problem = "the handshake is not complete" if self._handshake is None else "the connection is closed"
+            raise MisuseError(problem=problem)
         return end
 
     @abstractmethod
@@ -321,7 +322,7 @@ class Connection(Guarded):
             self._link.count_early_data(len(content))
             self._events.append(EarlyData(content))  # type: ignore[arg-type]  # encrypted content is bytes
             return
-        self._messages_without_data = 0
+        self._messages_without_data = self._warnings = 0
         self._events.append(ApplicationData(content))  # type: ignore[arg-type]  # likewise
 
     def _handle_alert(self, alert: Alert, encrypted: bool) -> None:
@@ -334,6 +335,7 @@ class Connection(Guarded):
             if self._handshake is None:
                 raise AlertReceived(alert.description, alert.name, CLOSED_DURING_HANDSHAKE)
             self._peer_closed = True
+            self._forget_keys()
             self._events.append(PeerClosed())
         elif alert.description == AlertDescription.USER_CANCELED or self._is_warning(alert):
             # To be ignored; close_notify follows a user_canceled (section 6.1).
@@ -469,6 +471,9 @@ class Connection(Guarded):
     def close(self) -> None:
         """Say that we shall send nothing more (close_notify, RFC 9846 section 6.1). The peer may go on sending.
 
+        In TLS 1.2 too, where the RFC wants both directions closed at once (RFC 5246 section 7.2.1) and hardly anyone
+        does so. A peer that closes has to be answered by the application's own call.
+
         During the handshake this gives up: user_canceled goes before close_notify, and nothing more is received.
         """
         if self._closed or self._failure is not None:
@@ -482,6 +487,12 @@ class Connection(Guarded):
             self._send_last(AlertDescription.USER_CANCELED, AlertDescription.CLOSE_NOTIFY)
         else:
             self._send_last(AlertDescription.CLOSE_NOTIFY)
+            self._forget_keys()
+
+    def _forget_keys(self) -> None:
+        """Once both sides have closed nothing is exported any more: in TLS 1.2 that takes the main secret itself."""
+        if self._closed and self._peer_closed:
+            self._established = None
 
     def _send_last(self, *descriptions: int) -> None:
         """The alerts that end what we send."""

@@ -60,7 +60,7 @@ def test_a_client_certificate_is_shown_and_accepted(folder: Path) -> None:
     assert (run.returncode, run.stderr) == (0, b"")
     assert "--> CertificateVerify" in text
     assert "client showed CN=alice,O=handfast testing signed by CN=the clients' authority" in text
-    assert "accepted by the server" in text
+    assert "accepted in the handshake" in text
     proof = found["client_certificate"]
     assert (proof["requested"], proof["accepted"], proof["not_sent"]) == (True, True, None)
     assert proof["sent"]["subject"] == "CN=alice,O=handfast testing"

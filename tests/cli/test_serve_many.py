@@ -158,7 +158,7 @@ def test_bytes_that_end_without_a_goodbye_are_told() -> None:
     assert "The connection ended without close_notify" in line or "The connection was reset" in line
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_to_be_stopped_ends_open_connections_with_a_line(number: signal.Signals) -> None:
     with serving("--echo") as server, talking(server) as tls:
         tls.sendall(b"hello")
@@ -167,6 +167,7 @@ def test_to_be_stopped_ends_open_connections_with_a_line(number: signal.Signals)
         line = server.line()
         assert server.process.wait(20) == 0
     assert "; the server was stopped; " in line
+    assert not Path(server.ca).exists()
 
 
 def test_the_end_of_what_a_client_sends_is_not_the_end_of_what_it_gets() -> None:

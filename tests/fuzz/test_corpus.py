@@ -72,15 +72,17 @@ def test_the_corpus_is_small() -> None:
 # --- that the seeds get as far as they should: a corpus of refused handshakes would find nothing behind the refusal
 
 
-@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("side", recorded.SIDES)
 def test_the_handshakes_of_the_seeds_complete(side: str) -> None:
+    assert set(recorded.handshakes(side)) == set(play.CONFIGURATIONS[side])
     for name in recorded.handshakes(side):
         player = recorded.played(side, name)
         assert player.failure is None, name
         assert player.connection.handshake is not None, name
+        assert player.connection.handshake.version == ("TLSv1.2" if side.endswith("_12") else "TLSv1.3"), name
 
 
-@pytest.mark.parametrize("name", ["client", "server"])
+@pytest.mark.parametrize("name", recorded.SIDES)
 def test_the_seeds_in_the_corpus_still_complete(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine may come to say other things than it did when the corpus was made; then it has to be made anew."""
     completed = []
@@ -92,14 +94,43 @@ def test_the_seeds_in_the_corpus_still_complete(name: str, monkeypatch: pytest.M
         assert completed[0] is not None, f"{path.name}: make the seeds anew, python -m fuzz.seeds"
 
 
-def test_what_comes_after_the_handshake_is_taken() -> None:
-    for side, after in (("client", recorded.AFTER_OF_CLIENT), ("server", recorded.AFTER_OF_SERVER)):
-        settings, handshake = recorded.handshakes(side)["default"]
-        for name, more in after.items():
-            player = play.player(side, settings)
-            player.play([*handshake, *more])
-            refused = "" if player.failure is None else player.failure.reason.name
-            assert refused == ("alert_received" if name == "alert" else ""), (side, name)
+# How a seed ends that comes after a handshake; all others end without an error.
+ENDINGS = {"alert": "alert_received", "renegotiation": "renegotiation_refused"}
+
+
+@pytest.mark.parametrize("side", recorded.SIDES)
+def test_what_comes_after_the_handshake_is_taken(side: str) -> None:
+    settings, handshake = recorded.handshakes(side)["default"]
+    for name, more in recorded.AFTER[side].items():
+        player = play.player(side, settings)
+        player.play([*handshake, *more])
+        refused = "" if player.failure is None else player.failure.reason.name
+        assert refused == ENDINGS.get(name, ""), name
+
+
+def test_every_side_and_configuration_is_reached_after_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the number that an input of "established" or "stream" begins with."""
+    reached = set()
+    honest = play.player
+
+    def player(side: str, number: int) -> play.Player:
+        reached.add((side, number))
+        return honest(side, number)
+
+    monkeypatch.setattr(play, "player", player)
+    for settings in range(32):
+        TARGETS["established"].run(bytes((settings,)))
+    assert reached == {(side, number) for side in recorded.SIDES for number, _ in recorded.handshakes(side).values()}
+
+
+@pytest.mark.parametrize("path", seeds("stream"), ids=lambda path: path.name)
+def test_recorded_bytes_complete_the_handshake(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = []
+    monkeypatch.setattr("fuzz.play.Player._check_end", lambda player: ends.append(player.connection.handshake))
+    TARGETS["stream"].run(path.read_bytes())
+    [facts] = ends
+    assert facts is not None
+    assert facts.version == ("TLSv1.2" if "_12-" in path.name else "TLSv1.3")
 
 
 def test_the_good_chains_of_the_seeds_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,17 +7,25 @@ from typing import Any
 
 import pytest
 
-from fuzz import play, recorded, steps
+from fuzz import peers12, play, recorded, steps, vectors
+from fuzz.peers import message
 from fuzz.steps import Step
-from fuzz.targets import TARGETS
+from fuzz.targets import TARGETS, connections, messages, records
 from handfast.certificates.accepted import Accepted
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.names import NameSet
 from handfast.connection import Connection
-from handfast.record.framing import Framing
+from handfast.handshake import client12, server12
+from handfast.handshake.flow import expect
+from handfast.record.framing import PLAINTEXT_LIMIT, Framing
+from handfast.record.layer import RecordLayer
+from handfast.wire import messages12
+from handfast.wire.alert import ChangeCipherSpec
 from handfast.wire.codepoints import HandshakeType
 from handfast.wire.hello import ClientHello
 from handfast.wire.messages13 import EncryptedExtensions, Finished
+
+H = HandshakeType
 
 
 def seed(target: str, name: str) -> bytes:
@@ -57,7 +65,7 @@ def test_framing_that_depends_on_pieces_is_a_finding(monkeypatch: pytest.MonkeyP
         TARGETS["framing"].run(data)
 
 
-@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("side", recorded.SIDES)
 def test_a_bug_within_a_connection_is_a_finding(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection makes INTERNAL_ERROR of it, and fails closed; for the fuzzer that is no refusal."""
     data = seed(side, "whole-default")
@@ -110,31 +118,156 @@ def test_a_chain_that_is_remembered_for_too_long_is_a_finding(seed_name: str, mo
 
 # What may have come when a handshake is complete, by HandshakeType in hex; what leaves something out may not.
 COMPLETE = {
-    None: (
+    ("client", "default"): (
         ["02080b0f14", "0202080b0f14", "02080d0b0f14"],
         ["0214", "020814", "02080b14", "020b0f14", "080b0f14", "02080b0f"],
     ),
-    "default": (["0114", "010114"], ["01", "14", "010b0f14"]),
-    "required": (["010b0f14", "01010b0f14"], ["0114", "010b14", "010f14"]),
-    "optional": (["010b0f14", "010b14"], ["0114", "010f14"]),
-    "retry": (["010114"], ["0114"]),
+    ("server", "default"): (["0114", "010114"], ["01", "14", "010b0f14"]),
+    ("server", "required"): (["010b0f14", "01010b0f14"], ["0114", "010b14", "010f14"]),
+    ("server", "optional"): (["010b0f14", "010b14"], ["0114", "010f14"]),
+    ("server", "retry"): (["010114"], ["0114"]),
+    ("client_12", "default"): (
+        ["020b0c0e14", "020b0c0d0e14"],
+        ["0214", "020e14", "020b0e14", "020c0e14", "020b0c14", "020b0c0e", "02080b0f14"],
+    ),
+    ("server_12", "default"): (["011014"], ["0114", "0110", "1014", "010b100f14"]),
+    ("server_12", "required"): (["010b100f14"], ["011014", "010b1014", "01100f14", "010b0f14"]),
+    ("server_12", "optional"): (["010b100f14", "010b1014"], ["011014", "01100f14"]),
 }
 
 
-@pytest.mark.parametrize("server_name", COMPLETE)
-def test_a_handshake_that_is_complete_too_soon_is_a_finding(server_name: str | None) -> None:
-    enough, too_little = COMPLETE[server_name]
+@pytest.mark.parametrize(("side", "name"), COMPLETE)
+def test_a_handshake_that_is_complete_too_soon_is_a_finding(side: str, name: str) -> None:
+    enough, too_little = COMPLETE[side, name]
     for types in enough:
-        play.check_complete(bytes.fromhex(types), server_name)
+        play.check_complete(bytes.fromhex(types), side, name)
     for types in too_little:
         with pytest.raises(AssertionError):
-            play.check_complete(bytes.fromhex(types), server_name)
+            play.check_complete(bytes.fromhex(types), side, name)
 
 
 def test_the_order_of_messages_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    to_client, to_server = seed("client", "whole-default"), seed("server", "whole-default")
+    honest = {side: seed(side, "whole-default") for side in recorded.SIDES}
     seen = []
-    monkeypatch.setattr(play, "check_complete", lambda types, server_name: seen.append((types.hex(), server_name)))
-    TARGETS["client"].run(to_client)
-    TARGETS["server"].run(to_server)
-    assert seen == [("02080b0f14", None), ("0114", "default")]
+    monkeypatch.setattr(
+        play, "check_complete", lambda types, *configuration: seen.append((types.hex(), *configuration))
+    )
+    for side, data in honest.items():
+        TARGETS[side].run(data)
+    assert seen == [
+        ("02080b0f14", "client", "default"),
+        ("0114", "server", "default"),
+        ("020b0c0e14", "client_12", "default"),
+        ("011014", "server_12", "default"),
+    ]
+
+
+@pytest.mark.parametrize("side", ["client_12", "server_12"])
+def test_a_handshake_that_completes_without_encryption_is_a_finding(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = [step for step in recorded.handshakes(side)["default"][1] if step != recorded.CHANGE_CIPHER_SPEC_12]
+    script = client12 if side == "client_12" else server12
+
+    def without_waiting(wanted: type) -> Any:
+        if wanted is not ChangeCipherSpec:
+            return (yield from expect(wanted))
+        return None
+
+    monkeypatch.setattr(script, "expect", without_waiting)
+    monkeypatch.setattr(RecordLayer, "install_read", lambda self, key: None)
+    with pytest.raises(AssertionError, match="without encryption"):
+        TARGETS[side].run(steps.encode(0, honest))
+
+
+@pytest.mark.parametrize("name", ["Certificate12", "ServerKeyExchange", "CertificateRequest12", "ClientKeyExchange"])
+def test_a_message_of_tls_1_2_that_encodes_to_something_else_is_a_finding(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = getattr(messages12, name)
+    data = [each for each in TARGETS["messages_12"].seeds().values() if messages.OF_12[each[0]] is kind]
+    honest = kind.encode
+    monkeypatch.setattr(kind, "encode", lambda self: honest(self) + b"x")
+    assert data
+    for each in data:
+        with pytest.raises(AssertionError):
+            TARGETS["messages_12"].run(each)
+
+
+def test_a_record_of_tls_1_2_that_is_too_long_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = steps.encode(records.TLS_1_2, [Step(records.SEALED, bytes(PLAINTEXT_LIMIT) + b"x\x17")])
+    TARGETS["records"].run(long)
+    monkeypatch.setattr("handfast.record.protection12.PLAINTEXT_LIMIT", 2 * PLAINTEXT_LIMIT)
+    monkeypatch.setattr("handfast.record.layer.PLAINTEXT_LIMIT", 2 * PLAINTEXT_LIMIT)
+    monkeypatch.setattr(RecordLayer, "__init__", _without_limits(RecordLayer.__init__))
+    with pytest.raises(AssertionError):
+        TARGETS["records"].run(long)
+
+
+def _without_limits(honest: Any) -> Any:
+    def start(self: RecordLayer) -> None:
+        honest(self)
+        self._receive_limit = 2 * PLAINTEXT_LIMIT
+
+    return start
+
+
+# --- what a change leaves right, and what a peer may do besides being honest
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (recorded.own(peers12.RESUMED), "resumed_nothing"),
+        ([*recorded.own(H.SERVER_HELLO), connections.NO_CERTIFICATE], "no_certificate"),
+        ([*recorded.own(H.SERVER_HELLO), connections.RSA_CERTIFICATE], "wrong_signature_type"),
+        (recorded.own(H.SERVER_HELLO, peers12.EC_CERTIFICATE, H.SERVER_KEY_EXCHANGE), ""),
+        (recorded.own(H.SERVER_HELLO, H.CERTIFICATE, H.SERVER_KEY_EXCHANGE), ""),
+    ],
+)
+def test_what_a_server_of_tls_1_2_may_do(said: list[Step], reason: str) -> None:
+    player = play.player("client_12", 0)
+    player.play(said)
+    assert (player.failure.reason.name if player.failure else "") == reason
+
+
+def test_a_share_that_is_changed_is_signed_again() -> None:
+    """So a client gets as far as the change, and not to a signature that is wrong."""
+    handshake = recorded.handshakes("client_12")["default"][1]
+    at = [step.content[:1] for step in handshake].index(b"\x0c")
+    group = Step(play.OWN, b"\x0c\0\1\2\x12\x34")  # in place of the two bytes behind the first
+    player = play.player("client_12", 0)
+    player.play([*handshake[:at], group, *handshake[at + 1 :]])
+    assert player.failure is not None
+    assert player.failure.reason.name == "group_not_offered"
+
+    public = Step(play.OWN, b"\x0c\0\4\x20" + bytes(range(32)))
+    player = play.player("client_12", 0)
+    player.play([*handshake[:at], public, *handshake[at + 1 :]])
+    assert player.failure is not None
+    assert player.failure.reason.name in ("bad_record_mac", "bad_finished")  # another share, rightly signed
+
+
+@pytest.mark.parametrize("side", ["client_12", "server_12"])
+def test_finished_follows_a_change_of_the_hello(side: str) -> None:
+    handshake = recorded.handshakes(side)["default"][1]
+    changed = Step(play.OWN, handshake[0].content + b"\0\5\1x")  # a byte of the random
+    player = play.player(side, 0)
+    player.play([changed, *handshake[1:]])
+    assert player.failure is None
+    assert player.connection.handshake is not None
+
+
+def test_the_vectors_of_messages_of_tls_1_2_are_found() -> None:
+    """Each of them, and nothing that is none: what is put into one leaves a message that parses."""
+    said = [*recorded.said("client_12"), *recorded.said("server_12")]
+    classes = {each.TYPE: each for each in messages.OF_12}
+    for kind, vector_count in ((H.CERTIFICATE, 2), (H.SERVER_KEY_EXCHANGE, 2), (H.CLIENT_KEY_EXCHANGE, 1)):
+        raw = next(raw for _, raw in said if raw[0] == kind)
+        spans, blocks = vectors.find(kind | vectors.OF_12, raw[4:])
+        assert (len(spans), blocks) == (vector_count, [])
+        longest = spans[-1]
+        body = vectors.spliced(raw[4:], spans, longest.stop, longest.stop, b"x")
+        assert len(classes[kind].parse(message(kind, body)).raw) == len(raw) + 1
+    request = next(raw for _, raw in recorded.said("client_12") if raw[0] == H.CERTIFICATE_REQUEST)
+    spans, _ = vectors.find(H.CERTIFICATE_REQUEST | vectors.OF_12, request[4:])
+    body = vectors.spliced(request[4:], spans, spans[2].stop, spans[2].stop, b"\0\x010")
+    assert messages12.CertificateRequest12.parse(message(H.CERTIFICATE_REQUEST, body)).certificate_authorities == [b"0"]

@@ -31,17 +31,17 @@ def _finish(credentials: Credentials) -> Iterator[None]:
 
 
 @pytest.fixture
-def connecting(credentials: Credentials, peer: Peer) -> Iterator[Connecting]:
-    """handfast as the client of the peer."""
-    connecting = Connecting(credentials, peer)
+def connecting(credentials: Credentials, peer: Peer, version: str) -> Iterator[Connecting]:
+    """handfast as the client of the peer, in this version."""
+    connecting = Connecting(credentials, peer, version)
     yield connecting
     connecting.close()
 
 
 @pytest.fixture
-def accepting(credentials: Credentials, peer: Peer) -> Accepting:
-    """handfast as the server of the peer."""
-    return Accepting(credentials, peer)
+def accepting(credentials: Credentials, peer: Peer, version: str) -> Accepting:
+    """handfast as the server of the peer, in this version."""
+    return Accepting(credentials, peer, version)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,6 +56,6 @@ def _recorded(request: pytest.FixtureRequest, record_property: Callable[[str, ob
     """Say what this test tries, with which version of the peer; tests/interop/report.py puts it together."""
     what = tried(request.node)
     if what is not None:
-        peer, role, axis, value = what
-        record_property("interop", [peer.name, "", role, axis, value])
-        request.node.user_properties[-1] = ("interop", [peer.name, peer.version(), role, axis, value])
+        peer, *others = what
+        record_property("interop", [peer.name, "", *others])
+        request.node.user_properties[-1] = ("interop", [peer.name, peer.version(), *others])

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.interop.features import FEATURES
+from tests.interop.features import FEATURES, MEETING, VERSIONS
 from tests.interop.peer import Peer
 from tests.interop.peers.chromium import Chromium
 from tests.interop.peers.curl import Curl
@@ -26,37 +26,43 @@ Test = Callable[..., None]
 
 
 def each(role: str, axis: str) -> Callable[[Test], Test]:
-    """The test runs with each peer in this role ("server" or "client"), and each value of one axis that it has."""
+    """The test runs with each peer in this role ("server" or "client"), in each version, with each value of one axis."""
     cases = [
-        pytest.param(peer, value, id=f"{peer}-{value}")
+        pytest.param(peer, version, value, id=f"{peer}-{version}-{value}")
         for peer in PEERS
-        if (abilities := peer.abilities(role))
-        for value in getattr(abilities, axis)
+        for version in VERSIONS
+        if (abilities := peer.abilities(role, version))
+        for value in (abilities.pairs if axis == "suites" else getattr(abilities, axis))
     ]
 
     def decorate(test: Test) -> Test:
         test.tries = (role, axis, None)  # type: ignore[attr-defined]
-        return pytest.mark.parametrize(("peer", "value"), cases)(test)
+        return pytest.mark.parametrize(("peer", "version", "value"), cases)(test)
 
     return decorate
 
 
 def feature(role: str, name: str) -> Callable[[Test], Test]:
-    """The test is the one of a feature, and runs with each peer that is tried with it in this role."""
+    """The test is the one of a feature, and runs with each peer and version that is tried with it in this role."""
     assert role in FEATURES[name].roles
-    peers = [peer for peer in PEERS if (abilities := peer.abilities(role)) and abilities.has(name)]
+    cases = [
+        pytest.param(peer, version, id=f"{peer}" if version == MEETING else f"{peer}-{version}")
+        for peer in PEERS
+        for version in FEATURES[name].versions
+        if (abilities := peer.abilities(role, version)) and abilities.has(name)
+    ]
 
     def decorate(test: Test) -> Test:
         test.tries = (role, "features", name)  # type: ignore[attr-defined]
-        return pytest.mark.parametrize("peer", peers, ids=repr)(test)
+        return pytest.mark.parametrize(("peer", "version"), cases)(test)
 
     return decorate
 
 
-def tried(item: Any) -> tuple[Peer, str, str, str] | None:
-    """What a collected test tries: peer, its role, axis and value."""
+def tried(item: Any) -> tuple[Peer, str, str, str, str] | None:
+    """What a collected test tries: peer, its role, version, axis and value."""
     if not hasattr(item.function, "tries"):
         return None
     role, axis, name = item.function.tries
     parameters = item.callspec.params
-    return parameters["peer"], role, axis, name or parameters["value"]
+    return parameters["peer"], role, parameters["version"], axis, name or str(parameters["value"])

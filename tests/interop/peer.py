@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
+from tests.interop.features import MEETING, is_12
 from tests.interop.processes import Program, connected
 from tests.peers import require_peer
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
     from handfast import TLSSocket
     from tests.interop.credentials import Credentials
@@ -23,7 +26,10 @@ BAD_CERTIFICATE: Final = 42
 CERTIFICATE_UNKNOWN: Final = 46
 UNKNOWN_CA: Final = 48
 ACCESS_DENIED: Final = 49
+DECODE_ERROR: Final = 50
 PROTOCOL_VERSION: Final = 70
+INAPPROPRIATE_FALLBACK: Final = 86
+NO_RENEGOTIATION: Final = 100
 CERTIFICATE_REQUIRED: Final = 116
 NO_APPLICATION_PROTOCOL: Final = 120
 
@@ -32,6 +38,8 @@ OPENSSL_ALERTS: Final = {
     "alert unknown ca": UNKNOWN_CA,
     "alert protocol version": PROTOCOL_VERSION,
     "alert handshake failure": HANDSHAKE_FAILURE,
+    "alert inappropriate fallback": INAPPROPRIATE_FALLBACK,
+    "no renegotiation": NO_RENEGOTIATION,
     "alert certificate required": CERTIFICATE_REQUIRED,
     "alert no application protocol": NO_APPLICATION_PROTOCOL,
 }
@@ -39,6 +47,7 @@ OPENSSL_ALERTS: Final = {
 # What both sides export, where a peer can.
 EXPORTER: Final = "EXPORTER-handfast-interop"
 EXPORTED: Final = 32  # bytes
+CONTEXT: Final = b"something that the application names"
 
 UPDATED_AFTER: Final = 2048  # bytes after which a peer changes its key that cannot be told to
 
@@ -47,18 +56,22 @@ UPDATED_AFTER: Final = 2048  # bytes after which a peer changes its key that can
 class Setup:
     """What a test wants of a peer. What is not set is as the peer has it.
 
-    ``suite``          the only one; a peer that cannot limit its suites leaves that to handfast's configuration
+    ``suites``         the only ones of their version, the preferred one first; a peer that cannot limit its suites
+                       leaves that to handfast's configuration
+    ``order``          whose order of suites decides, where the peer is the server
     ``groups``         the only ones, likewise; a client sends a share of the first
     ``keys``           of a server's certificate; a second one is for the name "other.example"
     ``client_key``     of a client's certificate; None for none
     ``intermediate``   the server's certificate comes from an intermediate authority
     ``name``           the server name that a client asks for
     ``trust``          the root that the peer trusts: "root" or "strange"
-    ``newest``         "1.2": nothing newer
+    ``lowest, highest``  the versions that it speaks: "1.1", "1.2" or "1.3"
+    ``fallback``       a client says that it has tried a newer version before (RFC 7507)
     ``asks``           whether a server asks for a certificate, and whether a client has to have one
     ``cookie``         a server wants a second ClientHello with a cookie
     ``compatible``     a client looks like TLS 1.2 to middleboxes
-    ``exports``        it says what it exports, see Running.exported
+    ``exports``        it says what it exports, see Running.exported, and its channel bindings, see Running.unique
+    ``renegotiates``   it can be told to renegotiate, see Running.renegotiate
     ``updates``        it can be told to change its key, see Running.update_keys
     ``size_limit``     the longest record that it takes
     ``padding``        its records are padded to a multiple of so many bytes
@@ -66,7 +79,8 @@ class Setup:
     ``data``           what is sent each way
     """
 
-    suite: str | None = None
+    suites: tuple[str, ...] = ()
+    order: Literal["server", "client"] = "server"
     groups: tuple[str, ...] = ()
     keys: tuple[str, ...] = ("p256",)
     client_key: str | None = None
@@ -74,16 +88,32 @@ class Setup:
     alpn: tuple[str, ...] = ()
     name: str = "localhost"
     trust: Literal["root", "strange"] = "root"
-    newest: Literal["1.2"] | None = None
+    lowest: str = "1.2"
+    highest: str = "1.3"
+    fallback: bool = False
     asks: Literal["optional", "required"] | None = None
     cookie: bool = False
     compatible: bool = True
     exports: bool = False
     updates: bool = False
+    renegotiates: bool = False
     size_limit: int | None = None
     padding: int | None = None
     closes: bool = False
     data: bytes = b"hello\n"
+
+    @property
+    def suites_13(self) -> list[str]:
+        return [suite for suite in self.suites if not is_12(suite)]
+
+    @property
+    def suites_12(self) -> list[str]:
+        return [suite for suite in self.suites if is_12(suite)]
+
+    @property
+    def only(self) -> str | None:
+        """The only version."""
+        return self.lowest if self.lowest == self.highest else None
 
 
 class Running:
@@ -109,6 +139,14 @@ class Running:
 
     def exported(self) -> bytes:
         """What it exported under EXPORTER, EXPORTED bytes."""
+        raise NotImplementedError
+
+    def exported_with_context(self) -> bytes:
+        """Likewise, with CONTEXT: in TLS 1.2 the length of that counts, and an empty one is not none (RFC 5705)."""
+        raise NotImplementedError
+
+    def unique(self) -> bytes:
+        """What it has as the channel binding tls-unique."""
         raise NotImplementedError
 
     def ended(self) -> None:
@@ -141,6 +179,10 @@ class Running:
         """Have it change its key, and ask us to change ours: at once, or by itself after UPDATED_AFTER bytes."""
         raise NotImplementedError
 
+    def renegotiate(self, tls: TLSSocket | None) -> None:
+        """Have it ask for a second handshake; ``tls`` is our side, where we are the client."""
+        raise NotImplementedError
+
     def close(self, tls: TLSSocket | None) -> None:
         """Have it say that it will send nothing more; ``tls`` is our side, where we are the client."""
         self.program.end_input()
@@ -165,13 +207,14 @@ class Peer:
 
     ``name``                what it is called here, as in a test's id
     ``who``                 what it is, for docs/interop.md
-    ``as_server, as_client``  what is tried, None where it has no such role
+    ``as_server, as_client``  what is tried, by version; nothing where it has no such role
     ``limits``              which of suite and group it can be told to use alone; else handfast's configuration does it
     ``unknown_ca``          the alerts that it may send, as a client, where it does not know the issuer
     ``unknown_client_ca``   likewise, as a server
     ``no_common_group``     the alerts that it may send, as a server that takes none of the client's groups
-    ``without_certificate`` the alerts that it may send to a client that shows no certificate
-    ``only_12``             the alerts that it may send, as a server that knows nothing newer than TLS 1.2
+    ``without_certificate`` the alerts that it may send to a client that shows no certificate; in TLS 1.2 it is
+                            ``without_certificate_12``
+    ``no_common_version``   the alerts that it may send, as a server that knows none of the client's versions
     ``answers_close``       whether it answers our close_notify with its own, as RFC 9846 section 6.1 allows it not to,
                             as a server or a client
     ``answers_update``      whether it has more to say, after we asked it to change its key, that shows that it did so
@@ -181,14 +224,15 @@ class Peer:
 
     name: str
     who: str
-    as_server: Abilities | None = None
-    as_client: Abilities | None = None
+    as_server: Mapping[str, Abilities] = MappingProxyType({})
+    as_client: Mapping[str, Abilities] = MappingProxyType({})
     limits: frozenset[str] = frozenset({"suite", "group"})
     unknown_ca = frozenset({UNKNOWN_CA})
     unknown_client_ca = frozenset({UNKNOWN_CA, BAD_CERTIFICATE})
     no_common_group = frozenset({HANDSHAKE_FAILURE})
     without_certificate = frozenset({CERTIFICATE_REQUIRED})
-    only_12 = frozenset({PROTOCOL_VERSION})
+    without_certificate_12 = frozenset({HANDSHAKE_FAILURE})
+    no_common_version = frozenset({PROTOCOL_VERSION})
     answers_close: frozenset[str] = frozenset({"server", "client"})
     answers_update = True
     asks_its_user = False
@@ -210,8 +254,9 @@ class Peer:
     def finish(self) -> None:
         """End what it has kept running for the next test."""
 
-    def abilities(self, role: str) -> Abilities | None:
-        return self.as_server if role == "server" else self.as_client
+    def abilities(self, role: str, version: str = "1.3") -> Abilities | None:
+        """``version``: what is tried of which version it will be, stands with TLS 1.3."""
+        return (self.as_server if role == "server" else self.as_client).get("1.3" if version == MEETING else version)
 
 
 def receive(tls: TLSSocket, size: int) -> bytes:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from handfast import ClientConfig, Handshake, ServerConfig, TLSError, TLSSocket, TruncationError, wrap
-from tests.interop.credentials import OTHER_NAMES, Credentials
-from tests.interop.features import ALL_GROUPS, ALL_SUITES
+from tests.interop.credentials import KEYS, OTHER_NAMES, Credentials
+from tests.interop.features import ALL_GROUPS, ALL_SUITES, ALL_SUITES_12, MEETING, is_12
 from tests.interop.peer import Peer, Running, Setup
 from tests.interop.serving import Seen, Serving
 
@@ -20,14 +20,45 @@ def only(peer: Peer, *, suite: str | None = None, group: str | None = None) -> d
     """Settings of ours by which the peer's only suite or group decides, or ours where the peer's cannot be limited."""
     settings: dict[str, Any] = {}
     if suite:
-        settings["cipher_suites"] = ALL_SUITES if "suite" in peer.limits else [suite]
+        limited = "suite" in peer.limits or ("suite of TLS 1.2" in peer.limits and is_12(suite))
+        settings["cipher_suites"] = (*ALL_SUITES, *ALL_SUITES_12) if limited else [suite]
     if group:
         settings["groups"] = ALL_GROUPS if "group" in peer.limits else [group]
     return settings
 
 
-def _agreed(handshake: Handshake, facts: dict[str, str]) -> None:
-    """The peer says the same about the connection as we do, in as far as it says anything."""
+def signed_with(scheme: str | None, key: str) -> bool:
+    """Whether a kind of key signs so. In TLS 1.2 its curve does not say with which hash, and RSA has PKCS#1 too."""
+    expected = KEYS[key]
+    return scheme == expected or (scheme or "").partition("_")[0] == expected.partition("_")[0] in ("ecdsa", "rsa")
+
+
+def with_curve(key: str) -> dict[str, Any]:
+    """Settings of ours under which a server may have the key: in TLS 1.2 the groups are also the curves of those."""
+    return {"groups": ALL_GROUPS} if key == "p521" else {}
+
+
+def key_beside(peer: Peer, version: str, group: str) -> str:
+    """A kind of key for our certificate that a client takes which knows no curve but this one, see with_curve.
+
+    RSA in TLS 1.2; or the key of this curve, where the client takes no RSA. x25519 has none: then it is "p256".
+    """
+    abilities = peer.abilities("client", version)
+    assert abilities is not None
+    if version == "1.3":
+        return "p256"
+    if "rsa2048" in abilities.keys:
+        return "rsa2048"
+    return "p256" if group == "x25519" else group.replace("secp", "p").removesuffix("r1")
+
+
+def _of(version: str) -> dict[str, str]:
+    """How a peer is set up that shall not go beyond a version."""
+    return {"highest": version} if version != MEETING else {}
+
+
+def _agreed(version: str, handshake: Handshake, facts: dict[str, str]) -> None:
+    """It is this version, and the peer says the same about the connection as we do, in as far as it says anything."""
     agreed = {
         "version": handshake.version,
         "suite": handshake.cipher_suite,
@@ -35,21 +66,23 @@ def _agreed(handshake: Handshake, facts: dict[str, str]) -> None:
         "alpn": handshake.alpn,
         "server_name": handshake.server_name,
     }
-    assert facts["version"] == "TLSv1.3"
+    assert version in (handshake.version.removeprefix("TLSv"), MEETING)
+    assert "version" in facts
     assert facts == {name: agreed[name] for name in facts}
 
 
 class Connecting:
     """As the client of a peer."""
 
-    def __init__(self, credentials: Credentials, peer: Peer) -> None:
+    def __init__(self, credentials: Credentials, peer: Peer, version: str) -> None:
         self._credentials = credentials
         self._peer = peer
+        self._version = version
         self._made: list[TLSSocket] = []
         self.seen = Seen()
 
     def serve(self, **setup: Any) -> Running:
-        return self._peer.serve(self._credentials, Setup(**setup))
+        return self._peer.serve(self._credentials, Setup(**_of(self._version) | setup))
 
     def __call__(self, running: Running, server_name: str = "localhost", **settings: Any) -> TLSSocket:
         settings.setdefault("trust", self._credentials.trust)
@@ -64,7 +97,9 @@ class Connecting:
         return caught.value
 
     def refused_later(self, running: Running, **settings: Any) -> TLSError:
-        """The error where the server fails after our Finished, so that we learn of it when we read."""
+        """The error of a server that fails after our Finished: in TLS 1.3 we learn of it when we read."""
+        if self._version == "1.2":
+            return self.refused(running, **settings)
         tls = self(running, **settings)
         with pytest.raises(TLSError) as caught:
             tls.recv()
@@ -74,7 +109,7 @@ class Connecting:
         """The connection carries data both ways, ends in order, and both sides say the same about it."""
         assert running.swap(tls, HELLO) == (HELLO, HELLO)
         self.end(tls, running)
-        _agreed(tls.handshake, running.facts())
+        _agreed(self._version, tls.handshake, running.facts())
 
     def end(self, tls: TLSSocket, running: Running) -> None:
         """Close first; the peer answers, if it is one that does, and finds all in order."""
@@ -95,9 +130,10 @@ class Connecting:
 class Accepting:
     """As the server of a peer."""
 
-    def __init__(self, credentials: Credentials, peer: Peer) -> None:
+    def __init__(self, credentials: Credentials, peer: Peer, version: str) -> None:
         self._credentials = credentials
         self._peer = peer
+        self._version = version
 
     def serve(
         self, *keys: str, closes: bool = False, first: Callable[[TLSSocket], None] | None = None, **settings: Any
@@ -120,7 +156,7 @@ class Accepting:
         )
 
     def connect(self, serving: Serving, **setup: Any) -> Running:
-        return self._peer.connect(self._credentials, Setup(**setup), serving.port)
+        return self._peer.connect(self._credentials, Setup(**_of(self._version) | setup), serving.port)
 
     def check(self, serving: Serving, running: Running) -> Handshake:
         """Data goes both ways, the client closes first, and both sides say the same about the connection."""
@@ -131,5 +167,5 @@ class Accepting:
         running.close(None)
         running.ended()
         handshake = serving.handshake()
-        _agreed(handshake, running.facts())
+        _agreed(self._version, handshake, running.facts())
         return handshake

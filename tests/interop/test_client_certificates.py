@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from handfast import AlertReceived, errors, reasons
-from tests.interop.credentials import CLIENT, KEYS, Credentials
+from tests.interop.credentials import CLIENT, Credentials
 from tests.interop.matrix import each, feature
-from tests.interop.peer import CERTIFICATE_REQUIRED, UNKNOWN_CA, Peer
-from tests.interop.sides import Accepting, Connecting
+from tests.interop.peer import CERTIFICATE_REQUIRED, HANDSHAKE_FAILURE, UNKNOWN_CA, Peer
+from tests.interop.sides import Accepting, Connecting, signed_with, with_curve
 
 pytestmark = pytest.mark.timeout(300)  # the first one of Go waits for the compiler
 
@@ -19,10 +19,11 @@ pytestmark = pytest.mark.timeout(300)  # the first one of Go waits for the compi
 def test_our_certificate_is_taken(value: str, connecting: Connecting, credentials: Credentials) -> None:
     identity = credentials.client(value).identity
     with connecting.serve(asks="required") as running:
-        tls = connecting(running, identities=[identity])
+        # OpenSSL compares the curve with the groups of our ClientHello.
+        tls = connecting(running, identities=[identity], **with_curve(value))
         connecting.check(tls, running)
     assert tls.handshake.identity is identity
-    assert tls.handshake.client_signature_scheme == KEYS[value]
+    assert signed_with(tls.handshake.client_signature_scheme, value)
 
 
 @feature("server", "optional certificate")
@@ -45,11 +46,11 @@ def test_asked_for_a_certificate_we_have_none(connecting: Connecting) -> None:
 
 
 @feature("server", "certificate required")
-def test_without_the_certificate_that_is_required(peer: Peer, connecting: Connecting) -> None:
+def test_without_the_certificate_that_is_required(peer: Peer, version: str, connecting: Connecting) -> None:
     with connecting.serve(asks="required") as running:
         error = connecting.refused_later(running)
     assert isinstance(error, AlertReceived)
-    assert error.alert in peer.without_certificate
+    assert error.alert in (peer.without_certificate if version == "1.3" else peer.without_certificate_12)
 
 
 @feature("server", "unknown client CA")
@@ -75,7 +76,7 @@ def test_certificate_of_a_client(value: str, accepting: Accepting, credentials: 
     assert handshake.peer.chain[0] == credentials.client(value).identity.chain[0]  # OpenSSL sends the root too
     assert handshake.peer.dns_names == (CLIENT,)
     assert handshake.peer.verified_by == "chain"
-    assert handshake.client_signature_scheme == KEYS[value]
+    assert signed_with(handshake.client_signature_scheme, value)
 
 
 @feature("client", "optional certificate")
@@ -95,13 +96,13 @@ def test_a_client_without_certificate_that_needs_none(accepting: Accepting) -> N
 
 
 @feature("client", "certificate required")
-def test_a_client_without_the_certificate_that_is_required(accepting: Accepting) -> None:
+def test_a_client_without_the_certificate_that_is_required(version: str, accepting: Accepting) -> None:
     with accepting.serve(client_authentication="required") as serving, accepting.connect(serving) as running:
         running.shaken()
         error = serving.error()
-        assert error.reason is reasons.CERTIFICATE_REQUIRED
+        assert error.reason is (reasons.CERTIFICATE_REQUIRED if version == "1.3" else reasons.CERTIFICATE_REQUIRED_12)
         assert error.sent_by == "us"
-        running.check_alert(CERTIFICATE_REQUIRED)
+        running.check_alert(CERTIFICATE_REQUIRED if version == "1.3" else HANDSHAKE_FAILURE)
 
 
 @feature("client", "unknown client CA")

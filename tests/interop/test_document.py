@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop import report, test_client, test_client_certificates, test_established, test_retry, test_server
-from tests.interop.features import FEATURES, ROLES
+from tests.interop import (
+    report,
+    test_client,
+    test_client_certificates,
+    test_established,
+    test_order,
+    test_retry,
+    test_server,
+    test_versions,
+)
+from tests.interop.features import FEATURES, ROLES, VERSIONS
 from tests.interop.matrix import AXES, PEERS
 
-MODULES = (test_client, test_server, test_client_certificates, test_retry, test_established)
+MODULES = (
+    test_client,
+    test_server,
+    test_client_certificates,
+    test_retry,
+    test_established,
+    test_order,
+    test_versions,
+)
 
 
 def test_the_tables_say_what_is_tried() -> None:
@@ -27,9 +44,16 @@ def test_every_axis_and_every_feature_has_its_test(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_feature_is_tried_with_somebody(role: str) -> None:
-    there = [abilities for peer in PEERS if (abilities := peer.abilities(role))]
     for name, feature in FEATURES.items():
-        assert role not in feature.roles or any(abilities.has(name) for abilities in there), name
+        for version in feature.versions if role in feature.roles else ():
+            there = [abilities for peer in PEERS if (abilities := peer.abilities(role, version))]
+            assert any(abilities.has(name) for abilities in there), (name, version)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_peer_is_tried_with_both_versions(role: str) -> None:
+    for peer in PEERS:
+        assert len({peer.abilities(role, version) is None for version in VERSIONS}) == 1, peer
 
 
 def test_names_are_nobody_elses() -> None:

@@ -6,16 +6,18 @@ import os
 
 import pytest
 
-from handfast import TLSSocket
+from handfast import TLSError, TLSSocket, reasons
 from tests.interop.matrix import feature
-from tests.interop.peer import EXPORTED, EXPORTER, UPDATED_AFTER, Peer
+from tests.interop.peer import CONTEXT, EXPORTED, EXPORTER, NO_RENEGOTIATION, UPDATED_AFTER, Peer
 from tests.interop.sides import HELLO, Accepting, Connecting
 
 pytestmark = pytest.mark.timeout(300)  # the first one of Go waits for the compiler
 
 SIZE_LIMIT = 1024  # of content, content type and padding
 PADDING = 512
-OVERHEAD = 16  # the tag, by which a record is longer than what it protects
+TAG = 16  # by which a record is longer than what it protects
+OVERHEAD = {"1.3": TAG, "1.2": TAG + 8}  # at most: some of TLS 1.2 have a nonce too
+UNIQUE = 12  # bytes of tls-unique: a Finished
 
 
 def lines(count: int) -> bytes:
@@ -42,6 +44,73 @@ def test_a_client_exports_the_same(accepting: Accepting) -> None:
         accepting.check(serving, running)
         assert running.exported() == serving.exported
     assert len(serving.exported) == EXPORTED
+
+
+@feature("server", "exporter with a context")
+def test_a_server_exports_the_same_with_a_context(connecting: Connecting) -> None:
+    with connecting.serve(exports=True) as running:
+        tls = connecting(running)
+        ours = tls.connection.export_keying_material(EXPORTER, EXPORTED, CONTEXT)
+        connecting.check(tls, running)
+        assert running.exported_with_context() == ours != running.exported()
+
+
+@feature("client", "exporter with a context")
+def test_a_client_exports_the_same_with_a_context(accepting: Accepting) -> None:
+    ours: list[bytes] = []
+    serving = accepting.serve(
+        first=lambda tls: ours.append(tls.connection.export_keying_material(EXPORTER, EXPORTED, CONTEXT))
+    )
+    with serving, accepting.connect(serving, exports=True) as running:
+        accepting.check(serving, running)
+        assert running.exported_with_context() == ours[0] != running.exported()
+
+
+@feature("server", "tls-unique")
+def test_a_server_has_the_same_binding(connecting: Connecting) -> None:
+    with connecting.serve(exports=True) as running:
+        tls = connecting(running)
+        ours = tls.connection.channel_binding("tls-unique")
+        connecting.check(tls, running)
+        assert running.unique() == ours
+    assert len(ours) == UNIQUE
+
+
+@feature("client", "tls-unique")
+def test_a_client_has_the_same_binding(accepting: Accepting) -> None:
+    ours: list[bytes] = []
+    serving = accepting.serve(first=lambda tls: ours.append(tls.connection.channel_binding("tls-unique")))
+    with serving, accepting.connect(serving, exports=True) as running:
+        accepting.check(serving, running)
+        assert running.unique() == ours[0]
+    assert len(ours[0]) == UNIQUE
+
+
+# --- renegotiation (RFC 5246 section 7.4.1.1) ----------------------------------------------------------------------------
+
+
+@feature("server", "renegotiation by the peer")
+def test_a_server_that_wants_to_renegotiate(connecting: Connecting) -> None:
+    with connecting.serve(renegotiates=True) as running:
+        tls = connecting(running)
+        running.renegotiate(tls)
+        with pytest.raises(TLSError) as caught:
+            tls.recv()
+        assert caught.value.reason is reasons.RENEGOTIATION_REFUSED
+        assert caught.value.alert == NO_RENEGOTIATION
+        running.check_alert(NO_RENEGOTIATION)
+    assert connecting.seen.sent.count("ClientHello") == 1
+
+
+@feature("client", "renegotiation by the peer")
+def test_a_client_that_wants_to_renegotiate(accepting: Accepting) -> None:
+    with accepting.serve() as serving, accepting.connect(serving, renegotiates=True) as running:
+        running.renegotiate(None)
+        error = serving.error()
+        assert error.reason is reasons.RENEGOTIATION_REFUSED
+        assert error.alert == NO_RENEGOTIATION
+        running.check_alert(NO_RENEGOTIATION)
+    assert serving.seen.sent.count("ServerHello") == 1
 
 
 # --- KeyUpdate (RFC 9846 section 4.7.3) ----------------------------------------------------------------------------------
@@ -101,49 +170,49 @@ def test_we_follow_the_key_update_of_a_client(accepting: Accepting) -> None:
 
 
 @feature("server", "record size limit of handfast")
-def test_a_server_sends_us_short_records(connecting: Connecting) -> None:
+def test_a_server_sends_us_short_records(version: str, connecting: Connecting) -> None:
     data = lines(256)
     with connecting.serve() as running:
         tls = connecting(running, record_size_limit=SIZE_LIMIT)
         assert running.swap(tls, data) == (data, data)
         connecting.end(tls, running)
-    assert max(connecting.seen.lengths_received) <= SIZE_LIMIT + OVERHEAD
+    assert max(connecting.seen.lengths_received) <= SIZE_LIMIT + OVERHEAD[version]
 
 
 @feature("client", "record size limit of handfast")
-def test_a_client_sends_us_short_records(accepting: Accepting) -> None:
+def test_a_client_sends_us_short_records(version: str, accepting: Accepting) -> None:
     data = lines(256)
     with accepting.serve(record_size_limit=SIZE_LIMIT) as serving, accepting.connect(serving, data=data) as running:
         assert running.echo(data) == data
         accepting.end(serving, running)
-    assert max(serving.seen.lengths_received) <= SIZE_LIMIT + OVERHEAD
+    assert max(serving.seen.lengths_received) <= SIZE_LIMIT + OVERHEAD[version]
 
 
 @feature("server", "record size limit of the peer")
-def test_we_send_a_server_short_records(connecting: Connecting) -> None:
+def test_we_send_a_server_short_records(version: str, connecting: Connecting) -> None:
     data = lines(256)
     with connecting.serve(size_limit=SIZE_LIMIT) as running:
         tls = connecting(running, record_size_limit=1 << 14)  # a client has to speak of it first
         assert running.swap(tls, data) == (data, data)
         connecting.end(tls, running)
-    assert SIZE_LIMIT // 2 < max(connecting.seen.lengths_sent) <= SIZE_LIMIT + OVERHEAD
+    assert SIZE_LIMIT // 2 < max(connecting.seen.lengths_sent) <= SIZE_LIMIT + OVERHEAD[version]
 
 
 @feature("client", "record size limit of the peer")
-def test_we_send_a_client_short_records(accepting: Accepting) -> None:
+def test_we_send_a_client_short_records(version: str, accepting: Accepting) -> None:
     data = lines(256)
     serving = accepting.serve(first=lambda tls: tls.sendall(data))
     with serving, accepting.connect(serving, size_limit=SIZE_LIMIT) as running:
         assert running.program.read(len(data)) == data
         accepting.check(serving, running)
-    assert SIZE_LIMIT // 2 < max(serving.seen.lengths_sent) <= SIZE_LIMIT + OVERHEAD
+    assert SIZE_LIMIT // 2 < max(serving.seen.lengths_sent) <= SIZE_LIMIT + OVERHEAD[version]
 
 
 # --- padding (RFC 9846 section 5.4) --------------------------------------------------------------------------------------
 
 
 def padded(lengths: list[int]) -> bool:
-    return bool(lengths) and all((length - OVERHEAD) % PADDING in (0, 1) for length in lengths)
+    return bool(lengths) and all((length - TAG) % PADDING in (0, 1) for length in lengths)
 
 
 @feature("server", "padding by handfast")

@@ -8,12 +8,12 @@ import os
 import pytest
 
 from handfast import AlertReceived, reasons
-from tests.interop.credentials import KEYS, OTHER_NAMES, Credentials
-from tests.interop.features import CCM
+from tests.interop.credentials import OTHER_NAMES, Credentials
+from tests.interop.features import UNWANTED, Pair
 from tests.interop.matrix import each, feature
-from tests.interop.peer import HANDSHAKE_FAILURE, NO_APPLICATION_PROTOCOL, PROTOCOL_VERSION, Peer
+from tests.interop.peer import HANDSHAKE_FAILURE, NO_APPLICATION_PROTOCOL, Peer
 from tests.interop.serving import GREETING
-from tests.interop.sides import Accepting, only
+from tests.interop.sides import Accepting, key_beside, only, signed_with
 
 pytestmark = pytest.mark.timeout(300)  # the first one of Go waits for the compiler
 
@@ -21,21 +21,28 @@ pytestmark = pytest.mark.timeout(300)  # the first one of Go waits for the compi
 
 
 @each("client", "suites")
-def test_suite(peer: Peer, value: str, accepting: Accepting) -> None:
-    with accepting.serve(**only(peer, suite=value)) as serving, accepting.connect(serving, suite=value) as running:
-        assert accepting.check(serving, running).cipher_suite == value
+def test_suite(peer: Peer, value: Pair, accepting: Accepting) -> None:
+    suite, key = value
+    serving = accepting.serve(key, **only(peer, suite=suite))
+    with serving, accepting.connect(serving, suites=(suite,)) as running:
+        handshake = accepting.check(serving, running)
+    assert handshake.cipher_suite == suite
+    assert signed_with(handshake.signature_scheme, key)
 
 
 @each("client", "groups")
-def test_group(peer: Peer, value: str, accepting: Accepting) -> None:
-    with accepting.serve(**only(peer, group=value)) as serving, accepting.connect(serving, groups=(value,)) as running:
+def test_group(peer: Peer, version: str, value: str, accepting: Accepting) -> None:
+    key = key_beside(peer, version, value)
+    groups = (value, "secp256r1") if (version, key, value) == ("1.2", "p256", "x25519") else (value,)
+    serving = accepting.serve(key, **only(peer, group=value))
+    with serving, accepting.connect(serving, groups=groups) as running:
         assert accepting.check(serving, running).group == value
 
 
 @each("client", "keys")
 def test_key_of_the_certificate(value: str, accepting: Accepting) -> None:
     with accepting.serve(value) as serving, accepting.connect(serving) as running:
-        assert accepting.check(serving, running).signature_scheme == KEYS[value]
+        assert signed_with(accepting.check(serving, running).signature_scheme, value)
 
 
 @feature("client", "ALPN")
@@ -46,11 +53,15 @@ def test_alpn(accepting: Accepting) -> None:
 
 @feature("client", "server name")
 @pytest.mark.parametrize("name", ["localhost", OTHER_NAMES[0]])
-def test_the_name_chooses_the_certificate(name: str, accepting: Accepting) -> None:
+def test_the_name_chooses_the_certificate(name: str, accepting: Accepting, credentials: Credentials) -> None:
     with accepting.serve("p256", "p384") as serving, accepting.connect(serving, name=name) as running:
         handshake = accepting.check(serving, running)
     assert handshake.server_name == name
-    assert handshake.signature_scheme == KEYS["p384" if name == OTHER_NAMES[0] else "p256"]
+    assert handshake.identity is not None
+    assert (
+        handshake.identity.chain[0]
+        == credentials.files(*(("p384", OTHER_NAMES) if name == OTHER_NAMES[0] else ("p256",))).identity.chain[0]
+    )
 
 
 @feature("client", "intermediate")
@@ -119,32 +130,22 @@ def test_no_common_alpn(accepting: Accepting) -> None:
 
 
 @feature("client", "no common suite")
-def test_a_client_without_a_common_suite(accepting: Accepting) -> None:
-    with accepting.serve() as serving, accepting.connect(serving, suite=CCM) as running:
+def test_a_client_without_a_common_suite(version: str, accepting: Accepting) -> None:
+    unwanted = UNWANTED[version]
+    with accepting.serve() as serving, accepting.connect(serving, suites=(unwanted,), lowest=version) as running:
         running.shaken()
         error = serving.error()
         assert error.reason is reasons.NO_COMMON_SUITE
-        assert error.evidence["peer_offered"][0] == CCM
+        assert error.evidence["peer_offered"][0] == unwanted
         running.check_alert(HANDSHAKE_FAILURE)
 
 
 @feature("client", "no common group")
-def test_a_client_without_a_common_group(accepting: Accepting) -> None:
-    with accepting.serve() as serving, accepting.connect(serving, groups=("secp521r1",)) as running:
+def test_a_client_without_a_common_group(peer: Peer, version: str, accepting: Accepting) -> None:
+    key = key_beside(peer, version, "secp521r1")
+    with accepting.serve(key) as serving, accepting.connect(serving, groups=("secp521r1",)) as running:
         running.shaken()
         error = serving.error()
         assert error.reason is reasons.NO_COMMON_GROUP
         assert error.evidence["peer_offered"] == ["secp521r1"]
         running.check_alert(HANDSHAKE_FAILURE)
-
-
-@feature("client", "TLS 1.2 only")
-def test_a_client_that_knows_only_tls_12(accepting: Accepting) -> None:
-    with accepting.serve() as serving, accepting.connect(serving, newest="1.2") as running:
-        running.shaken()
-        error = serving.error()
-        assert error.reason is reasons.NO_COMMON_VERSION
-        assert error.alert == PROTOCOL_VERSION
-        assert error.sent_by == "us"
-        assert error.evidence["peer_speaks"] == "TLSv1.2"
-        running.check_alert(PROTOCOL_VERSION)

@@ -169,6 +169,19 @@ def test_one_version_has_to_be_left(make: Any, settings: dict[str, Any]) -> None
         make(**settings)
     assert caught.value.evidence["problem"] == "no version of TLS is left"
     assert caught.value.evidence["profile"] == settings.get("profile", "intermediate")
+    assert [sentence[:8] for sentence in caught.value.evidence["why"]] == ["TLSv1.3:", "TLSv1.2:"]
+
+
+def test_the_error_says_what_each_version_lacks() -> None:
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION) as caught:
+        ClientConfig(max_version="1.2", cipher_suites=["TLS_AES_128_GCM_SHA256"], groups=["X25519MLKEM768"])
+    assert caught.value.evidence["why"] == [
+        "TLSv1.3: it is not within min_version and max_version",
+        "TLSv1.2: cipher_suites has nothing for it, groups has nothing for it",
+    ]
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION) as caught:
+        ClientConfig(profile="modern", max_version="1.2")
+    assert "TLSv1.2: the profile does not have it" in caught.value.evidence["why"]
 
 
 @pytest.mark.parametrize("setting", ["min_version", "max_version"])

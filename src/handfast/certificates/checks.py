@@ -42,13 +42,16 @@ if TYPE_CHECKING:
 _NAMES_SHOWN: Final = 50
 
 
-def check(path: Path, server_name: str | None, now: datetime, relax: Collection[Rule], trust: TrustStore) -> None:
+def check(
+    path: Path, purpose: Purpose, server_name: str | None, now: datetime, relax: Collection[Rule], trust: TrustStore
+) -> None:
     """Raise the CertificateError that explains best what is wrong with a path; return if nothing is.
 
-    ``server_name``  normalized; None for the path of a client, who has no name that we could compare
+    ``purpose``      what the peer's certificate has to be for
+    ``server_name``  normalized; None for the path of a client, who has no name that we could compare, and of a server
+                     whose name does not count
     ``relax``        rules of the profile that do not count
     """
-    purpose: Purpose = "client" if server_name is None else "server"
     _times(path, now)
     if server_name is not None:
         _name(path, server_name)

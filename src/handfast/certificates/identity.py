@@ -223,9 +223,11 @@ def _load_key(data: bytes, password: str | bytes | None, source: str) -> signatu
 
 
 def _parse_key(data: bytes, password: bytes | None) -> signatures.PrivateKey:
-    if pem.is_pem(data):
-        return serialization.load_pem_private_key(data, password or None)
-    return serialization.load_der_private_key(data, password or None)
+    # To prove that an RSA key's factors are primes takes up to half a second, at each start of a server. The key is the
+    # operator's own; that it belongs to the certificate is checked, and OpenSSL checks each result of the CRT before it
+    # goes out.
+    load = serialization.load_pem_private_key if pem.is_pem(data) else serialization.load_der_private_key
+    return load(data, password or None, unsafe_skip_rsa_key_validation=True)
 
 
 def _is_encrypted(data: bytes) -> bool:

@@ -111,6 +111,19 @@ class _Search:
             self.best, self._rank = path, rank
 
 
+def intermediates(certificate: Parsed, trust: TrustStore) -> tuple[Parsed, ...]:
+    """The authorities between a certificate and its root, as far as they are among the trusted certificates."""
+    way = [certificate]
+    while len(way) <= PATH_DEPTH:
+        last = way[-1]
+        candidates = (item for item in trust.by_subject(last.raw.issuer) if not item.self_issued and item not in way)
+        issuer = next((item for item in candidates if last.may_be_issued_by(item) and _is_signed_by(last, item)), None)
+        if issuer is None:
+            break
+        way.append(issuer)
+    return tuple(way[1:])
+
+
 def misused_key(certificate: Parsed, issuer: Parsed) -> str | None:
     """How the signature breaks the limits of an issuer's id-RSASSA-PSS key (RFC 4055 section 3.1); None if it does not.
 

@@ -71,6 +71,7 @@ class ChainVerifier:
         self._servers = _builder(trust, self.policy.relax, "server")
         self._clients = _builder(trust, self.policy.relax, "client")
         self._accepted = Accepted(remember)
+        self._accepted_unnamed = Accepted(remember)
 
     def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         """The identity of a server.
@@ -84,7 +85,14 @@ class ChainVerifier:
         """
         if server_name is None:
             raise ConfigurationError(setting="server_name", problem="a name is needed to verify a server")
-        return self._verify(chain, server_name, now)
+        return self._verify(chain, "server", server_name, now)
+
+    def verify_unnamed_server(self, chain: Sequence[bytes], now: datetime) -> PeerIdentity:
+        """The identity of a server that is trusted whatever its name is: its chain leads to a root, and that is all.
+
+        For roots that vouch for one's own servers alone. With public roots anybody who has a certificate is accepted.
+        """
+        return self._verify(chain, "server", None, now)
 
     def verify_client(self, chain: Sequence[bytes], now: datetime) -> PeerIdentity:
         """The identity of a client: what :meth:`verify_server` does, but for two things.
@@ -93,7 +101,7 @@ class ChainVerifier:
         from what the PeerIdentity shows. And in place of serverAuth it is clientAuth that an extendedKeyUsage has to
         have. A certificate without extendedKeyUsage serves both, as RFC 5280 section 4.2.1.12 has it.
         """
-        return self._verify(chain, None, now)
+        return self._verify(chain, "client", None, now)
 
     def is_slow(self, chain: Sequence[bytes]) -> bool:
         """Whether ``chain`` (DER) may take so long to verify that an event loop should not wait for it.
@@ -102,34 +110,44 @@ class ChainVerifier:
         """
         return work.is_slow(chain)
 
-    def _verify(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
+    def _verify(self, chain: Sequence[bytes], purpose: Purpose, server_name: str | None, now: datetime) -> PeerIdentity:
         now = now.replace(microsecond=0)  # certificates count whole seconds, the last one included
         chain = tuple(chain)
-        known = self._accepted.find(chain, server_name, now)
+        # What was accepted from a client says nothing about a server.
+        accepted = self._accepted_unnamed if purpose == "server" and server_name is None else self._accepted
+        known = accepted.find(chain, server_name, now)
         if known is not None:
             return known
         sent = _parse_all(chain)
-        found = self._verdict(sent, server_name, now)
+        found = self._verdict(sent, purpose, server_name, now)
         way = self._followed(sent, now) if found is None else path.verified(found, sent, self.trust)
-        check(way, server_name, now, self.policy.relax, self.trust)
+        check(way, purpose, server_name, now, self.policy.relax, self.trust)
         if found is None and not _is_exempt(way):
             _refuse_unexplained(way)
         identity = PeerIdentity(
             PROOF, sent[0], chain, tuple(item.der for item in way.certificates), server_name, "chain"
         )
-        self._accepted.add(identity, way.certificates)
+        accepted.add(identity, way.certificates)
         return identity
 
-    def _verdict(self, sent: Sequence[Parsed], server_name: str | None, now: datetime) -> list[x509.Certificate] | None:
+    def _verdict(
+        self, sent: Sequence[Parsed], purpose: Purpose, server_name: str | None, now: datetime
+    ) -> list[x509.Certificate] | None:
         """The path that `cryptography`'s verifier accepts, None if it refuses."""
         leaf, others = sent[0].certificate, [item.certificate for item in sent[1:]]
         try:
             # A verifier keeps the time at which it was built, so each handshake builds one (2 microseconds).
             if server_name is None:
-                return self._clients.time(now).build_client_verifier().verify(leaf, others).chain
+                builder = self._clients if purpose == "client" else self._unnamed
+                return builder.time(now).build_client_verifier().verify(leaf, others).chain
             return self._servers.time(now).build_server_verifier(_subject(server_name)).verify(leaf, others)
         except (verification.VerificationError, TypeError, ValueError):
             return None
+
+    @cached_property
+    def _unnamed(self) -> PolicyBuilder:
+        """For servers without a name to compare. The verifier for clients is the one that asks for no name."""
+        return _builder(self.trust, self.policy.relax, "server", named=False)
 
     def _followed(self, sent: Sequence[Parsed], now: datetime) -> Path:
         for certificate in sent:
@@ -222,17 +240,20 @@ _ISSUER_EXTENSIONS: Final[dict[Rule, tuple[type[x509.ExtensionType], ...]]] = {
 }
 
 
-def _builder(trust: TrustStore, relax: frozenset[Rule], purpose: Purpose) -> PolicyBuilder:
+def _builder(trust: TrustStore, relax: frozenset[Rule], purpose: Purpose, *, named: bool = True) -> PolicyBuilder:
+    """``named``: whether a server's name is compared."""
     builder = PolicyBuilder().store(trust.verification_store).max_chain_depth(PATH_DEPTH)
-    if purpose == "server" and not relax:
+    if purpose == "server" and named and not relax:
         return builder
     return builder.extension_policies(
-        ee_policy=_relaxed(ExtensionPolicy.webpki_defaults_ee(), "leaf", purpose, relax),
-        ca_policy=_relaxed(ExtensionPolicy.webpki_defaults_ca(), "issuer", purpose, relax),
+        ee_policy=_relaxed(ExtensionPolicy.webpki_defaults_ee(), "leaf", purpose, relax, named=named),
+        ca_policy=_relaxed(ExtensionPolicy.webpki_defaults_ca(), "issuer", purpose, relax, named=named),
     )
 
 
-def _relaxed(policy: ExtensionPolicy, role: Role, purpose: Purpose, relax: frozenset[Rule]) -> ExtensionPolicy:
+def _relaxed(
+    policy: ExtensionPolicy, role: Role, purpose: Purpose, relax: frozenset[Rule], *, named: bool
+) -> ExtensionPolicy:
     """The verifier's policy with our own check in place of its check of the extensions that are concerned.
 
     An override switches off all that the verifier checks of an extension, so our check is the whole of ours for such a
@@ -246,11 +267,13 @@ def _relaxed(policy: ExtensionPolicy, role: Role, purpose: Purpose, relax: froze
 
     table = _LEAF_EXTENSIONS if role == "leaf" else _ISSUER_EXTENSIONS
     replaced = dict.fromkeys(kind for rule in relax for kind in table.get(rule, ()))
-    if role == "leaf" and purpose == "client":
+    if role == "leaf" and (purpose == "client" or not named):
         replaced[x509.SubjectAlternativeName] = None  # which the verifier wants of clients too
+    if purpose == "server" and not named:
+        replaced[x509.ExtendedKeyUsage] = None  # the verifier for clients would look for the wrong one
     for extension in replaced:
         # The verifier insists on an authority's basicConstraints, and a server's names are needed in any case.
-        needed = (extension is x509.SubjectAlternativeName and purpose == "server") or (
+        needed = (extension is x509.SubjectAlternativeName and purpose == "server" and named) or (
             role == "issuer" and extension is x509.BasicConstraints
         )
         override = policy.require_present if needed else policy.may_be_present

@@ -41,6 +41,7 @@ class _Listing(TyperCommand):
             text = getattr(parameter, "help", None)
             if text:
                 text = text.replace("ALL_GROUPS", names.all_groups()).replace("ALL_SUITES", names.all_suites())
+                text = text.replace("ALL_PROTOCOLS", names.all_protocols())
                 setattr(parameter, "help", text)  # noqa: B010 - not every parameter has one, mypy knows
         super().format_help(ctx, formatter)
 
@@ -59,6 +60,20 @@ _Groups = Annotated[
     _option(_OFFER, "NAME", "Groups for the key exchange: ALL_GROUPS; several with commas, the best first."),
 ]
 _Suites = Annotated[list[str] | None, _option(_OFFER, "NAME", "Cipher suites, likewise: ALL_SUITES.")]
+_Proxy = Annotated[
+    str | None,
+    _option(
+        _SHOWN,
+        "URL",
+        "Connect through a proxy: http://, https://, socks5:// or socks5h://[USER:PASSWORD@]HOST[:PORT]; environment is "
+        "what HTTPS_PROXY says.",
+    ),
+]
+_ServerName = Annotated[str | None, _option(_SERVER, "NAME", "The name to ask for and to verify, if it is not HOST.")]
+_Starttls = Annotated[
+    str | None,
+    _option(_SERVER, "PROTOCOL", "Speak this protocol first, and begin TLS by its command (STARTTLS): ALL_PROTOCOLS."),
+]
 _Versions = Annotated[list[str] | None, _option(_OFFER, "1.2,1.3", "Versions of TLS; both by default.")]
 _Exports = Annotated[
     list[str] | None,
@@ -92,12 +107,10 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         str,
         typer.Argument(
             metavar="HOST[:PORT]",
-            help="Whom to connect to. The port is 443 by default; [::1]:8443 has an IPv6 address.",
+            help="Whom to connect to. The port is 443 by default, or that of --starttls; [::1]:8443 has an IPv6 address.",
         ),
     ],
-    servername: Annotated[
-        str | None, _option(_SERVER, "NAME", "The name to ask for and to verify, if it is not HOST.")
-    ] = None,
+    servername: _ServerName = None,
     ca: Annotated[
         list[Path] | None, _option(_SERVER, "FILE", "Trust the roots in this file, not the system's. Repeatable.")
     ] = None,
@@ -138,6 +151,8 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     timeout: Annotated[
         float, _option(_SHOWN, "S", "Seconds for the TCP connection, for the handshake, and for each read.")
     ] = 10.0,
+    proxy: _Proxy = None,
+    starttls: _Starttls = None,
 ) -> None:
     """Shake hands with a server, and show the handshake message by message."""
     from handfast.cli.connect import Options, run
@@ -155,6 +170,8 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         suites=_listed(suite),
         verify=not no_verify,
         timeout=timeout,
+        proxy=proxy,
+        starttls=starttls,
         keylog=keylog,
         exports=tuple(export or ()),
         get=get,

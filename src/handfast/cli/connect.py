@@ -33,11 +33,35 @@ from handfast.events import Handshake
 from handfast.insecure import NoVerification
 from handfast.observe.keylog import FileKeyLog
 from handfast.observe.tap import Trace
-from handfast.reasons import CONNECT_TIMEOUT, CONNECTION_FAILED, FILE_UNWRITABLE, READ_TIMEOUT
+from handfast.reasons import (
+    CONNECT_TIMEOUT,
+    CONNECTION_FAILED,
+    FILE_UNWRITABLE,
+    PROXY_AUTHENTICATION,
+    PROXY_BAD_ANSWER,
+    PROXY_CANNOT_REACH,
+    PROXY_CLOSED,
+    PROXY_REFUSED,
+    PROXY_TIMEOUT,
+    READ_TIMEOUT,
+)
 from handfast.transport.blocking import TLSSocket, dial
+from handfast.transport.proxy import chosen
+from handfast.transport.starttls.dialogue import Dialogue, Said
 from handfast.wire.messages13 import NewSessionTicket
 
 _SETTLE_SECONDS: Final = 2.0  # what a server gets to refuse our certificate, before we go
+
+_NO_CONNECTION: Final = (
+    CONNECTION_FAILED,
+    CONNECT_TIMEOUT,
+    PROXY_REFUSED,
+    PROXY_AUTHENTICATION,
+    PROXY_CANNOT_REACH,
+    PROXY_BAD_ANSWER,
+    PROXY_CLOSED,
+    PROXY_TIMEOUT,
+)
 
 OK, FAILED, MISUSED, UNREACHED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -58,6 +82,8 @@ class Options:
     suites: tuple[str, ...] = ()
     verify: bool = True
     timeout: float = 10.0
+    proxy: str | None = None
+    starttls: str | None = None
     keylog: Path | None = None
     exports: tuple[str, ...] = ()
     get: str | None = None
@@ -105,12 +131,12 @@ def exit_code(failure: TLSError | None) -> int:
         return OK
     if isinstance(failure, ConfigurationError):
         return MISUSED
-    return UNREACHED if failure.reason in (CONNECTION_FAILED, CONNECT_TIMEOUT) else FAILED
+    return UNREACHED if failure.reason in _NO_CONNECTION else FAILED
 
 
-def address(target: str) -> tuple[str, int]:
+def address(target: str, default: int = 443) -> tuple[str, int]:
     """HOST[:PORT] as host and port; an IPv6 address with a port stands in brackets."""
-    host, port = target, "443"
+    host, port = target, str(default)
     if "/" in target:
         problem = "a host is needed, and no URL; a path goes with --get"
         raise ConfigurationError(setting="HOST[:PORT]", value=target, problem=problem)
@@ -135,6 +161,7 @@ class Session:
         self._tell = not (options.quiet or options.json)
         self._narrator = show.Narrator(narration) if self._tell else None
         self._trace = Trace(self._narrator)
+        self._dialogue: Dialogue | None = None
         self._started = time.perf_counter()
         self._server_name: str | None = options.server_name
         self._tls: TLSSocket | None = None
@@ -150,16 +177,28 @@ class Session:
         options = self._options
         _check(options)
         wanted = [exports.parse(text) for text in options.exports]
-        host, port = address(options.target)
+        if options.starttls is not None:
+            self._dialogue = Dialogue(options.starttls, on_said=self._said)
+        host, port = address(options.target, self._dialogue.protocol.port if self._dialogue else 443)
         self._server_name = options.server_name or host
         config = self._config()
         self._body.open()
         if self._tell:
-            self._narration.print(f"connecting to {shown(host)}, port {port}", end="\n\n")
+            way = f", through {proxy}" if (proxy := chosen(options.proxy, host)) else ""
+            self._narration.print(f"connecting to {shown(host)}, port {port}{way}", end="\n\n")
         self._trace.restart()
         tls = self._tls = dial(
-            host, port, config=config, server_name=self._server_name, timeout=options.timeout, tap=self._trace
+            host,
+            port,
+            config=config,
+            server_name=self._server_name,
+            timeout=options.timeout,
+            tap=self._trace,
+            proxy=options.proxy,
+            starttls=self._dialogue,
         )
+        if self._dialogue is not None and self._dialogue.said and self._tell:
+            show.agreed_to_begin(self._narration)
         tls.settimeout(options.timeout)
         tls.do_handshake()
         self._exports = exports.exported(tls, wanted)
@@ -172,6 +211,10 @@ class Session:
         elif options.get is not None:
             self._get(tls, options.server_name or host, port, options.get)
         self.close()
+
+    def _said(self, said: Said) -> None:
+        if self._tell:
+            show.said(self._narration, said)
 
     def _settle(self, tls: TLSSocket) -> None:
         """Where the server has asked for our certificate: hear what it makes of it, or of our having none.
@@ -256,12 +299,13 @@ class Session:
         self._identity = identity(options.cert, options.key)
         if options.keylog is not None:
             self._keylog = FileKeyLog(options.keylog)
+        groups = tuple(map(names.group, options.groups))
         return ClientConfig(
             verifier=verifier,
             identities=[self._identity] if self._identity else [],
             alpn=options.alpn,
-            **names.versions(options.tls),
-            groups=[names.group(name) for name in options.groups] or None,
+            **names.versions(options.tls, groups, options.suites),
+            groups=groups or None,
             cipher_suites=options.suites or None,
             keylog=self._keylog,
             handshake_timeout=options.timeout,
@@ -300,6 +344,7 @@ class Session:
         document: dict[str, Any] = {
             **report.agreed(facts),
             "server_name": self._server_name,
+            "starttls": report.starttls(self._dialogue),
             "hello_retry_request": report.retry(retry(self._trace)),
             "client_certificate": report.client_certificate(self._proof),
             "exports": [item.document() for item in self._exports],
@@ -324,6 +369,8 @@ def _check(options: Options) -> None:
         raise ConfigurationError(setting="--pipe", problem="goes with neither --json nor --get")
     if options.get is not None:
         request.check(options.get)
+    if options.get is not None and options.starttls is not None:
+        raise ConfigurationError(setting="--get", problem="means nothing with --starttls: HTTP begins with TLS")
     if options.output is not None and options.get is None:
         raise ConfigurationError(setting="--output", problem="needs --get")
     if not 0 < options.timeout < 1e6:

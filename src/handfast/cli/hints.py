@@ -7,16 +7,21 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from handfast.errors import AlertReceived, ConnectionFailed, TLSError
+from handfast.errors import AlertReceived, ConnectionFailed, TLSError, UnknownIssuer
 from handfast.observe import words
 from handfast.reasons import (
     ALERT_RECEIVED,
+    CLOSED_DURING_HANDSHAKE,
     CONNECTION_FAILED,
     INAPPROPRIATE_FALLBACK,
     KEY_ENCRYPTED,
+    NO_COMMON_SIGNATURE_SCHEME,
+    NO_COMMON_SUITE,
     NO_COMMON_VERSION,
     NO_EXTENDED_MAIN_SECRET,
     NOT_A_KEY,
+    NOT_TLS,
+    PLAINTEXT,
     VERSION_REFUSED,
     Reason,
 )
@@ -46,7 +51,20 @@ _OF_CLIENTS: Final[Mapping[int, str]] = {
     AlertDescription.UNKNOWN_CA: "Show the whole chain (fullchain.pem), or let the server trust the root of it.",
     AlertDescription.CERTIFICATE_UNKNOWN: "The server's log says what it does not like about the certificate.",
 }
+_OLD: Final = "A server that has nothing newer than TLS 1.1 may send it too: it cannot use any of these suites."
+_GONE: Final = "Its own log may say why; who only looks whether a port is open leaves like this too."
 _NEEDED: Final = "the server needs a client certificate, or does not accept this one: TLS 1.2 has no finer alert for it"
+
+# What servers say first that want to be asked for TLS.
+_GREETINGS: Final = (
+    (b"220", "smtp, --starttls lmtp or --starttls ftp"),
+    (b"* ", "imap"),
+    (b"+OK", "pop3"),
+    (b"200", "nntp"),
+    (b"201", "nntp"),
+    (b'"IMP', "sieve"),
+)
+_MYSQL: Final = b"\x00\x00\x00\x0a"  # behind the packet's length: the number 0, and the protocol's version
 
 # Where the two sides have no version in common.
 _VERSIONS: Final = ("TLSv1.3", "TLSv1.2")
@@ -63,11 +81,22 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
     if isinstance(problem, AlertReceived) and problem.reason is ALERT_RECEIVED:
         ours = _OF_CLIENTS.get(problem.description) if "client_certificate" in problem.evidence else None
         found.append(ours or words.alert_hint(problem.description))
+        nothing_in_common = ours is None and problem.description == AlertDescription.HANDSHAKE_FAILURE
+        if nothing_in_common and "TLSv1.2" in _names(problem, "versions_we_offered"):
+            found.append(_OLD)
     if isinstance(problem, ConnectionFailed) and problem.reason is CONNECTION_FAILED:
         found.append(_of_system(str(problem.evidence.get("problem", ""))))
     found.append(_OF_KEYS.get(problem.reason, ""))
+    if not serving:
+        found += [_of_proxies(problem), _of_greetings(problem)]
     if problem.reason in (NO_COMMON_VERSION, VERSION_REFUSED):
         found.append(_of_versions(problem, serving))
+    if problem.reason is NO_COMMON_SUITE:
+        found.append(_of_suites(problem))
+    if problem.reason is NO_COMMON_SIGNATURE_SCHEME:
+        found.append(_of_certificates(problem))
+    if problem.reason is CLOSED_DURING_HANDSHAKE and serving:
+        found.append(_GONE)
     if problem.reason is INAPPROPRIATE_FALLBACK:
         found.append("Let the client try its newest version first; if that fails, look for a box in between.")
     if problem.reason is NO_EXTENDED_MAIN_SECRET:
@@ -85,6 +114,29 @@ def alert_meaning(problem: AlertReceived) -> str:
     return words.alert(problem.description)
 
 
+def _of_proxies(problem: TLSError) -> str:
+    """Where it is an https proxy whose certificate nobody here trusts."""
+    if isinstance(problem, UnknownIssuer) and "proxy" in problem.evidence:
+        return "A proxy has to prove itself to the system's roots, whatever --ca says; SSL_CERT_FILE names other ones."
+    return ""
+
+
+def _of_greetings(problem: TLSError) -> str:
+    """How to begin with a server that has greeted us in a protocol which has a command for TLS."""
+    if problem.reason not in (PLAINTEXT, NOT_TLS):
+        return ""
+    first = problem.evidence.get("first_bytes")
+    greeting = first if isinstance(first, bytes) else str(first).encode()
+    names = [name for begin, name in _GREETINGS if greeting.startswith(begin)]
+    if greeting[1:5] == _MYSQL:
+        names.append("mysql")
+    return (
+        f"The server greets us in plain text. It may begin TLS when it is asked to: --starttls {names[0]}"
+        if names
+        else ""
+    )
+
+
 def _of_versions(problem: TLSError, serving: bool) -> str:
     """What brings two sides together that have no version in common: an option here, or an update there.
 
@@ -100,6 +152,33 @@ def _of_versions(problem: TLSError, serving: bool) -> str:
             does = "speaks" if version in theirs else "may speak"
             return f"The server {does} TLS {number}: offer it as well (--tls 1.2,1.3), with a group and a suite that it has."
     return f"Update the {'client' if serving else 'server'}: TLS 1.2 is from 2008, and what was before it is broken."
+
+
+def _of_suites(problem: TLSError) -> str:
+    """What brings a client of TLS 1.2 and a server together that have no suite in common; "" in TLS 1.3.
+
+    In TLS 1.2 a suite names the kind of the server's certificate, so a suite that both sides have may be of no use.
+    """
+    if "our_certificates_are" not in problem.evidence:
+        return ""
+    common = set(_names(problem, "peer_offered")) & set(_names(problem, "we_accept"))
+    if common:
+        kinds = [kind for kind in ("RSA", "ECDSA") if any(f"_{kind}_" in name for name in common)]
+        return f"What both sides have is for an {' or '.join(kinds)} certificate: serve one of these, or let the client offer more."
+    return "Let the client offer ECDHE with AES-GCM or ChaCha20-Poly1305: of TLS 1.2 nothing else is left (RFC 9325)."
+
+
+def _of_certificates(problem: TLSError) -> str:
+    """What lets one of our certificates be used, where the cause is special to TLS 1.2; "" where it is not."""
+    if "peer_knows_curves" not in problem.evidence:
+        return ""
+    ours = _names(problem, "we_can_sign_with")
+    if not ours:
+        kinds = " or ".join(_names(problem, "our_certificates_are"))
+        return f"TLS 1.2 has no signatures by {kinds}: let the client speak TLS 1.3, or serve a certificate with another key."
+    if set(ours) & set(_names(problem, "peer_offered")):
+        return "The client does not know the curve of our certificate (supported_groups): let it offer that too, or serve RSA."
+    return ""
 
 
 def _names(problem: TLSError, name: str) -> list[str]:

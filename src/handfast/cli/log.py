@@ -186,7 +186,8 @@ def page(trace: Trace, facts: Handshake) -> str:
     for seen in trace.messages:
         arrow = "<--" if seen.sent else "-->"
         protection = "encrypted" if seen.encrypted else "in the clear"
-        lines.append(f"{arrow} {seen.name:<22}{seen.length:>6,} bytes  {protection:<12}  {seen.at * 1000:8.1f} ms")
+        unit = "byte " if seen.length == 1 else "bytes"
+        lines.append(f"{arrow} {seen.name:<22}{seen.length:>6,} {unit}  {protection:<12}  {seen.at * 1000:8.1f} ms")
         lines += _indented(explain.summary(seen.message))
     sections = {
         "Your client offered": offered(trace),
@@ -203,7 +204,7 @@ def page(trace: Trace, facts: Handshake) -> str:
 def _words(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(value) if isinstance(value, list) else str(value or "none")
+    return (", ".join(value) if isinstance(value, list) else str(value or "")) or "none"
 
 
 def _client(trace: Trace, facts: Handshake) -> dict[str, Any]:

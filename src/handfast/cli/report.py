@@ -12,6 +12,7 @@ from handfast.errors import CertificateError, TLSError, shown
 from handfast.events import Handshake
 from handfast.observe import explain
 from handfast.observe.tap import Seen
+from handfast.transport.starttls.dialogue import Dialogue
 from handfast.wire.codepoints import AlertDescription
 
 
@@ -45,6 +46,14 @@ def agreed(facts: Handshake | None) -> dict[str, Any]:
         "peer": None if facts.peer is None else peer(facts.peer),
         "verified": facts.peer is not None and facts.peer.verified_by == "chain",
     }
+
+
+def starttls(dialogue: Dialogue | None) -> dict[str, Any] | None:
+    """What was said before TLS; null if TLS came first."""
+    if dialogue is None:
+        return None
+    said = [{"direction": "sent" if item.sent else "received", "text": shown(item.text)} for item in dialogue.said]
+    return {"protocol": dialogue.protocol.name, "agreed": dialogue.done, "said": said}
 
 
 def retry(facts: Retry | None) -> dict[str, Any] | None:

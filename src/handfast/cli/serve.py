@@ -27,6 +27,7 @@ from handfast.config import ServerConfig
 from handfast.errors import ConfigurationError, shown
 from handfast.observe.tap import Trace
 from handfast.transport import aio
+from handfast.transport.reload import Files, Reloading
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _IDLE_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 2.0  # from one look at the files of --cert, --key and --client-ca to the next
 _BACKLOG: Final = 256
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - the names of "every address", which is no name for a certificate
 _LOCAL = ("127.0.0.1", "::1", "localhost", *_ANY)
@@ -59,6 +61,8 @@ class Options:
 def run(options: Options) -> int:
     """The whole command; its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and stays so
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         with tempfile.TemporaryDirectory(prefix="handfast-") as scratch:
             return _run(options, Path(scratch))
@@ -67,30 +71,49 @@ def run(options: Options) -> int:
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
-    """To be ended by another program is as good as Ctrl-C: the throwaway authority is removed either way."""
+    """To be ended by another program, or with the terminal, is as good as Ctrl-C: the throwaway authority is removed."""
     raise KeyboardInterrupt
 
 
 def _run(options: Options, scratch: Path) -> int:
     try:
         _check(options)
-        ours, ca = _identity(options, scratch)
-        trust = TrustStore.from_files(*options.client_ca) if options.client_ca else None
-        config = ServerConfig(
-            identities=[ours],
-            alpn=options.alpn,
-            **names.versions(options.tls),
-            client_trust=trust,
-            client_authentication="required" if options.require_client_cert else "optional" if trust else "none",
+        made, ca = _made(options, scratch) if options.cert is None else (None, None)
+        live = Reloading(
+            partial(_settings, options, made), on_reload=partial(_reloaded, options), on_failure=_not_reloaded
         )
         listener = _listen(options.host, options.port)
     except ConfigurationError as error:
         show.error(show.console(sys.stderr), error)
         return 2
-    announce = partial(_announce, options, listener.getsockname()[1], ours, ca, trust)
-    with listener:
-        asyncio.run(Service(options).run(listener, config, announce))
+    announce = partial(_announce, options, listener.getsockname()[1], live().identities[0], ca, live().client_trust)
+    with listener, live.watch(_LOOK_SECONDS):
+        asyncio.run(Service(options).run(listener, live, announce))
     return 0
+
+
+def _settings(options: Options, made: Identity | None, files: Files) -> ServerConfig:
+    ours = files.identity(options.cert, options.key) if options.cert is not None else made
+    trust = files.trust(*options.client_ca) if options.client_ca else None
+    return ServerConfig(
+        identities=[ours] if ours else [],
+        alpn=options.alpn,
+        **names.versions(options.tls),
+        client_trust=trust,
+        client_authentication="required" if options.require_client_cert else "optional" if trust else "none",
+    )
+
+
+def _reloaded(options: Options, config: ServerConfig) -> None:
+    """A line, for whoever replaced the files and for whoever reads the log."""
+    leaf = parsed(config.identities[0].chain[0])
+    names = shown(leaf.names.texts) or shown(leaf.subject)
+    out = show.console(sys.stderr if options.json else sys.stdout)
+    out.print(f"reloaded: the certificate is for {names}, valid until {leaf.not_after:%Y-%m-%d %H:%M} UTC")
+
+
+def _not_reloaded(error: Exception) -> None:
+    show.warning(show.console(sys.stderr), f"not reloaded, what was in force stays: {shown(error)}")
 
 
 def _check(options: Options) -> None:
@@ -112,11 +135,9 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigurationError(setting="address", address=f"{host} port {port}", problem=problem) from None
 
 
-def _identity(options: Options, scratch: Path) -> tuple[Identity, Path | None]:
-    """The identity to serve with; and the file of its authority, where that was made for this run."""
-    given = identity(options.cert, options.key)
-    if given is not None:
-        return given, None
+def _made(options: Options, scratch: Path) -> tuple[Identity, Path]:
+    """An identity that is made for this run, and the file of its authority."""
+    identity(None, options.key)
     from handfast.testing import Authority
 
     authority = Authority.create("handfast serve throwaway authority")
@@ -172,16 +193,23 @@ class Service:
         self._clients: set[asyncio.Task[Any]] = set()
         self._complaint = ""
 
-    async def run(self, listener: socket.socket, config: ServerConfig, announce: Callable[[], None]) -> None:
-        """Serve until Ctrl-C or SIGTERM. ``announce`` is called once clients are served, and signals are caught."""
+    async def run(self, listener: socket.socket, live: Reloading[ServerConfig], announce: Callable[[], None]) -> None:
+        """Serve until Ctrl-C or SIGTERM; SIGHUP reads the files again.
+
+        ``announce`` is called once clients are served, and signals are caught.
+        """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._complain)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
+        if live.has_files:
+            loop.add_signal_handler(signal.SIGHUP, partial(_reload, live))
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, stop.set)
         server = await aio.start_server(
             self._serve,
-            config=config,
+            config=live,
             on_failure=lambda address, error, tap: self._log.ended(address, _trace(tap), None, error, []),
             tap=lambda _: Trace(),
             sock=listener,
@@ -237,6 +265,11 @@ class Service:
         if text != self._complaint:
             self._complaint = text
             show.warning(show.console(sys.stderr), shown(text))
+
+
+def _reload(live: Reloading[ServerConfig]) -> None:
+    with contextlib.suppress(Exception):  # which has been told
+        live.reload()
 
 
 def _trace(tap: object) -> Trace | None:

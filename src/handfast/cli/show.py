@@ -21,6 +21,7 @@ from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
 from handfast.events import Handshake
 from handfast.observe import explain, words
 from handfast.observe.tap import Seen, Trace
+from handfast.transport.starttls.dialogue import Said
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.hello import ClientHello
 
@@ -40,6 +41,8 @@ _OPTIONS: Final = {
     "alpn": "--alpn",
     "relax": "--relax",
     "server_name": "the name of the server",
+    "starttls": "--starttls",
+    "proxy": "--proxy",
     "identities": "--cert and --key",
     "identity": "--cert and --key",
 }
@@ -80,6 +83,22 @@ def _field(out: Paper, name: str, value: str, meaning: str = "", indent: int = _
         out.print(" " * start + line)
     if meaning and not short:
         _paragraph(out, meaning, start + 2, "dim")
+
+
+# --- before the handshake -------------------------------------------------------------------------------------------
+
+
+def said(out: Paper, item: Said) -> None:
+    """One thing that was said before TLS."""
+    head = Text().append("--> " if item.sent else "<-- ", "bold green" if item.sent else "bold magenta")
+    out.print(head.append(shown(item.text)))
+
+
+def agreed_to_begin(out: Paper) -> None:
+    """The end of what was said before TLS."""
+    out.print()
+    _paragraph(out, "==== so far in plain text, which proves nothing; here TLS begins", 0, "bold")
+    out.print()
 
 
 # --- the handshake, message by message -----------------------------------------------------------------------------
@@ -213,7 +232,7 @@ def _client(out: Paper, proof: ClientProof) -> None:
         end = "; the server goes on without" if proof.accepted else ""
         _row(out, "client", "proved nothing", f"asked for a certificate; {proof.not_sent}{end}")
     else:
-        said = "accepted by the server" if proof.accepted else "the server has not said yet whether it accepts it"
+        said = "accepted in the handshake" if proof.accepted else "the server has not said yet whether it accepts it"
         value = Text().append("client        ", "cyan")
         out.print(value.append(f"showed {subject(proof.sent)}", "bold green" if proof.accepted else "bold"))
         _row(out, "  signed by", shown(proof.sent.issuer), _days_left(proof.sent.not_after))

@@ -102,12 +102,12 @@ def refusal(alert: Alert, config: ClientConfig) -> AlertReceived:
     if alert.description == AlertDescription.PROTOCOL_VERSION:
         return AlertReceived(alert.description, alert.name, VERSION_REFUSED, we_offered=versions)
     if alert.description == AlertDescription.HANDSHAKE_FAILURE:
-        return AlertReceived(
-            alert.description,
-            alert.name,
-            versions_we_offered=versions,
-            suites_we_offered=[CipherSuite.name(suite) for suite in (*config.suite_ids, *config.suite_12_ids)],
-            groups_we_offered=[NamedGroup.name(group) for group in config.group_ids],
-            we_sent_shares_of=[NamedGroup.name(group) for group in config.share_ids],
-        )
+        evidence = {
+            "versions_we_offered": versions,
+            "suites_we_offered": [CipherSuite.name(suite) for suite in (*config.suite_ids, *config.suite_12_ids)],
+            "groups_we_offered": [NamedGroup.name(group) for group in config.group_ids],
+        }
+        if ProtocolVersion.TLS_1_3 in config.versions:
+            evidence["we_sent_shares_of"] = [NamedGroup.name(group) for group in config.share_ids]
+        return AlertReceived(alert.description, alert.name, **evidence)
     return AlertReceived(alert.description, alert.name)

@@ -125,6 +125,7 @@ _OF_SERVER_13: Final[Mapping[int, Handler]] = {
 
 
 def _refuse_renegotiation(link: Link, raw: bytes) -> Message:
+    """With no_renegotiation (RFC 5246 section 7.2.2), and for good: not the warning that would let the connection go on."""
     raise PeerMisbehaved(RENEGOTIATION_REFUSED)
 
 

@@ -15,6 +15,7 @@ from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import UNCOMPRESSED
 from handfast.handshake.psk import Psk, bind, offered_psks, put_into
 from handfast.reasons import BAD_COMPRESSION, BAD_LEGACY_VERSION, SESSION_ID_NOT_ECHOED, SUITE_NOT_OFFERED
+from handfast.record.framing import PLAINTEXT_LIMIT
 from handfast.sessions.session import Session
 from handfast.wire.codepoints import CipherSuite, ExtensionType, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
@@ -66,6 +67,8 @@ def offer(
         hello.ec_point_formats = UNCOMPRESSED
     if ProtocolVersion.TLS_1_3 not in config.versions:
         hello.supported_versions = hello.key_share = None
+        if hello.record_size_limit is not None:
+            hello.record_size_limit = min(hello.record_size_limit, PLAINTEXT_LIMIT)  # RFC 8449 section 4
     sent = Offer(hello, server_name, shares, config, session)
     if ProtocolVersion.TLS_1_2 in config.versions and (config.sessions is not None or session is not None):
         offer_session12(config, hello, session)

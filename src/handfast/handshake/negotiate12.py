@@ -75,9 +75,8 @@ def suite_and_identity(
 ) -> tuple[Suite, Identity, int]:
     """The first common suite, in the order of whoever decides, for which one of ours can sign; who, and how."""
     accepted = hello.signature_algorithms or ()
-    able: dict[
-        str, tuple[Identity, int]
-    ] = {}  # the first of ours, and how it signs, for the suites of ECDSA and for those of RSA
+    # The first of ours, and how it signs, for the suites of ECDSA and for those of RSA.
+    able: dict[str, tuple[Identity, int]] = {}
     for candidate in identities:
         scheme = negotiate.usable_scheme(candidate.schemes_12, accepted)
         if scheme is not None and is_known_curve(candidate.kind, hello.supported_groups):

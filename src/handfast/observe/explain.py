@@ -331,7 +331,10 @@ def _key_update_summary(message: KeyUpdate) -> str:
 
 def _change_cipher_spec_purpose(message: ChangeCipherSpec, from_client: bool) -> str:
     if message.changes_keys:
-        return f"The {sender(from_client)} has the keys now, and uses them from the next record on."
+        return (
+            f"The {sender(from_client)} has the keys now, and uses them from the next record on. This is no message of the "
+            "handshake, and no proof covers it: it may stand here and nowhere else."
+        )
     return "Means nothing in TLS 1.3; makes it look like TLS 1.2 to old middleboxes."
 
 

@@ -69,7 +69,7 @@ def server_hello(hello: ServerHello) -> Iterable[Line]:
         yield (
             "extended_main_secret",
             "agreed",
-            "the keys depend on the whole handshake, so no other connection can have them",
+            "the keys are made from a hash of all messages up to ClientKeyExchange: no other connection has the same",
         )
     if hello.renegotiation_info is not None:
         yield _renegotiation(hello.renegotiation_info, "a first handshake for the server too")
@@ -207,8 +207,14 @@ def _certificate_verify_summary(message: CertificateVerify12) -> str:
 
 def _finished_purpose(_: Finished12, from_client: bool) -> str:
     if from_client:
-        return "The first encrypted message: the client has the keys, and this is the handshake that it saw."
-    return "The server confirms the same, from its side: nobody changed anything on the way, not even in the hellos."
+        return (
+            "The first encrypted message: the client proves that it has the keys, and seals all that it saw, the hellos too: "
+            "had anybody changed a byte on the way, the server would notice now."
+        )
+    return (
+        "The server confirms the same, from its side: nobody changed anything on the way, not even what was offered in the "
+        "hellos."
+    )
 
 
 def _finished(message: Finished12) -> Iterable[Line]:

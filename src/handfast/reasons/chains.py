@@ -91,7 +91,7 @@ MISSING_INTERMEDIATE = reason(
     alerts.UNKNOWN_CA,
     "RFC 9846 section 4.5.1",
     "The chain does not reach a trusted root: the peer seems to have left out an intermediate certificate.",
-    "It has to send the whole chain (fullchain.pem, not cert.pem).",
+    "It has to send the whole chain (fullchain.pem, not cert.pem). If the issuer is a root of your own, trust it (--ca FILE).",
 )
 SELF_SIGNED_CERTIFICATE = reason(
     "self_signed_certificate",

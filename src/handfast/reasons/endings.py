@@ -48,6 +48,48 @@ CONNECT_TIMEOUT = reason(
     "No connection could be made within the time allowed.",
     "The host may be down, or a firewall drops what we send.",
 )
+PROXY_REFUSED = reason(
+    "proxy_refused",
+    None,
+    "RFC 9110 section 9.3.6",
+    "The proxy refuses to connect us to this server.",
+    "Its rules may not allow this host or port; its log says more.",
+)
+PROXY_AUTHENTICATION = reason(
+    "proxy_authentication",
+    None,
+    "RFC 9110 section 15.5.8",
+    "The proxy wants to know who we are, or does not accept what we said.",
+    "Give user and password in the proxy's URL: http://user:password@host:port.",
+)
+PROXY_CANNOT_REACH = reason(
+    "proxy_cannot_reach",
+    None,
+    "RFC 9110 section 15.6.3",
+    "The proxy cannot reach the server.",
+    "Check host name and port; the server may be down.",
+)
+PROXY_BAD_ANSWER = reason(
+    "proxy_bad_answer",
+    None,
+    "RFC 9110 section 9.3.6",
+    "What the proxy answered is none of the answers of such a proxy.",
+    "It may be a proxy of another kind, or no proxy at all.",
+)
+PROXY_CLOSED = reason(
+    "proxy_closed",
+    None,
+    "RFC 9110 section 9.3.6",
+    "The proxy closed the connection instead of opening the way to the server.",
+    "Its log says more.",
+)
+PROXY_TIMEOUT = reason(
+    "proxy_timeout",
+    None,
+    "RFC 9110 section 15.6.5",
+    "The proxy did not open the way to the server within the time allowed.",
+    "The server may be down, or the proxy may be waiting for something else.",
+)
 READ_TIMEOUT = reason(
     "read_timeout",
     None,
@@ -70,7 +112,11 @@ RESPONSE_CUT = reason(
     "The server broke off in the middle; try again, and look into its log.",
 )
 HANDSHAKE_TIMEOUT = reason(
-    "handshake_timeout", alerts.USER_CANCELED, "RFC 9846 section 6.1", "The handshake took longer than allowed."
+    "handshake_timeout",
+    alerts.USER_CANCELED,
+    "RFC 9846 section 6.1",
+    "The handshake took longer than allowed.",
+    "The peer may be slow, or wait for something else than TLS, such as STARTTLS.",
 )
 INTERNAL_ERROR = reason(
     "internal_error",
@@ -96,6 +142,13 @@ KEY_MISMATCH = reason(
     "RFC 9846 section 4.5.2",
     "The private key does not belong to the certificate.",
     "Give the key that the certificate was issued for.",
+)
+NOT_VALID_NOW = reason(
+    "not_valid_now",
+    None,
+    "RFC 5280 section 4.1.2.5",
+    "Our own certificate is not valid now.",
+    "Renew it, or set the clock.",
 )
 FILE_UNREADABLE = reason("file_unreadable", None, "", "A file cannot be read.")
 FILE_UNWRITABLE = reason("file_unwritable", None, "", "A file cannot be written.")

@@ -32,6 +32,7 @@ NO_COMMON_GROUP = reason(
     alerts.HANDSHAKE_FAILURE,
     "RFC 9846 section 4.2.1",
     "The two sides have no group for the key exchange in common.",
+    "Offer x25519 or secp256r1, which are known nearly everywhere.",
 )
 NO_COMMON_SIGNATURE_SCHEME = reason(
     "no_common_signature_scheme",
@@ -72,4 +73,56 @@ BAD_FINISHED = reason(
     alerts.DECRYPT_ERROR,
     "RFC 9846 section 4.5.3",
     "Finished does not match: the two sides saw different handshakes.",
+)
+
+# --- the talk before TLS (STARTTLS) ----------------------------------------------------------------------------------
+# No alert is sent for any of these: there is no TLS yet.
+
+STARTTLS_NOT_OFFERED = reason(
+    "starttls_not_offered",
+    None,
+    "RFC 3207 section 6",
+    "The server does not offer TLS here.",
+    "It may have a port of its own for TLS, or it lacks a certificate. An attacker on the way may hide the offer, too.",
+)
+STARTTLS_REFUSED = reason(
+    "starttls_refused",
+    None,
+    "RFC 3207 section 4",
+    "The server refuses to begin TLS.",
+    "Its answer says why, as far as it does; its log may say more.",
+)
+STARTTLS_GARBLED = reason(
+    "starttls_garbled",
+    None,
+    "RFC 5321 section 4.2",
+    "What the server says before TLS does not belong to this protocol.",
+    "The port may belong to another service, or to TLS from the first byte on.",
+)
+STARTTLS_TOO_LONG = reason(
+    "starttls_too_long",
+    None,
+    "RFC 5321 section 4.5.3.1",
+    "The server says more before TLS than anybody should have to hold.",
+)
+STARTTLS_CLOSED = reason(
+    "starttls_closed",
+    None,
+    "RFC 3207 section 4",
+    "The server closed the connection before TLS could begin.",
+    "It may not want to talk to us, or speak another protocol; its log may say more.",
+)
+STARTTLS_TIMEOUT = reason(
+    "starttls_timeout",
+    None,
+    "RFC 5321 section 4.5.3.2",
+    "TLS could not begin within the time allowed: the server did not say what was waited for.",
+    "The port may belong to another protocol, in which the client speaks first, or to TLS from the first byte on.",
+)
+STARTTLS_INJECTED = reason(
+    "starttls_injected",
+    None,
+    "RFC 3207 section 6",
+    "Plain text came that nobody had asked for: somebody on the way may have put it there.",
+    "What comes before TLS must not be taken for what is said under its protection (CVE-2011-0411, CVE-2021-23222).",
 )

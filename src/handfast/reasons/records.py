@@ -111,7 +111,7 @@ SSLV2 = reason(
     alerts.PROTOCOL_VERSION,
     "RFC 6176 section 3",
     "The peer says hello in the format of SSL 2.0.",
-    "SSL 2.0 has been broken since 1995; the peer's software has to be replaced.",
+    "The format is from 1995, and has been forbidden since 2011: the peer's software has to be replaced.",
 )
 NOT_TLS = reason(
     "not_tls",

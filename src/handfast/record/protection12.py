@@ -17,6 +17,7 @@ from handfast.record.framing import HEADER_LENGTH, PLAINTEXT_LIMIT
 from handfast.record.process import forks
 from handfast.wire.codepoints import ContentType
 
+_VERSION: Final = b"\x03\x03"
 _RESERVED: Final = 2  # records kept back for alerts
 
 
@@ -103,7 +104,7 @@ class Opener12(Guarded):
     def open(self, header: bytes, body: memoryview) -> tuple[int, bytes]:
         """The content type and content of a TLSCiphertext. Raises BadRecord: BAD_RECORD_MAC, RECORD_OVERFLOW."""
         length = len(body) - self._overhead
-        if length < 0:
+        if length < 0 or header[1:3] != _VERSION:  # the version is authenticated too, and there is only one
             raise BadRecord(BAD_RECORD_MAC, record=self.sequence)
         # The peer may choose the half that it sends as it likes (RFC 5288 section 3).
         explicit = int.from_bytes(body[: self._explicit]) if self._explicit else self.sequence

@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from typing import Any, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast
 
 from handfast import limits
 from handfast.config import ClientConfig, ServerConfig
@@ -36,6 +36,11 @@ from handfast.transport.aio_driver import Driver, connection_failed
 from handfast.transport.aio_offload import client_off_loop, server_off_loop
 from handfast.transport.aio_owners import FailureHandler, Serving, Waiting
 from handfast.transport.aio_transport import TLSTransport
+
+if TYPE_CHECKING:
+    from handfast.transport.proxy import Proxy
+    from handfast.transport.starttls.dialogue import Dialogue
+    from handfast.transport.starttls.running import Starttls
 
 __all__ = [
     "TLSTransport",
@@ -86,7 +91,7 @@ class ListenOptions(TypedDict, total=False):
 # --- streams -------------------------------------------------------------------------------------------------------
 
 
-async def open_connection(
+async def open_connection(  # noqa: PLR0913  (asyncio's shape)
     host: str | None = None,
     port: int | None = None,
     *,
@@ -95,6 +100,8 @@ async def open_connection(
     limit: int = _STREAM_LIMIT,
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     tap: Tap | None = None,
+    proxy: Proxy | str | None = None,
+    starttls: Starttls | None = None,
     **tcp: Unpack[ConnectOptions],
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to a server and shake hands; asyncio's streams over that.
@@ -112,6 +119,8 @@ async def open_connection(
         server_name=server_name,
         shutdown_timeout=shutdown_timeout,
         tap=tap,
+        proxy=proxy,
+        starttls=starttls,
         **tcp,
     )
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -122,7 +131,7 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
     host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
-    config: ServerConfig,
+    config: ServerConfig | Callable[[], ServerConfig],
     limit: int = _STREAM_LIMIT,
     on_failure: FailureHandler | None = None,
     shutdown_timeout: float = SHUTDOWN_SECONDS,
@@ -191,7 +200,7 @@ class _Handling(Coroutine[Any, Any, None]):
 # --- protocols -----------------------------------------------------------------------------------------------------
 
 
-async def create_connection(
+async def create_connection(  # noqa: PLR0913  (asyncio's shape)
     protocol_factory: Callable[[], P],
     host: str | None = None,
     port: int | None = None,
@@ -200,27 +209,39 @@ async def create_connection(
     server_name: str | None = None,
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     tap: Tap | None = None,
+    proxy: Proxy | str | None = None,
+    starttls: Starttls | None = None,
     **tcp: Unpack[ConnectOptions],
 ) -> tuple[TLSTransport, P]:
     """Connect to a server and shake hands, then connect a protocol.
 
     ``server_name``       the name that the server has to prove; the host's by default
     ``shutdown_timeout``  seconds that a closed connection may take to send what has been written
+    ``proxy``             what to connect through: a URL or a handfast.Proxy, see handfast.transport.proxy; "environment"
+                          is what HTTPS_PROXY, ALL_PROXY and NO_PROXY say. By default these are not looked at
+    ``starttls``          the protocol that is spoken before TLS, such as "smtp": see handfast.transport.starttls
     ``tcp``               what the loop's own create_connection takes besides: ``sock``, ``local_addr``, ``family``, ...
 
-    The handshake's time is limited by the configuration; that of the TCP connection is not: use asyncio.timeout.
+    The handshake's time is limited by the configuration, and a proxy gets as much to open the way, and what is said
+    before TLS as much again. That of a TCP connection is not: use asyncio.timeout.
 
     Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
     """
     _check_options(tcp, "server_name")
     loop = asyncio.get_running_loop()
-    connection = ClientConnection(
-        client_off_loop(config), server_name=host if server_name is None else server_name, tap=tap
-    )
+    server_name = host if server_name is None else server_name
+    dialogue = None
+    if starttls is not None:
+        from handfast.transport.starttls.running import prepared
+
+        dialogue, config = prepared(starttls, config, server_name)
+    config = client_off_loop(config)
+    connection = ClientConnection(config, server_name=server_name, tap=tap)
     waiting = Waiting(loop, connection)
     driver = Driver(loop, waiting, protocol_factory, shutdown_timeout)
+    first = driver if dialogue is None else _conversing(loop, dialogue, waiting, driver)
     try:
-        await loop.create_connection(lambda made=driver: made, host, port, **tcp)  # type: ignore[call-overload]
+        await _reach(loop, lambda made=first: made, host, port, proxy, config.handshake_timeout, tcp)  # type: ignore[misc]
         transport, protocol = await waiting.future
     except BaseException as error:
         waiting.give_up(driver)
@@ -228,7 +249,12 @@ async def create_connection(
             raise connection_failed(CONNECTION_FAILED, error, host=host, port=port) from error
         raise
     finally:
-        del connection, waiting, driver  # an error keeps this frame, which would keep them, and with them the error
+        del (
+            connection,
+            waiting,
+            driver,
+            first,
+        )  # an error keeps this frame, which would keep them, and with them the error
     return transport, cast("P", protocol)
 
 
@@ -237,7 +263,7 @@ async def create_server(
     host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
-    config: ServerConfig,
+    config: ServerConfig | Callable[[], ServerConfig],
     on_failure: FailureHandler | None = None,
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     max_handshakes: int = limits.CONCURRENT_HANDSHAKES,
@@ -246,6 +272,7 @@ async def create_server(
 ) -> asyncio.AbstractServer:
     """Serve, with a protocol for each client, made once hands are shaken.
 
+    ``config``            the settings; or what returns those for the next connection, such as a handfast.Reloading
     ``on_failure``        is told of failed handshakes. They never stop the server
     ``shutdown_timeout``  seconds that a closed connection may take to send what has been written
     ``max_handshakes``    how many connections may be shaking hands; those that come then wait for one of these to end,
@@ -262,6 +289,38 @@ async def create_server(
         lambda: Driver(loop, serving, protocol_factory, shutdown_timeout), host, port, **tcp
     )
     return server
+
+
+async def _reach(  # noqa: PLR0917
+    loop: asyncio.AbstractEventLoop,
+    factory: Callable[[], asyncio.BaseProtocol],
+    host: str | None,
+    port: int | None,
+    proxy: Proxy | str | None,
+    seconds: float | None,
+    tcp: ConnectOptions,
+) -> None:
+    """Connect a protocol to the server, by way of a proxy if there is one."""
+    if proxy is not None:
+        from handfast.transport.proxy import chosen
+        from handfast.transport.proxy_aio import through
+
+        way = chosen(proxy, host)
+        if way is not None:
+            await through(loop, factory, way, host, port, seconds, tcp)
+            return
+    await loop.create_connection(factory, host, port, **tcp)  # type: ignore[call-overload]
+
+
+def _conversing(
+    loop: asyncio.AbstractEventLoop, dialogue: Dialogue, waiting: Waiting, driver: Driver
+) -> asyncio.Protocol:
+    """The protocol for what is said before TLS. Once nobody waits any more, it closes what it has."""
+    from handfast.transport.starttls.running import Conversing
+
+    protocol = Conversing(loop, dialogue, following=lambda: driver, failed=lambda error: waiting.failed(driver, error))
+    waiting.future.add_done_callback(lambda _: protocol.give_up())
+    return protocol
 
 
 # --- the upgrade of a connection -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from handfast.connection import Connection, ServerConnection, Tap
 from handfast.transport.aio_offload import server_off_loop
+from handfast.transport.reload import current
 
 if TYPE_CHECKING:
     from handfast.config import ServerConfig
@@ -71,12 +72,14 @@ class Serving:
 
     def __init__(
         self,
-        config: ServerConfig,
+        config: ServerConfig | Callable[[], ServerConfig],
         on_failure: FailureHandler | None,
         max_handshakes: int,
         tap: Callable[[Any], Tap] | None,
     ) -> None:
-        self._config = server_off_loop(config)
+        self._source = config
+        self._given = current(config)
+        self._config = server_off_loop(self._given)
         self._on_failure = on_failure
         self._max_handshakes = max_handshakes
         self._make_tap = tap
@@ -86,6 +89,9 @@ class Serving:
     def connection(self, lower: asyncio.Transport) -> Connection:
         """One of our own for each client."""
         tap = self._make_tap(lower.get_extra_info("peername")) if self._make_tap else None
+        given = current(self._source)
+        if given is not self._given:
+            self._given, self._config = given, server_off_loop(given)
         return ServerConnection(self._config, tap=tap)
 
     def admit(self, driver: Driver) -> bool:

@@ -15,12 +15,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import select
 import socket
 import threading
 import time
 from collections.abc import Awaitable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from handfast import limits
 from handfast.config import ASK, ClientConfig, ServerConfig
@@ -29,8 +28,12 @@ from handfast.errors import ConnectionFailed, MisuseError, TLSError
 from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed
 from handfast.handshake.flow import Question
 from handfast.reasons import CONNECT_TIMEOUT, RESET
+from handfast.transport.below import READ_SIZE, below
 
-_READ_SIZE = 65_536
+if TYPE_CHECKING:
+    from handfast.transport.proxy import Proxy
+    from handfast.transport.starttls.running import Starttls
+
 _WRITE_SIZE = 262_144  # what is sealed at once: enough to be quick, little enough to stay in the cache
 
 
@@ -42,15 +45,23 @@ def connect(
     server_name: str | None = None,
     timeout: float | None = 10.0,
     tap: Tap | None = None,
+    proxy: Proxy | str | None = None,
+    starttls: Starttls | None = None,
 ) -> TLSSocket:
     """Connect to a server and shake hands.
 
     ``server_name``  the name that the server has to prove; the host's by default
     ``timeout``      seconds for the TCP connection; the handshake's are in the configuration
+    ``proxy``        what to connect through: a URL or a handfast.Proxy, see handfast.transport.proxy; "environment" is
+                     what HTTPS_PROXY, ALL_PROXY and NO_PROXY say. By default these are not looked at
+    ``starttls``     the protocol that is spoken before TLS, such as "smtp": see handfast.transport.starttls. It may take
+                     as long as the handshake
 
     Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
     """
-    tls = dial(host, port, config=config, server_name=server_name, timeout=timeout, tap=tap)
+    tls = dial(
+        host, port, config=config, server_name=server_name, timeout=timeout, tap=tap, proxy=proxy, starttls=starttls
+    )
     tls.do_handshake()
     return tls
 
@@ -63,10 +74,37 @@ def dial(
     server_name: str | None = None,
     timeout: float | None = 10.0,
     tap: Tap | None = None,
+    proxy: Proxy | str | None = None,
+    starttls: Starttls | None = None,
 ) -> TLSSocket:
-    """As :func:`connect`, up to the TCP connection: the handshake is the caller's, by TLSSocket.do_handshake."""
-    connection = ClientConnection(config, server_name=host if server_name is None else server_name, tap=tap)
+    """As :func:`connect`, up to the TCP connection, and what is said before TLS: the handshake is the caller's, by TLSSocket.do_handshake."""
+    server_name = host if server_name is None else server_name
+    dialogue = None
+    if starttls is not None:
+        from handfast.transport.starttls.running import prepared
+
+        dialogue, config = prepared(starttls, config, server_name)
+    connection = ClientConnection(config, server_name=server_name, tap=tap)
     started = time.perf_counter()
+    sock = _reach(host, port, timeout, proxy)
+    tls = TLSSocket(sock, connection)
+    tls.tcp_connect_seconds = time.perf_counter() - started
+    if dialogue is not None:
+        from handfast.transport.starttls.running import converse
+
+        converse(dialogue, tls.below)
+    return tls
+
+
+def _reach(host: str, port: int, timeout: float | None, proxy: Proxy | str | None) -> socket.socket | TLSSocket:
+    """A stream to the server, without a timeout of its own."""
+    if proxy is not None:
+        from handfast.transport.proxy import chosen
+        from handfast.transport.proxy_blocking import through
+
+        way = chosen(proxy, host)
+        if way is not None:
+            return through(way, host, port, timeout)
     try:
         sock = socket.create_connection((host, port), timeout)
     except TimeoutError:
@@ -74,28 +112,30 @@ def dial(
     except (OSError, UnicodeError) as error:
         raise ConnectionFailed(None, host=host, port=port, problem=_words(error)) from None
     sock.settimeout(None)  # the time to connect is over; reads and writes have a limit of their own
-    tls = TLSSocket(sock, connection)
-    tls.tcp_connect_seconds = time.perf_counter() - started
-    return tls
+    return sock
 
 
 def wrap(
-    sock: socket.socket,
+    stream: Any,
     config: ClientConfig | ServerConfig | None = None,
     *,
     server_name: str | None = None,
     tap: Tap | None = None,
 ) -> TLSSocket:
-    """Shake hands over a connected socket: as a server with a ServerConfig, as a client otherwise.
+    """Shake hands over a connection: as a server with a ServerConfig, as a client otherwise.
 
-    The socket then belongs to what is returned, and is closed when the handshake fails.
+    ``stream``  a connected socket; a TLSSocket or ``ssl.SSLSocket``, for TLS inside TLS; or any object that can ``recv``
+                or ``read``, and ``send``, ``sendall`` or ``write``, such as an SSH channel. Where it has ``settimeout``,
+                timeouts hold; where it has not, it may keep us waiting
+
+    It then belongs to what is returned, and is closed with it, also when the handshake fails.
     """
     connection: Connection
     if isinstance(config, ServerConfig):
         connection = ServerConnection(config, tap=tap)
     else:
         connection = ClientConnection(config, server_name=server_name, tap=tap)
-    tls = TLSSocket(sock, connection)
+    tls = TLSSocket(stream, connection)
     tls.do_handshake()
     return tls
 
@@ -105,20 +145,17 @@ def _words(error: Exception) -> str:
 
 
 class TLSSocket:
-    """A TLS connection over a socket, with the methods of a socket.
+    """A TLS connection over a socket or another stream, with the methods of a socket.
 
     ``connection``           the protocol's side of it
+    ``below``                what it stands on
     ``tcp_connect_seconds``  how long the TCP connection took, where :func:`connect` made it
     """
 
-    def __init__(self, sock: socket.socket, connection: Connection) -> None:
-        """Take over a connected socket; :func:`connect` and :func:`wrap` do that and shake hands too."""
-        timeout = sock.gettimeout()
-        sock.setblocking(False)
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sock = sock
-        self._timeout = timeout
+    def __init__(self, stream: Any, connection: Connection) -> None:
+        """Take over a connected socket or stream; :func:`connect` and :func:`wrap` do that and shake hands too."""
+        self.below = below(stream, TLSSocket)
+        self._timeout = self.below.timeout
         self.connection = connection
         self.tcp_connect_seconds = 0.0
         self._received = memoryview(b"")  # application data that recv has not handed out yet
@@ -128,7 +165,7 @@ class TLSSocket:
         self._broken: ConnectionFailed | None = None  # what a write found that did not raise it
 
     def __repr__(self) -> str:
-        return f"<TLSSocket {self.connection!r} over {self._sock!r}>"
+        return f"<TLSSocket {self.connection!r} over {self.below.stream!r}>"
 
     def __enter__(self) -> Self:
         return self
@@ -163,13 +200,13 @@ class TLSSocket:
             self._part()
             raise
         except BaseException:  # Ctrl-C, say
-            self._sock.close()
+            self.below.close()
             raise
 
     def _flush_handshake(self) -> None:
         """Send what the script has to say. Where that fails, reading goes on: the peer's alert may say why."""
         try:
-            self._flush(self._handshake_deadline())
+            self.flush(self._handshake_deadline())
         except ConnectionFailed as error:
             self._broken = error.copy()
         except TimeoutError:
@@ -191,12 +228,16 @@ class TLSSocket:
 
     # --- reading
 
-    def recv(self, size: int = _READ_SIZE) -> bytes:
+    def recv(self, size: int = READ_SIZE) -> bytes:
         """At most ``size`` bytes; b"" once the peer has said that nothing more will come.
 
         Raises TimeoutError after the socket's timeout; TruncationError where the bytes end without close_notify.
         """
-        if size <= 0 or not self._fill():
+        return self.receive(size, self._deadline())
+
+    def receive(self, size: int, deadline: float | None) -> bytes:
+        """As recv, by a deadline of ``time.monotonic`` in place of the timeout."""
+        if size <= 0 or not self._fill(deadline):
             return b""
         data = bytes(self._received[:size])
         self._received = self._received[size:]
@@ -206,28 +247,27 @@ class TLSSocket:
         """Read into a buffer; how many bytes were read, 0 at the end."""
         view = memoryview(buffer).cast("B")
         wanted = size or len(view)
-        if not wanted or not self._fill():
+        if not wanted or not self._fill(self._deadline()):
             return 0
         count = min(wanted, len(self._received), len(view))
         view[:count] = self._received[:count]
         self._received = self._received[count:]
         return count
 
-    def _fill(self) -> bool:
+    def _fill(self, deadline: float | None) -> bool:
         """Have data ready for recv; False at the end."""
         while not self._received:
             if self._end_of_data:
                 return False
-            event = self._next_event()
+            event = self._next_event(deadline)
             if isinstance(event, ApplicationData):
                 self._received = memoryview(event.data)
             elif isinstance(event, PeerClosed):
                 self._end_of_data = True
         return True
 
-    def _next_event(self) -> Event:
+    def _next_event(self, deadline: float | None) -> Event:
         """The next event, whatever has to be read until then. On failure the peer is told, and we close."""
-        deadline = self._deadline()
         try:
             while (event := self.connection.next_event()) is None:
                 self._flush_if_possible()
@@ -240,7 +280,7 @@ class TLSSocket:
     def _read(self, deadline: float | None) -> None:
         """Read once. After the deadline: HandshakeTimeout during the handshake, else TimeoutError."""
         try:
-            data = self._receive(deadline)
+            data = self.below.receive(deadline)
         except TimeoutError:
             if self.connection.handshake is not None:
                 raise
@@ -261,13 +301,6 @@ class TLSSocket:
         broken.step = self.connection.awaiting
         return broken
 
-    def _receive(self, deadline: float | None) -> bytes:
-        while True:
-            try:
-                return self._sock.recv(_READ_SIZE)
-            except BlockingIOError:
-                self._wait(select.POLLIN, deadline)
-
     # --- writing
 
     def sendall(self, data: bytes | bytearray | memoryview) -> None:
@@ -280,7 +313,7 @@ class TLSSocket:
                 self.connection.send(view[start : start + _WRITE_SIZE])
                 self._send_unsent(deadline)
         if self.connection.has_data_to_send:
-            self._flush(deadline)
+            self.flush(deadline)
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Send some of ``data``; how many bytes were taken."""
@@ -288,7 +321,20 @@ class TLSSocket:
         self.sendall(view)
         return len(view)
 
-    def _flush(self, deadline: float | None) -> None:
+    def take(self, data: memoryview, deadline: float | None) -> int:
+        """Protect some of ``data``, for whoever knows what to do with the rest; how many bytes were taken.
+
+        With TimeoutError none were. What was taken and did not leave goes out with the next write, or with flush.
+        """
+        piece = data[:_WRITE_SIZE]
+        with self._write_lock:
+            self._send_unsent(deadline)
+            self.connection.send(piece)
+            with contextlib.suppress(TimeoutError):
+                self._send_unsent(deadline)
+        return len(piece)
+
+    def flush(self, deadline: float | None) -> None:
         """Send what is sealed. Whatever another thread seals meanwhile, while it finds the lock taken, goes out too."""
         while True:
             with self._write_lock:
@@ -318,12 +364,13 @@ class TLSSocket:
         while True:
             if not self._unsent:
                 self._unsent = memoryview(self.connection.data_to_send())
-                if not self._unsent:
-                    return
             try:
-                self._unsent = self._unsent[self._sock.send(self._unsent) :]
-            except BlockingIOError:
-                self._wait(select.POLLOUT, deadline)
+                if not self._unsent:
+                    self.below.flush(deadline)
+                    return
+                self._unsent = self._unsent[self.below.send(self._unsent, deadline) :]
+            except TimeoutError:
+                raise
             except OSError as error:
                 raise self._gone(error) from None
 
@@ -332,11 +379,11 @@ class TLSSocket:
     def shutdown_write(self) -> None:
         """Say that we shall send nothing more; reading goes on (RFC 9846 section 6.1)."""
         self.connection.close()
-        self._flush(self._deadline())
+        self.flush(self._deadline())
 
     def close(self) -> None:
         """Say that we shall send nothing more, and close the socket. Never raises because of the network."""
-        if self._sock.fileno() < 0:
+        if self.below.closed:
             return
         try:
             self.connection.close()
@@ -345,13 +392,11 @@ class TLSSocket:
         except (TLSError, OSError):
             pass
         finally:
-            self.abort()  # wakes other threads: while one polls a socket, closing alone neither ends it nor wakes them
-            self._sock.close()
+            self.below.close()
 
     def abort(self) -> None:
         """Break the connection: whoever reads or writes in another thread then fails. For servers that stop."""
-        with contextlib.suppress(OSError):  # it may be closed already
-            self._sock.shutdown(socket.SHUT_RDWR)
+        self.below.abort()
 
     def _part(self) -> None:
         """The connection has failed: deliver the alert, then close.
@@ -362,13 +407,12 @@ class TLSSocket:
         deadline = time.monotonic() + limits.CLOSE_SECONDS
         try:
             if self._send_last(deadline):
-                self._sock.shutdown(socket.SHUT_WR)
+                self.below.end_writing()
                 self._drain(deadline)
         except (TLSError, OSError):
             pass
         finally:
-            self.abort()
-            self._sock.close()
+            self.below.close()
 
     def _send_last(self, deadline: float) -> bool:
         """Send what is sealed, if no other thread hangs in a write until the deadline."""
@@ -383,7 +427,7 @@ class TLSSocket:
     def _drain(self, deadline: float) -> None:
         """Read and forget, until the peer is done or the deadline is over."""
         held = limits.INPUT_HELD
-        while held > 0 and (data := self._receive(deadline)):
+        while self.below.can_wait and held > 0 and (data := self.below.receive(deadline)):
             held -= len(data)
 
     # --- what a socket has besides
@@ -391,7 +435,7 @@ class TLSSocket:
     def update_keys(self, *, request_peer: bool = False) -> None:
         """Change the key that protects what we send; see :meth:`handfast.ClientConnection.update_keys`."""
         self.connection.update_keys(request_peer=request_peer)
-        self._flush(self._deadline())
+        self.flush(self._deadline())
 
     def export_keying_material(self, label: str, length: int, context: bytes | None = None) -> bytes:
         """Secret bytes for another protocol; see :meth:`handfast.ClientConnection.export_keying_material`."""
@@ -411,15 +455,16 @@ class TLSSocket:
 
     def fileno(self) -> int:
         """The socket's descriptor. That it is readable does not mean that there is application data."""
-        return self._sock.fileno()
+        number: int = self.below.stream.fileno()
+        return number
 
     def getpeername(self) -> Any:
         """The peer's address."""
-        return self._sock.getpeername()
+        return self.below.stream.getpeername()
 
     def getsockname(self) -> Any:
         """Our address."""
-        return self._sock.getsockname()
+        return self.below.stream.getsockname()
 
     def makefile(self, mode: str = "rb") -> io.BufferedReader | io.BufferedWriter:
         """A buffered binary file over the connection, "rb" or "wb". Closing it leaves the connection open."""
@@ -440,17 +485,6 @@ class TLSSocket:
         if deadline is None:
             return None
         return time.monotonic() + max(deadline - self.connection.clock.monotonic(), 0.0)
-
-    def _wait(self, event: int, deadline: float | None) -> None:
-        """Wait until the socket can go on; TimeoutError when the deadline is over."""
-        poll = select.poll()
-        try:
-            poll.register(self._sock, event)
-        except ValueError:
-            raise ConnectionFailed(RESET, problem="another thread has closed it") from None
-        milliseconds = None if deadline is None else max(deadline - time.monotonic(), 0.0) * 1000
-        if not poll.poll(milliseconds):
-            raise TimeoutError("timed out")
 
 
 class _File(io.RawIOBase):

@@ -13,6 +13,7 @@ from handfast.config import ServerConfig
 from handfast.connection import ServerConnection, Tap
 from handfast.errors import ConfigurationError
 from handfast.transport.blocking import TLSSocket
+from handfast.transport.reload import current
 
 Handler = Callable[[TLSSocket], None]
 FailureHandler = Callable[[Any, Exception, Tap | None], None]
@@ -31,6 +32,7 @@ class Server:
         with Server(handler, "127.0.0.1", 8443, config=config) as server:
             print(server.address)
 
+    ``config``          the settings; or what returns those for the next connection, such as a handfast.Reloading
     ``handler``         takes a TLSSocket whose handshake is complete; it is closed when the handler returns
     ``on_failure``      is told of failed handshakes and of what a handler raises
     ``tap``             makes a tap for each connection, from the peer's address
@@ -44,7 +46,7 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
-        config: ServerConfig,
+        config: ServerConfig | Callable[[], ServerConfig],
         on_failure: FailureHandler = _ignore,
         tap: Callable[[Any], Tap] | None = None,
         max_connections: int = limits.CONCURRENT_CONNECTIONS,
@@ -102,7 +104,7 @@ class Server:
         try:
             try:
                 tap = self._make_tap(address) if self._make_tap else None
-                tls = TLSSocket(sock, ServerConnection(self.config, tap=tap))
+                tls = TLSSocket(sock, ServerConnection(current(self.config), tap=tap))
                 self._add(tls)
                 tls.do_handshake()
             finally:
@@ -148,7 +150,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigurationError(setting="address", address=address, problem=error.strerror or str(error)) from None
 
 
-def serve(handler: Handler, host: str, port: int, *, config: ServerConfig) -> None:
+def serve(handler: Handler, host: str, port: int, *, config: ServerConfig | Callable[[], ServerConfig]) -> None:
     """Serve for ever, as :class:`Server` does."""
     server = Server(handler, host, port, config=config)
     try:

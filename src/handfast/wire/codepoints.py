@@ -240,6 +240,9 @@ class NamedGroup(Registry):
     SECP256R1 = 0x0017
     SECP384R1 = 0x0018
     SECP521R1 = 0x0019
+    BRAINPOOLP256R1 = 0x001A
+    BRAINPOOLP384R1 = 0x001B
+    BRAINPOOLP512R1 = 0x001C
     X25519 = 0x001D
     X448 = 0x001E
     FFDHE2048 = 0x0100
@@ -257,6 +260,9 @@ class NamedGroup(Registry):
         "SECP256R1": "secp256r1",
         "SECP384R1": "secp384r1",
         "SECP521R1": "secp521r1",
+        "BRAINPOOLP256R1": "brainpoolP256r1",
+        "BRAINPOOLP384R1": "brainpoolP384r1",
+        "BRAINPOOLP512R1": "brainpoolP512r1",
         "X25519": "x25519",
         "X448": "x448",
         "FFDHE2048": "ffdhe2048",

@@ -23,29 +23,30 @@ E = ExtensionType
 _HEADER = struct.Struct(">HH")  # extension_type, and the length of extension_data
 
 # The table of RFC 9846 section 4.3. CH ClientHello, SH ServerHello, HRR HelloRetryRequest, EE EncryptedExtensions, CT
-# Certificate, CR CertificateRequest, NST NewSessionTicket. What only TLS 1.2 uses may stand in a ClientHello alone.
+# Certificate, CR CertificateRequest, NST NewSessionTicket; SH12 ServerHello of TLS 1.2, by the RFC of each extension.
 ALLOWED: Mapping[int, frozenset[str]] = {
     extension: frozenset(places.split())
     for extension, places in {
-        E.SERVER_NAME: "CH EE CR",
-        E.MAX_FRAGMENT_LENGTH: "CH EE",
-        E.STATUS_REQUEST: "CH CR CT",
-        E.SUPPORTED_GROUPS: "CH EE",
-        E.EC_POINT_FORMATS: "CH",
+        E.SERVER_NAME: "CH EE CR SH12",
+        E.MAX_FRAGMENT_LENGTH: "CH EE SH12",
+        E.STATUS_REQUEST: "CH CR CT SH12",
+        # Some old servers send it, which means nothing.
+        E.SUPPORTED_GROUPS: "CH EE SH12",
+        E.EC_POINT_FORMATS: "CH SH12",
         E.SIGNATURE_ALGORITHMS: "CH CR",
-        E.USE_SRTP: "CH EE",
-        E.HEARTBEAT: "CH EE",
-        E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION: "CH EE",
-        E.SIGNED_CERTIFICATE_TIMESTAMP: "CH CR CT",
-        E.CLIENT_CERTIFICATE_TYPE: "CH EE",
-        E.SERVER_CERTIFICATE_TYPE: "CH EE",
+        E.USE_SRTP: "CH EE SH12",
+        E.HEARTBEAT: "CH EE SH12",
+        E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION: "CH EE SH12",
+        E.SIGNED_CERTIFICATE_TIMESTAMP: "CH CR CT SH12",
+        E.CLIENT_CERTIFICATE_TYPE: "CH EE SH12",
+        E.SERVER_CERTIFICATE_TYPE: "CH EE SH12",
         E.PADDING: "CH",
-        E.ENCRYPT_THEN_MAC: "CH",
-        E.EXTENDED_MAIN_SECRET: "CH",
+        E.ENCRYPT_THEN_MAC: "CH SH12",
+        E.EXTENDED_MAIN_SECRET: "CH SH12",
         E.COMPRESS_CERTIFICATE: "CH CR",
-        E.RECORD_SIZE_LIMIT: "CH EE",
+        E.RECORD_SIZE_LIMIT: "CH EE SH12",
         E.DELEGATED_CREDENTIAL: "CH CR CT",
-        E.SESSION_TICKET: "CH",
+        E.SESSION_TICKET: "CH SH12",
         E.PRE_SHARED_KEY: "CH SH",
         E.EARLY_DATA: "CH EE NST",
         E.SUPPORTED_VERSIONS: "CH SH HRR",
@@ -61,7 +62,7 @@ ALLOWED: Mapping[int, frozenset[str]] = {
         E.TICKET_REQUEST: "CH EE",
         E.ECH_OUTER_EXTENSIONS: "CH",
         E.ENCRYPTED_CLIENT_HELLO: "CH HRR EE",
-        E.RENEGOTIATION_INFO: "CH",
+        E.RENEGOTIATION_INFO: "CH SH12",
     }.items()
 }
 
@@ -108,7 +109,7 @@ def split(reader: Reader) -> list[tuple[int, Reader]]:
 def read(message: Block, pairs: list[tuple[int, Reader]], place: str, codecs: Mapping[int, Codec]) -> None:
     """Fill the fields of ``message`` from an extension block; refuse what may not stand in it.
 
-    ``place``: one of the table above; "" for a message of TLS 1.2, where an answer has only to have been offered.
+    ``place``: one of the table above.
     """
     for extension, data in pairs:
         codec = codecs.get(extension)
@@ -116,7 +117,7 @@ def read(message: Block, pairs: list[tuple[int, Reader]], place: str, codecs: Ma
             setattr(message, codec.field, codec.read(data))
             if data.position != data.end:
                 data.done(E.name(extension))
-        elif place and extension in ALLOWED and place not in ALLOWED[extension]:
+        elif extension in ALLOWED and place not in ALLOWED[extension]:
             raise PeerMisbehaved(EXTENSION_NOT_ALLOWED, extension=E.name(extension), message=place)
         else:
             message.other_extensions[extension] = data.rest()

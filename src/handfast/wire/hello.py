@@ -204,7 +204,7 @@ class ServerHello:
         pairs = extensions.split(reader)
         if all(extension != ExtensionType.SUPPORTED_VERSIONS for extension, _ in pairs):
             # A server of TLS 1.2 or before, whose ServerHello has other extensions (RFC 9846 section 4.3.1).
-            extensions.read(self, pairs, "", extensions.SERVER_HELLO_12)
+            extensions.read(self, pairs, "SH12", extensions.SERVER_HELLO_12)
         elif self.is_retry_request:
             extensions.read(self, pairs, "HRR", extensions.HELLO_RETRY_REQUEST)
         else:

@@ -1,6 +1,6 @@
 """Chromium without a window, as a client, told what to do by its DevTools protocol.
 
-Starting a browser takes a second, so one is kept for all tests that want nothing special of it, and each connection has a
+Starting a browser takes a second, so two are kept for all tests that want nothing special of them but a version, and each connection has a
 browser context of its own: no cache, no sessions and no sockets are shared. Whom it trusts, and who it is, stands in an NSS
 database in a home of its own, as it would for a user.
 """
@@ -19,10 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tests.interop.features import HYBRID, SUITES, Abilities
+from tests.interop.features import HYBRID, SUITES, SUITES_12, VERSIONS, Abilities, both
 from tests.interop.peer import (
     CERTIFICATE_REQUIRED,
     CERTIFICATE_UNKNOWN,
+    HANDSHAKE_FAILURE,
     NO_APPLICATION_PROTOCOL,
     PROTOCOL_VERSION,
     UNKNOWN_CA,
@@ -51,11 +52,14 @@ _OPTIONS = (
     "--host-resolver-rules=MAP * 127.0.0.1",
     "--remote-debugging-pipe",
 )
-_SUITES = {suite.removeprefix("TLS_").rpartition("_")[0]: suite for suite in SUITES}
+# By how keys are agreed, which has no name in TLS 1.3, and cipher.
+_SUITES = {("", suite.removeprefix("TLS_").rpartition("_")[0]): suite for suite in SUITES}
+_SUITES |= {tuple(suite[4:].rpartition("_")[0].split("_WITH_")): suite for suite in SUITES_12}
 _GROUPS = {"X25519": "x25519", "P-256": "secp256r1", "P-384": "secp384r1"}
 # How it reports the alerts that our tests send.
 _ALERTS = {
     PROTOCOL_VERSION: "net::ERR_SSL_VERSION_OR_CIPHER_MISMATCH",
+    HANDSHAKE_FAILURE: "net::ERR_BAD_SSL_CLIENT_AUTH_CERT",  # where it was asked for a certificate
     CERTIFICATE_REQUIRED: "net::ERR_BAD_SSL_CLIENT_AUTH_CERT",
     UNKNOWN_CA: "net::ERR_BAD_SSL_CLIENT_AUTH_CERT",
     NO_APPLICATION_PROTOCOL: "net::ERR_SSL_PROTOCOL_ERROR",
@@ -91,7 +95,8 @@ class Start(NamedTuple):
 
     root: Path
     client: Files | None
-    newest: str | None
+    lowest: str
+    highest: str
 
 
 class Browser:
@@ -100,8 +105,7 @@ class Browser:
     def __init__(self, start: Start, folder: Path) -> None:
         make_database(folder / ".pki" / "nssdb", start.root, start.client)
         command = [require_peer("chromium"), *_OPTIONS, f"--user-data-dir={folder / 'profile'}"]
-        if start.newest == "1.2":
-            command.append("--ssl-version-max=tls1.2")
+        command += [f"--ssl-version-min=tls{start.lowest}", f"--ssl-version-max=tls{start.highest}"]
         its_input, self._to = os.pipe()
         self._from, its_output = os.pipe()
         environment = {**os.environ, "HOME": str(folder), "IN": str(its_input), "OUT": str(its_output)}
@@ -221,7 +225,7 @@ class _Page(Running):
         details = response["securityDetails"]
         facts = {
             "version": details["protocol"].replace("TLS ", "TLSv"),
-            "suite": _SUITES[details["cipher"]],
+            "suite": _SUITES[details["keyExchange"], details["cipher"]],
             "group": _GROUPS.get(details["keyExchangeGroup"], details["keyExchangeGroup"]),
         }
         return facts | ({"alpn": response["protocol"]} if self._alpn else {})
@@ -268,22 +272,31 @@ class _Page(Running):
 class Chromium(Peer):
     name = "chromium"
     who = "without a window; its DevTools protocol opens a page and posts from there"
-    as_client = Abilities(
-        SUITES,
-        (HYBRID, "x25519", "secp256r1", "secp384r1"),
-        ("p256", "p384", "rsa2048"),
-        ("p256", "rsa2048"),  # each one is a start of the browser
-        lacks={
-            "no middlebox compatibility": "Chromium always looks like TLS 1.2",
-            "exporter": "Chromium exports nothing",
-            "key update by the peer": "Chromium never changes its key",
-            "record size limit of handfast": "Chromium has no RFC 8449",
-            "record size limit of the peer": "Chromium has no RFC 8449",
-            "padding by the peer": "Chromium pads nothing",
-            "peer closes first": "Chromium closes without close_notify",
-            "no common suite": "Chromium's suites cannot be limited",
-            "no common group": "Chromium's groups cannot be limited",
-        },
+    as_client = both(
+        Abilities(
+            SUITES,
+            (HYBRID, "x25519", "secp256r1", "secp384r1"),
+            ("p256", "p384", "rsa2048"),
+            ("p256", "rsa2048"),  # each one is a start of the browser
+            lacks={
+                "the peer knows TLS 1.1 alone": "Chromium knows TLS 1.2 and 1.3 alone",
+                "the client comes again with TLS 1.2": "Chromium never does",
+                "ChaCha20 first": "Chromium has an order of its own",
+                "no middlebox compatibility": "Chromium always looks like TLS 1.2",
+                "exporter": "Chromium exports nothing",
+                "exporter with a context": "Chromium exports nothing",
+                "tls-unique": "Chromium does not show it",
+                "key update by the peer": "Chromium never changes its key",
+                "renegotiation by the peer": "Chromium never starts one",
+                "record size limit of handfast": "Chromium has no RFC 8449",
+                "record size limit of the peer": "Chromium has no RFC 8449",
+                "padding by the peer": "Chromium pads nothing",
+                "peer closes first": "Chromium closes without close_notify",
+                "no common suite": "Chromium's suites cannot be limited",
+                "no common group": "Chromium's groups cannot be limited",
+            },
+        ),
+        SUITES_12,
     )
     limits = frozenset()
     unknown_ca = frozenset({CERTIFICATE_UNKNOWN, UNKNOWN_CA})
@@ -292,7 +305,7 @@ class Chromium(Peer):
     protocol = "http"
 
     def __init__(self) -> None:
-        self._browser: Browser | None = None  # the one that most tests share
+        self._browsers: dict[Start, Browser] = {}  # those that most tests share: one with TLS 1.3, one without
 
     def version(self) -> str:
         require_peer("certutil")
@@ -301,16 +314,16 @@ class Chromium(Peer):
         return found[0]
 
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
-        start = Start(credentials.trusted_by(setup), credentials.client_of(setup), setup.newest)
-        kept = start == Start(credentials.root, None, None)
-        if kept and self._browser is not None and self._browser.running:
-            return _Page(self._browser, setup, port, kept=True)
+        start = Start(credentials.trusted_by(setup), credentials.client_of(setup), setup.lowest, setup.highest)
+        kept = start in (Start(credentials.root, None, "1.2", highest) for highest in VERSIONS)
+        if kept and start in self._browsers and self._browsers[start].running:
+            return _Page(self._browsers[start], setup, port, kept=True)
         browser = Browser(start, Path(tempfile.mkdtemp(prefix="chromium-", dir=credentials.folder)))
         if kept:
-            self._browser = browser
+            self._browsers[start] = browser
         return _Page(browser, setup, port, kept=kept)
 
     def finish(self) -> None:
-        if self._browser is not None:
-            self._browser.close()
-            self._browser = None
+        for browser in self._browsers.values():
+            browser.close()
+        self._browsers.clear()

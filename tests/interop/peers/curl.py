@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tests.interop.features import CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities
+from tests.interop.features import ALL_SUITES_12, CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities, both
 from tests.interop.peer import Peer, Running, Setup, alert_of, said
-from tests.interop.peers.openssl3 import GROUPS
+from tests.interop.peers.openssl3 import GROUPS, ciphers, suite_named
 from tests.interop.processes import Program
 from tests.peers import require_peer
 
@@ -21,7 +21,7 @@ class _Client(Running):
 
     def facts(self) -> dict[str, str]:
         said = self.program.wait_for(r"^\* SSL connection using (\S+) / (\S+)")
-        facts = {"version": said[1], "suite": said[2]}
+        facts = {"version": said[1], "suite": suite_named(said[2])}
         if found := re.search(r"^\* ALPN: server accepted (\S+)", self.program.text(), re.MULTILINE):
             facts["alpn"] = found[1]
         return facts
@@ -49,18 +49,25 @@ class _Client(Running):
 class Curl(Peer):
     name = "curl"
     who = "a POST to handfast's server, which sends the body back"
-    as_client = Abilities(
-        (*SUITES, CCM, CCM_8),
-        (*CLASSICAL, "x448"),
-        (*ECDSA, *RSA, *EDWARDS),
-        lacks={
-            "no middlebox compatibility": "curl has no such option",
-            "exporter": "curl exports nothing",
-            "key update by the peer": "curl never changes its key",
-            "record size limit of handfast": "OpenSSL has no RFC 8449",
-            "record size limit of the peer": "OpenSSL has no RFC 8449",
-            "padding by the peer": "curl has no such option",
-        },
+    as_client = both(
+        Abilities(
+            (*SUITES, CCM, CCM_8),
+            (*CLASSICAL, "x448"),
+            (*ECDSA, *RSA, *EDWARDS),
+            lacks={
+                "the client comes again with TLS 1.2": "curl never does",
+                "no middlebox compatibility": "curl has no such option",
+                "exporter": "curl exports nothing",
+                "exporter with a context": "curl exports nothing",
+                "tls-unique": "curl does not show it",
+                "key update by the peer": "curl never changes its key",
+                "renegotiation by the peer": "curl never starts one",
+                "record size limit of handfast": "OpenSSL has no RFC 8449",
+                "record size limit of the peer": "OpenSSL has no RFC 8449",
+                "padding by the peer": "curl has no such option",
+            },
+        ),
+        ALL_SUITES_12,
     )
     answers_update = False  # it has sent its one request by then
     protocol = "http"
@@ -78,10 +85,11 @@ class Curl(Peer):
             command += ["--cert", str(files.chain), "--key", str(files.key)]
         if not setup.alpn:
             command += ["--no-alpn"]
-        if setup.suite:
-            command += ["--tls13-ciphers", setup.suite]
+        if setup.suites_13:
+            command += ["--tls13-ciphers", ":".join(setup.suites_13)]
+        if names := ciphers(setup):
+            command += ["--ciphers", names]
         if setup.groups:
             command += ["--curves", ":".join(GROUPS[group] for group in setup.groups)]
-        if setup.newest == "1.2":
-            command += ["--tls-max", "1.2"]
+        command += [f"--tlsv{setup.lowest}", "--tls-max", setup.highest]
         return _Client(Program(require_peer("curl"), *command, f"https://{setup.name}:{port}/"), port)

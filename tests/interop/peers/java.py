@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handfast.wire.codepoints import AlertDescription
-from tests.interop.features import CLASSICAL, ECDSA, RSA, SUITES, Abilities
+from tests.interop.features import CLASSICAL, ECDSA, RSA, SUITES, SUITES_12, Abilities, both
 from tests.interop.peer import (
     BAD_CERTIFICATE,
     CERTIFICATE_UNKNOWN,
+    HANDSHAKE_FAILURE,
     UNEXPECTED_MESSAGE,
     UNKNOWN_CA,
     UPDATED_AFTER,
@@ -22,6 +23,7 @@ from tests.interop.processes import Program
 from tests.peers import require_peer
 
 if TYPE_CHECKING:
+    from handfast import TLSSocket
     from tests.interop.credentials import Credentials
     from tests.interop.peer import Running
 
@@ -29,8 +31,10 @@ SOURCE = Path(__file__).parent / "java"
 # Each test is one short run: the better compiler and parallel collectors would not pay.
 _QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")
 _LACKS = {
-    "no common suite": "JSSE has the suites that handfast offers, and no other",
+    "no common suite": "JSSE has the suites of TLS 1.3 that handfast offers, and no other",
+    "tls-unique": "JSSE does not show it",
     "exporter": "JSSE has exporters from Java 25 on only",
+    "exporter with a context": "JSSE has exporters from Java 25 on only",
     "record size limit of handfast": "JSSE has no RFC 8449",
     "record size limit of the peer": "JSSE has no RFC 8449",
     "padding by the peer": "JSSE pads nothing",
@@ -46,27 +50,51 @@ class _Java(Piped):
     def update_keys(self) -> None:
         """It does so by itself: see keyLimits."""
 
+    def renegotiate(self, tls: TLSSocket | None) -> None:
+        """It does so before the second piece of data."""
+        if tls is None:
+            assert self.echo(b"first\n") == b"first\n"
+        else:
+            assert self.swap(tls, b"first\n") == (b"first\n", b"first\n")
+        self.program.write(b"again\n")
+
 
 class Java(Peer):
     name = "java"
     who = "JSSE, by a small program in `tests/interop/peers/java`, as the JDK of the system compiles it"
-    as_server = Abilities(
-        SUITES,
-        (*CLASSICAL, "x448"),
-        (*ECDSA, *RSA),
-        lacks=_LACKS | {"cookie": "JSSE never sends one", "server name": "JSSE's key managers do not choose by it"},
+    as_server = both(
+        Abilities(
+            SUITES,
+            (*CLASSICAL, "x448"),
+            (*ECDSA, *RSA),
+            lacks=_LACKS
+            | {
+                "ChaCha20 first": "JSSE has no such rule",
+                "cookie": "JSSE never sends one",
+                "server name": "JSSE's key managers do not choose by it",
+            },
+        ),
+        SUITES_12,
+        has=["no common suite"],
     )
-    as_client = Abilities(
-        SUITES,
-        (*CLASSICAL, "x448"),
-        (*ECDSA, *RSA),
-        lacks=_LACKS
-        | {"retry always": "JSSE makes new key shares although it is not asked for any, which handfast refuses"},
+    as_client = both(
+        Abilities(
+            SUITES,
+            (*CLASSICAL, "x448"),
+            (*ECDSA, *RSA),
+            lacks=_LACKS
+            | {
+                "retry always": "JSSE makes new key shares although it is not asked for any, which handfast refuses",
+                "the client comes again with TLS 1.2": "JSSE never sends TLS_FALLBACK_SCSV",
+            },
+        ),
+        SUITES_12,
+        has=["no common suite"],
     )
     unknown_ca = frozenset({CERTIFICATE_UNKNOWN, UNKNOWN_CA})
     unknown_client_ca = frozenset({CERTIFICATE_UNKNOWN, UNKNOWN_CA})
-    no_common_group = frozenset({UNEXPECTED_MESSAGE})
-    without_certificate = frozenset({BAD_CERTIFICATE})
+    no_common_group = frozenset({UNEXPECTED_MESSAGE, HANDSHAKE_FAILURE})
+    without_certificate = without_certificate_12 = frozenset({BAD_CERTIFICATE})
 
     def version(self) -> str:
         words = said("javac", "-version").split()
@@ -92,12 +120,17 @@ class Java(Peer):
         if not setup.compatible:
             machine.append("-Djdk.tls.client.useCompatibilityMode=false")
         more = [f"roots={credentials.trusted_by(setup)}"]
-        if setup.suite:
-            more.append(f"suite={setup.suite}")
+        if setup.suites:
+            more.append(f"suites={','.join(setup.suites)}")
         if setup.alpn:
             more.append(f"alpn={','.join(setup.alpn)}")
-        if setup.newest == "1.2":
-            more.append("protocol=TLSv1.2")
+        more.append(
+            f"protocols={','.join(f'TLSv{version}' for version in dict.fromkeys((setup.highest, setup.lowest)))}"
+        )
+        if setup.order == "client":
+            more.append("order=client")
+        if setup.renegotiates:
+            more.append("renegotiates=yes")
         if setup.updates:
             more.append(f"keyLimits=AES/GCM/NoPadding KeyUpdate {UPDATED_AFTER}")
         return _Java(Program(*machine, "Peer", *options, *more), port)

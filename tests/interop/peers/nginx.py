@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from tests.interop import http
 from tests.interop.credentials import OTHER_NAMES
-from tests.interop.features import CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities
+from tests.interop.features import ALL_SUITES_12, CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities, both
 from tests.interop.peer import Peer, Running, Setup, alert_of, said
+from tests.interop.peers.openssl3 import ciphers, suite_named
 from tests.interop.processes import Program, free_port
 from tests.peers import require_peer
 
@@ -71,6 +72,7 @@ class _Server(Running):
         said = dict(zip(names, answer[1].decode().split(" "), strict=True))
         names_of_groups = {theirs: ours for ours, theirs in _GROUPS.items()}
         said["group"] = names_of_groups[said["group"]]
+        said["suite"] = suite_named(said["suite"])
         self._facts = {key: value for key, value in said.items() if value}
 
         tls.sendall(http.request("POST", "/store", data))
@@ -109,19 +111,25 @@ class _Server(Running):
 class Nginx(Peer):
     name = "nginx"
     who = "facts, an upload and a download over one connection of handfast's client"
-    as_server = Abilities(
-        (*SUITES, CCM, CCM_8),
-        (*CLASSICAL, "x448"),
-        (*ECDSA, *RSA, *EDWARDS),
-        lacks={
-            "certificate required": "nginx goes on without one, and answers requests with HTTP's 400",
-            "unknown client CA": "nginx goes on with it, and answers requests with HTTP's 400",
-            "cookie": "nginx never sends one",
-            "exporter": "nginx exports nothing",
-            "key update by the peer": "nginx never changes its key",
-            "record size limit of handfast": "OpenSSL has no RFC 8449",
-            "record size limit of the peer": "OpenSSL has no RFC 8449",
-        },
+    as_server = both(
+        Abilities(
+            (*SUITES, CCM, CCM_8),
+            (*CLASSICAL, "x448"),
+            (*ECDSA, *RSA, *EDWARDS),
+            lacks={
+                "certificate required": "nginx goes on without one, and answers requests with HTTP's 400",
+                "unknown client CA": "nginx goes on with it, and answers requests with HTTP's 400",
+                "cookie": "nginx never sends one",
+                "exporter": "nginx exports nothing",
+                "exporter with a context": "nginx exports nothing",
+                "tls-unique": "nginx does not show it",
+                "key update by the peer": "nginx never changes its key",
+                "renegotiation by the peer": "nginx never starts one",
+                "record size limit of handfast": "OpenSSL has no RFC 8449",
+                "record size limit of the peer": "OpenSSL has no RFC 8449",
+            },
+        ),
+        ALL_SUITES_12,
     )
     answers_close = frozenset()
 
@@ -133,8 +141,12 @@ class Nginx(Peer):
         folder = Path(tempfile.mkdtemp(prefix="nginx-"))
         port = free_port()
         settings = []
-        if setup.suite:
-            settings.append(f"ssl_conf_command Ciphersuites {setup.suite};")
+        if setup.suites_13:
+            settings.append(f"ssl_conf_command Ciphersuites {':'.join(setup.suites_13)};")
+        if names := ciphers(setup):
+            settings.append(f"ssl_ciphers {names};")
+        if setup.order == "server":
+            settings.append("ssl_prefer_server_ciphers on; ssl_conf_command Options PrioritizeChaCha;")
         if setup.groups:
             settings.append(f"ssl_ecdh_curve {':'.join(_GROUPS[group] for group in setup.groups)};")
         if setup.asks:
@@ -147,7 +159,7 @@ class Nginx(Peer):
         (folder / "nginx.conf").write_text(
             _CONFIGURATION.format(
                 folder=folder,
-                protocols="TLSv1.2" if setup.newest == "1.2" else "TLSv1.2 TLSv1.3",
+                protocols=" ".join(f"TLSv{version}" for version in dict.fromkeys((setup.lowest, setup.highest))),
                 settings=" ".join(settings),
                 servers="".join(_SERVER.format(folder=folder, port=port, name=name, files=f) for name, f in names),
             )

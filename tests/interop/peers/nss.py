@@ -8,12 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handfast.wire.codepoints import CipherSuite
 from tests.interop import http
-from tests.interop.features import CLASSICAL, ECDSA, SUITES, Abilities
+from tests.interop.features import CLASSICAL, ECDSA, ECDSA_12, SUITES, Abilities, both
 from tests.interop.peer import (
     CERTIFICATE_REQUIRED,
     HANDSHAKE_FAILURE,
+    INAPPROPRIATE_FALLBACK,
     NO_APPLICATION_PROTOCOL,
+    NO_RENEGOTIATION,
     PROTOCOL_VERSION,
     UNKNOWN_CA,
     Peer,
@@ -28,12 +31,8 @@ if TYPE_CHECKING:
     from handfast import TLSSocket
     from tests.interop.credentials import Credentials, Files
 
-_SUITES = {
-    "128-bit AES-GCM": "TLS_AES_128_GCM_SHA256",
-    "256-bit AES-GCM": "TLS_AES_256_GCM_SHA384",
-    "256-bit CHACHA20POLY1305": "TLS_CHACHA20_POLY1305_SHA256",
-}
-_CODES = dict(zip(SUITES, (":1301", ":1302", ":1303"), strict=True))
+_CIPHERS = ("128-bit AES-GCM", "256-bit AES-GCM", "256-bit CHACHA20POLY1305")
+_SUITES = {"4": dict(zip(_CIPHERS, SUITES, strict=True)), "3": dict(zip(_CIPHERS, ECDSA_12, strict=True))}
 _GROUPS = {"x25519": "x25519", "secp256r1": "P256", "secp384r1": "P384", "secp521r1": "P521"}
 _BITS = {"255": "x25519", "256": "secp256r1", "384": "secp384r1", "521": "secp521r1"}
 _ALERTS = {
@@ -43,6 +42,8 @@ _ALERTS = {
     "SSL_ERROR_NO_CYPHER_OVERLAP": HANDSHAKE_FAILURE,
     "SSL_ERROR_RX_CERTIFICATE_REQUIRED_ALERT": CERTIFICATE_REQUIRED,
     "SSL_ERROR_NEXT_PROTOCOL_NO_PROTOCOL": NO_APPLICATION_PROTOCOL,
+    "SSL_ERROR_INAPPROPRIATE_FALLBACK_ALERT": INAPPROPRIATE_FALLBACK,
+    "SSL_ERROR_NO_RENEGOTIATION_ALERT": NO_RENEGOTIATION,
 }
 CLIENT = "client"  # what the client's certificate is called
 
@@ -103,7 +104,11 @@ class _Client(Running):
 
     def facts(self) -> dict[str, str]:
         said = self.program.wait_for(r"SSL version 3\.(\d) using (\S+ \S+) with[\s\S]*Key Exchange: (\d+)-bit")
-        return {"version": f"TLSv1.{int(said[1]) - 1}", "suite": _SUITES[said[2]], "group": _BITS[said[3]]}
+        return {"version": f"TLSv1.{int(said[1]) - 1}", "suite": _SUITES[said[1]][said[2]], "group": _BITS[said[3]]}
+
+    def renegotiate(self, tls: TLSSocket | None) -> None:
+        """It does so at once."""
+        self.shaken()
 
     def alert(self) -> int:
         self.program.wait()
@@ -113,22 +118,29 @@ class _Client(Running):
 class NSS(Peer):
     name = "nss"
     who = "the library of Firefox, by its `tstclnt`"
-    as_client = Abilities(
-        SUITES,
-        CLASSICAL,
-        ECDSA,  # it wants keyEncipherment in certificates with RSA keys, which TLS 1.3 has no use for
-        (*ECDSA, "rsa2048"),
-        lacks={
-            "peer closes first": "tstclnt waits for the server to do so",
-            "ALPN": "tstclnt has no such option",
-            "no common ALPN": "tstclnt has no such option",
-            "no middlebox compatibility": "tstclnt has no such option",
-            "exporter": "tstclnt of 3.87 exports nothing",
-            "key update by the peer": "tstclnt never changes its key",
-            "record size limit of the peer": "tstclnt has no such option",
-            "padding by the peer": "tstclnt pads nothing",
-            "no common suite": "NSS has the suites that handfast offers, and no other",
-        },
+    as_client = both(
+        Abilities(
+            SUITES,
+            CLASSICAL,
+            ECDSA,  # it wants keyEncipherment in certificates with RSA keys, which neither version has a use for here
+            (*ECDSA, "rsa2048"),
+            lacks={
+                "ChaCha20 first": "NSS has an order of its own",
+                "peer closes first": "tstclnt waits for the server to do so",
+                "ALPN": "tstclnt has no such option",
+                "no common ALPN": "tstclnt has no such option",
+                "no middlebox compatibility": "tstclnt has no such option",
+                "exporter": "tstclnt of 3.87 exports nothing",
+                "exporter with a context": "tstclnt of 3.87 exports nothing",
+                "tls-unique": "tstclnt does not show it",
+                "key update by the peer": "tstclnt never changes its key",
+                "record size limit of the peer": "tstclnt has no such option",
+                "padding by the peer": "tstclnt pads nothing",
+                "no common suite": "NSS has the suites of TLS 1.3 that handfast offers, and no other",
+            },
+        ),
+        ECDSA_12,
+        has=["no common suite"],
     )
 
     answers_close = frozenset()
@@ -142,13 +154,16 @@ class NSS(Peer):
         database = credentials.folder / f"nss-{setup.trust}-{setup.client_key}"
         if not database.exists():
             make_database(database, credentials.trusted_by(setup), credentials.client_of(setup))
-        version = "tls1.2" if setup.newest == "1.2" else "tls1.3"
         command = ["-h", "127.0.0.1", "-p", str(port), "-a", setup.name, "-d", f"sql:{database}", "-v", "-f"]
-        command += ["-V", f"{version}:{version}"]
+        command += ["-V", f"tls{setup.lowest}:tls{setup.highest}"]
+        if setup.fallback:
+            command += ["-K"]
+        if setup.renegotiates:
+            command += ["-r", "1"]
         if setup.client_key:
             command += ["-n", CLIENT]
-        if setup.suite:
-            command += ["-c", _CODES[setup.suite]]
+        if setup.suites:
+            command += ["-c", "".join(f":{CipherSuite.value(suite):04X}" for suite in setup.suites)]
         if setup.groups:
             command += ["-I", ",".join(_GROUPS[group] for group in setup.groups)]
         return _Client(Program(require_peer("tstclnt"), *command), port)

@@ -6,7 +6,20 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.interop.credentials import OTHER_NAMES
-from tests.interop.features import CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities
+from tests.interop.features import (
+    ALL_SUITES_12,
+    CCM,
+    CCM_8,
+    CCM_8_12,
+    CLASSICAL,
+    ECDSA,
+    EDWARDS,
+    RSA,
+    SUITES,
+    Abilities,
+    both,
+    is_12,
+)
 from tests.interop.peer import EXPORTED, EXPORTER, Peer, Running, Setup, alert_of
 from tests.interop.peer import said as said_by
 from tests.interop.processes import Program, free_port
@@ -29,17 +42,41 @@ _KEYS_OF_GROUPS = {
 _NO_SIZE_LIMIT = "OpenSSL has no RFC 8449"
 
 
+def openssl_name(suite: str) -> str:
+    """What OpenSSL calls a suite of TLS 1.2."""
+    name = suite.removeprefix("TLS_").replace("_WITH_", "-").replace("AES_", "AES").replace("CCM_8", "CCM8")
+    return name.replace("_CBC", "").replace("POLY1305_SHA256", "POLY1305").replace("_", "-")
+
+
+_NAMES_12 = {openssl_name(suite): suite for suite in ALL_SUITES_12}
+
+
+def suite_named(name: str) -> str:
+    """The suite that OpenSSL calls so."""
+    return _NAMES_12.get(name, name)
+
+
+def ciphers(setup: Setup) -> str | None:
+    """What OpenSSL is told of its suites of TLS 1.2. It thinks the tag of CCM_8 too short, and TLS 1.1 too old."""
+    names = [openssl_name(suite) for suite in setup.suites_12]
+    if setup.only == "1.1" or set(setup.suites) & {CCM_8, *CCM_8_12}:
+        return ":".join([*(names or ["ALL"]), "@SECLEVEL=0"])
+    return ":".join(names) or None
+
+
 def _settings(setup: Setup) -> list[str]:
     """The options that both programs have."""
     options = []
-    if setup.suite:
-        options += ["-ciphersuites", setup.suite]
+    if setup.suites_13:
+        options += ["-ciphersuites", ":".join(setup.suites_13)]
+    if names := ciphers(setup):
+        options += ["-cipher", names]
     if setup.groups:
         options += ["-groups", ":".join(GROUPS[group] for group in setup.groups)]
     if setup.alpn:
         options += ["-alpn", ",".join(setup.alpn)]
-    if setup.newest == "1.2":
-        options += ["-tls1_2"]
+    if setup.only:
+        options += [f"-tls{setup.only.replace('.', '_')}"]
     if setup.exports:
         options += ["-keymatexport", EXPORTER, "-keymatexportlen", str(EXPORTED)]
     if setup.padding:
@@ -61,11 +98,12 @@ class _OpenSSL(Running):
     def facts(self) -> dict[str, str]:
         """What -brief says; s_server says it too where it is started with -rev."""
         if self._talks:
-            found = self.program.wait_for(r"(?:^New, (TLSv1.3), |^)C(?:ipher is|IPHER is) (TLS_\w+)", "stdout")
-            return {"version": found[1] or "TLSv1.3", "suite": found[2]}
+            found = self.program.wait_for(r"(?:^New, TLSv[\d.]+, |^)C(?:ipher is|IPHER is) (\S+)$", "stdout")
+            suite = suite_named(found[1])
+            return {"version": "TLSv1.2" if is_12(suite) else "TLSv1.3", "suite": suite}
         self.program.wait_for(r"^Verification|^No peer certificate|^Peer certificate|^Server Temp Key")
         said = dict(re.findall(r"^([\w ]+): (.*)$", self.program.text(), re.MULTILINE))
-        facts = {"version": said["Protocol version"], "suite": said["Ciphersuite"]}
+        facts = {"version": said["Protocol version"], "suite": suite_named(said["Ciphersuite"])}
         if "Server Temp Key" in said:
             parts = said["Server Temp Key"].split(", ")
             facts["group"] = _KEYS_OF_GROUPS[parts[1] if parts[0] == "ECDH" else parts[0]]
@@ -78,6 +116,10 @@ class _OpenSSL(Running):
         """By a letter that is a command where it begins what is read at once."""
         self.program.write(b"K\n")
         self._command_taken()
+
+    def renegotiate(self, tls: TLSSocket | None) -> None:
+        assert self.echo(b"first\n") == b"first\n"
+        self.program.write(b"R\n")
 
     def _command_taken(self) -> None:
         self.program.wait_for("^KEYUPDATE")
@@ -112,6 +154,11 @@ class _Server(_OpenSSL):
         back = tls.recv(len(data))[:-1][::-1] + b"\n"
         return back, back
 
+    def renegotiate(self, tls: TLSSocket | None) -> None:
+        assert tls is not None
+        assert self.swap(tls, b"first\n") == (b"first\n", b"first\n")
+        self.program.write(b"r\n")
+
     def _command_taken(self) -> None:
         """Nothing says so at once; but it is before anything that arrives afterwards, which swap waits for."""
 
@@ -129,23 +176,19 @@ class _Server(_OpenSSL):
 class OpenSSL3(Peer):
     name = "openssl"
     who = "the system's `openssl s_server` and `openssl s_client`"
-    as_server = Abilities(
-        (*SUITES, CCM, CCM_8),
-        (*CLASSICAL, "x448"),
-        (*ECDSA, *RSA, *EDWARDS),
-        lacks={
-            "record size limit of handfast": _NO_SIZE_LIMIT,
-            "record size limit of the peer": _NO_SIZE_LIMIT,
-        },
-    )
-    as_client = Abilities(
-        (*SUITES, CCM, CCM_8),
-        (*CLASSICAL, "x448"),
-        (*ECDSA, *RSA, *EDWARDS),
-        lacks={
-            "record size limit of handfast": _NO_SIZE_LIMIT,
-            "record size limit of the peer": _NO_SIZE_LIMIT,
-        },
+    as_server = as_client = both(
+        Abilities(
+            (*SUITES, CCM, CCM_8),
+            (*CLASSICAL, "x448"),
+            (*ECDSA, *RSA, *EDWARDS),
+            lacks={
+                "record size limit of handfast": _NO_SIZE_LIMIT,
+                "record size limit of the peer": _NO_SIZE_LIMIT,
+                "exporter with a context": "the programs have no such option",
+                "tls-unique": "the programs do not show it",
+            },
+        ),
+        ALL_SUITES_12,
     )
 
     def version(self) -> str:
@@ -153,7 +196,7 @@ class OpenSSL3(Peer):
 
     def serve(self, credentials: Credentials, setup: Setup) -> Running:
         port = free_port()
-        talks = setup.exports or setup.updates or setup.cookie  # -rev knows none of these
+        talks = setup.exports or setup.updates or setup.renegotiates or setup.cookie  # -rev knows none of these
         lines = len(setup.data) < 1000 and not talks
         files, *others = credentials.servers(setup)
         command = ["s_server", "-accept", f"127.0.0.1:{port}", "-naccept", "1", *_settings(setup)]
@@ -165,6 +208,8 @@ class OpenSSL3(Peer):
         if setup.asks:
             command += ["-verify" if setup.asks == "optional" else "-Verify", "1", "-verify_return_error"]
             command += ["-CAfile", str(credentials.trusted_by(setup)), "-no-CApath", "-no-CAstore"]
+        if setup.order == "server":
+            command += ["-serverpref", "-prioritize_chacha"]
         if setup.cookie:
             command += ["-stateless"]
         if not talks:
@@ -182,8 +227,10 @@ class OpenSSL3(Peer):
             command += ["-cert", str(files.chain), "-key", str(files.key)]
         if not setup.compatible:
             command += ["-no_middlebox"]
-        if not setup.updates:
+        if not (setup.updates or setup.renegotiates):
             command += ["-nocommands"]
+        if setup.fallback:
+            command += ["-fallback_scsv"]
         if not setup.exports:
             command += ["-quiet", "-brief"]
         command += ["-no_ign_eof"]  # last, since -quiet turns it around

@@ -14,6 +14,7 @@ from cryptography.hazmat.bindings.openssl.binding import Binding
 from tests.interop.credentials import OTHER_NAMES
 from tests.interop.features import (
     ALL_GROUPS,
+    ALL_SUITES_12,
     CCM,
     CCM_8,
     ECDSA,
@@ -22,8 +23,10 @@ from tests.interop.features import (
     RSA,
     SUITES,
     Abilities,
+    both,
 )
-from tests.interop.peer import EXPORTED, EXPORTER, Peer, Running, Setup, alert_of
+from tests.interop.peer import CONTEXT, EXPORTED, EXPORTER, Peer, Running, Setup, alert_of
+from tests.interop.peers.openssl3 import ciphers, suite_named
 from tests.interop.processes import PATIENCE
 from tests.peers import missing
 
@@ -45,8 +48,15 @@ _GROUPS = {
 }
 
 
+# Of OpenSSL's ssl.h; pyOpenSSL has no names for them.
+_PRIORITIZE_CHACHA = 1 << 21
+_SEND_FALLBACK_SCSV = 0x80
+
+
 class InThread(Running):
     """One connection in a thread: a pipe between it and our end of a socket pair."""
+
+    _accepts = False
 
     def __init__(
         self, open_socket: Callable[[], socket.socket], make: Callable[[socket.socket], SSL.Connection]
@@ -56,7 +66,8 @@ class InThread(Running):
         self._ours, self._theirs = socket.socketpair()
         self._ours.settimeout(PATIENCE)
         self._facts: dict[str, str] = {}
-        self._exported = b""
+        self._exported = self._exported_with_context = b""
+        self._finished: tuple[bytes, ...] = ()
         self._error: Exception | None = None
         self._clean = False
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -76,7 +87,7 @@ class InThread(Running):
         self._until_done(sock, connection.do_handshake)
         facts = {
             "version": connection.get_protocol_version_name(),
-            "suite": connection.get_cipher_name(),
+            "suite": suite_named(connection.get_cipher_name() or ""),
             "group": connection.get_group_name(),
             "alpn": connection.get_alpn_proto_negotiated().decode(),
             "server_name": (connection.get_servername() or b"").decode(),
@@ -85,6 +96,9 @@ class InThread(Running):
         if "group" in self._facts:
             self._facts["group"] = _GROUPS.get(self._facts["group"], self._facts["group"])
         self._exported = connection.export_keying_material(EXPORTER.encode(), EXPORTED)
+        self._exported_with_context = connection.export_keying_material(EXPORTER.encode(), EXPORTED, CONTEXT)
+        both = (connection.get_finished() or b"", connection.get_peer_finished() or b"")
+        self._finished = both[::-1] if self._accepts else both
         self._pump(sock, connection)
 
     def _pump(self, sock: socket.socket, connection: SSL.Connection) -> None:
@@ -139,6 +153,15 @@ class InThread(Running):
     def exported(self) -> bytes:
         self._wait()
         return self._exported
+
+    def exported_with_context(self) -> bytes:
+        self._wait()
+        return self._exported_with_context
+
+    def unique(self) -> bytes:
+        """The first Finished, which is the client's (RFC 5929 section 3)."""
+        self._wait()
+        return self._finished[0]
 
     def alert(self) -> int:
         self._wait()
@@ -199,6 +222,8 @@ class InThread(Running):
 
 
 class _Server(InThread):
+    _accepts = True
+
     def __init__(self, listener: socket.socket, make: Callable[[socket.socket], SSL.Connection]) -> None:
         self.port = listener.getsockname()[1]
         listener.settimeout(PATIENCE)
@@ -219,19 +244,25 @@ _LACKS = {
     "record size limit of handfast": "OpenSSL has no RFC 8449",
     "record size limit of the peer": "OpenSSL has no RFC 8449",
     "padding by the peer": "pyOpenSSL cannot ask for it",
+    "renegotiation by the peer": "it is tried with the program, which ends likewise",
 }
 
 
 class OpenSSL4(Peer):
     name = "openssl4"
     who = "the OpenSSL that comes with `cryptography`, through pyOpenSSL, in a thread of the test"
-    as_server = Abilities((*SUITES, CCM, CCM_8), ALL_GROUPS, (*ECDSA, *RSA, *EDWARDS, *MLDSA), lacks=_LACKS)
-    as_client = Abilities(
-        (*SUITES, CCM, CCM_8),
-        ALL_GROUPS,
-        (*ECDSA, *RSA, *EDWARDS, *MLDSA),
-        lacks={name: why for name, why in _LACKS.items() if name != "cookie"}
-        | {"no middlebox compatibility": "pyOpenSSL cannot ask for it"},
+    as_server = both(
+        Abilities((*SUITES, CCM, CCM_8), ALL_GROUPS, (*ECDSA, *RSA, *EDWARDS, *MLDSA), lacks=_LACKS), ALL_SUITES_12
+    )
+    as_client = both(
+        Abilities(
+            (*SUITES, CCM, CCM_8),
+            ALL_GROUPS,
+            (*ECDSA, *RSA, *EDWARDS, *MLDSA),
+            lacks={name: why for name, why in _LACKS.items() if name != "cookie"}
+            | {"no middlebox compatibility": "pyOpenSSL cannot ask for it"},
+        ),
+        ALL_SUITES_12,
     )
 
     def version(self) -> str:
@@ -246,16 +277,21 @@ class OpenSSL4(Peer):
         from OpenSSL import SSL
 
         context = SSL.Context(method)
-        if setup.suite:
-            context.set_tls13_ciphersuites(setup.suite.encode())
-        if setup.suite == CCM_8:
-            context.set_cipher_list(b"DEFAULT:@SECLEVEL=0")  # its tag is thought too short otherwise
+        if setup.suites_13:
+            context.set_tls13_ciphersuites(":".join(setup.suites_13).encode())
+        if names := ciphers(setup):
+            context.set_cipher_list(names.encode())
+        if setup.order == "server":
+            context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE | _PRIORITIZE_CHACHA)
+        if setup.fallback:
+            context.set_mode(_SEND_FALLBACK_SCSV)
         if setup.groups:
             # pyOpenSSL has this for one curve alone, and `cryptography` has it for lists.
             names = ":".join(setup.groups).encode()
             assert Binding.lib.SSL_CTX_set1_curves_list(context._context, names) == 1
-        if setup.newest == "1.2":
-            context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        versions = {"1.1": SSL.TLS1_1_VERSION, "1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
+        context.set_min_proto_version(versions[setup.lowest])
+        context.set_max_proto_version(versions[setup.highest])
         return context
 
     def serve(self, credentials: Credentials, setup: Setup) -> Running:

@@ -22,9 +22,10 @@ from handfast import reasons
 from handfast.certificates import pem
 from handfast.certificates.identity import Identity, LocalSigner, PeerIdentity, Signer
 from handfast.certificates.parsed import parsed
+from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto import signatures
-from handfast.errors import ConfigurationError, MisuseError
-from handfast.testing import Authority, IssuedIdentity
+from handfast.errors import ConfigurationError, MisuseError, PeerIncompatible
+from handfast.testing import Authority, IssuedIdentity, pair
 from handfast.testing.authority import key_pem
 from handfast.testing.chains import certified, root
 from handfast.testing.keys import new_key
@@ -235,8 +236,8 @@ def test_it_shows_names_and_no_key(issued: IssuedIdentity) -> None:
 def test_a_missing_file(issued: IssuedIdentity, tmp_path: Path) -> None:
     certificates, key = issued.write(tmp_path)
     missing = tmp_path / "missing.pem"
-    for pair in ((missing, key), (certificates, missing)):
-        error = _failure(reasons.FILE_UNREADABLE, Identity.load, *pair)
+    for files in ((missing, key), (certificates, missing)):
+        error = _failure(reasons.FILE_UNREADABLE, Identity.load, *files)
         assert error.evidence["file"] == str(missing)
         assert error.evidence["problem"] == "No such file or directory"
 
@@ -360,6 +361,63 @@ def test_a_signer_without_schemes(issued: IssuedIdentity) -> None:
             return b""
 
     _failure(reasons.BAD_CONFIGURATION, Identity, issued.chain, Useless())
+
+
+class Listing:
+    """A key that says what it can sign with: not all that it could."""
+
+    def __init__(self, signer: Signer, *schemes: int) -> None:
+        self._signer = signer
+        self.schemes = schemes
+
+    def sign(self, scheme: int, content: bytes) -> Any:
+        assert scheme in self.schemes, "nothing else is asked for"
+        return self._signer.sign(scheme, content)
+
+
+PKCS1 = (S.RSA_PKCS1_SHA256, S.RSA_PKCS1_SHA512)
+
+
+def only_12(*schemes: int) -> tuple[Authority, Identity]:
+    """Somebody with an RSA key in an old token, which cannot do PSS."""
+    authority = Authority.create()
+    issued = authority.issue("localhost", key="rsa2048", usage=("server", "client"))
+    return authority, Identity(issued.chain, Listing(issued.signer, *schemes))
+
+
+def test_an_identity_of_tls_1_2_alone_on_both_sides() -> None:
+    authority, who = only_12(*PKCS1)
+    client, server = pair(
+        ClientConfig(trust=authority.trust, identities=[who]),
+        ServerConfig(
+            identities=[who], max_version="1.2", client_authentication="required", client_trust=authority.trust
+        ),
+    )
+    for facts in (client.handshake, server.handshake):
+        assert facts is not None
+        assert facts.version == "TLSv1.2"
+        assert facts.signature_scheme == facts.client_signature_scheme == "rsa_pkcs1_sha256"
+
+
+def test_an_identity_of_tls_1_2_alone_has_no_use_in_tls_1_3() -> None:
+    """The version is agreed before it is known who we are: a server of such a key alone has to say max_version="1.2"."""
+    authority, who = only_12(*PKCS1)
+    with pytest.raises(PeerIncompatible) as caught:
+        pair(ClientConfig(trust=authority.trust), ServerConfig(identities=[who]))
+    assert caught.value.reason is reasons.NO_COMMON_SIGNATURE_SCHEME
+    # A client that has nothing else shows nothing.
+    server = ServerConfig(
+        identities=[authority.issue("localhost")], client_authentication="optional", client_trust=authority.trust
+    )
+    client, _ = pair(ClientConfig(trust=authority.trust, identities=[who]), server)
+    assert client.handshake is not None
+    assert (client.handshake.version, client.handshake.identity) == ("TLSv1.3", None)
+
+
+def test_schemes_of_both_versions_are_kept_apart() -> None:
+    _, who = only_12(S.RSA_PKCS1_SHA256, S.RSA_PSS_RSAE_SHA256, S.ED25519, S.RSA_PSS_PSS_SHA256)
+    assert who.schemes == (S.RSA_PSS_RSAE_SHA256,)  # Ed25519 and id-RSASSA-PSS are of other keys
+    assert who.schemes_12 == (S.RSA_PKCS1_SHA256, S.RSA_PSS_RSAE_SHA256)
 
 
 # --- the peer's ----------------------------------------------------------------------------------------------------

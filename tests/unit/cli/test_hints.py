@@ -8,18 +8,31 @@ import os
 import pytest
 
 from handfast.cli.hints import alert_meaning, hints
-from handfast.errors import AlertReceived, ConfigurationError, ConnectionFailed, PeerIncompatible, PeerMisbehaved
+from handfast.errors import (
+    AlertReceived,
+    ConfigurationError,
+    ConnectionFailed,
+    PeerIncompatible,
+    PeerMisbehaved,
+    UnknownIssuer,
+)
 from handfast.reasons import (
     BAD_FINISHED,
+    CLOSED_DURING_HANDSHAKE,
     DOWNGRADE,
     INAPPROPRIATE_FALLBACK,
     KEY_ENCRYPTED,
+    NO_COMMON_SIGNATURE_SCHEME,
+    NO_COMMON_SUITE,
     NO_COMMON_VERSION,
     NO_EXTENDED_MAIN_SECRET,
     NO_SECURE_RENEGOTIATION,
     NOT_A_KEY,
+    NOT_TLS,
+    PLAINTEXT,
     RENEGOTIATION_REFUSED,
     RESET,
+    UNKNOWN_ISSUER,
     VERSION_REFUSED,
     Reason,
 )
@@ -125,6 +138,48 @@ def test_an_alert_about_our_certificate_has_the_hint_of_a_client() -> None:
     assert "--cert FILE --key FILE" in hints(none)[0]
 
 
+def test_suites_of_tls_1_2_are_for_a_kind_of_certificate() -> None:
+    evidence = {"we_accept": ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"], "our_certificates_are": ["secp256r1"]}
+    shared = PeerIncompatible(NO_COMMON_SUITE, peer_offered=["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"], **evidence)
+    none = PeerIncompatible(NO_COMMON_SUITE, peer_offered=["TLS_RSA_WITH_AES_128_CBC_SHA"], **evidence)
+    in_13 = PeerIncompatible(
+        NO_COMMON_SUITE, peer_offered=["TLS_AES_128_CCM_SHA256"], we_accept=["TLS_AES_128_GCM_SHA256"]
+    )
+    assert "an RSA certificate" in hints(shared, serving=True)[0]
+    assert "ECDHE with AES-GCM" in hints(none, serving=True)[0]
+    assert hints(in_13, serving=True) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "words"),
+    [
+        ([], "TLS 1.2 has no signatures by mldsa44"),
+        (["ecdsa_secp256r1_sha256"], "does not know the curve"),
+        (["ed448"], "Add an identity with another kind of key."),
+    ],
+)
+def test_a_certificate_that_tls_1_2_cannot_use_has_its_cause(ours: list[str], words: str) -> None:
+    evidence = {"our_certificates_are": ["mldsa44"], "peer_knows_curves": ["x448"]}
+    problem = PeerIncompatible(
+        NO_COMMON_SIGNATURE_SCHEME, peer_offered=["ecdsa_secp256r1_sha256"], we_can_sign_with=ours, **evidence
+    )
+    assert words in hints(problem, serving=True)[0]
+
+
+def test_a_client_that_goes_without_a_word_may_have_looked_for_a_port() -> None:
+    gone = ConnectionFailed(CLOSED_DURING_HANDSHAKE)
+    assert "whether a port is open" in hints(gone, serving=True)[0]
+    assert hints(gone) == [CLOSED_DURING_HANDSHAKE.hint]
+
+
+def test_a_handshake_failure_may_come_from_an_old_server() -> None:
+    def failure(*offered: str) -> AlertReceived:
+        return AlertReceived(AlertDescription.HANDSHAKE_FAILURE, "handshake_failure", versions_we_offered=offered)
+
+    assert "TLS 1.1" in hints(failure("TLSv1.3", "TLSv1.2"))[1]
+    assert len(hints(failure("TLSv1.3"))) == 1
+
+
 def test_a_key_that_cannot_be_used_has_a_hint() -> None:
     assert "openssl pkey" in hints(ConfigurationError(KEY_ENCRYPTED, file="a"))[0]
     assert "--key FILE" in hints(ConfigurationError(NOT_A_KEY, file="a"))[0]
@@ -132,3 +187,27 @@ def test_a_key_that_cannot_be_used_has_a_hint() -> None:
 
 def test_where_nothing_can_be_done_nothing_is_said() -> None:
     assert hints(PeerMisbehaved(BAD_FINISHED)) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ("220 m", "--starttls smtp"),
+        ("* OK ", "--starttls imap"),
+        ("+OK D", "--starttls pop3"),
+        ("200 n", "--starttls nntp"),
+        ('"IMPL', "--starttls sieve"),
+        (b"\x64\x00\x00\x00\x0a", "--starttls mysql"),
+    ],
+)
+def test_a_server_that_greets_in_plain_text_may_begin_tls_later(first: object, words: str) -> None:
+    reason = NOT_TLS if isinstance(first, bytes) else PLAINTEXT
+    error = PeerMisbehaved(reason, first_bytes=first)
+    assert any(words in hint for hint in hints(error))
+    assert not any("--starttls" in hint for hint in hints(error, serving=True))
+    assert hints(PeerMisbehaved(reason, first_bytes="hello")) == [reason.hint]
+
+
+def test_a_proxy_is_not_trusted_by_the_servers_roots() -> None:
+    assert "SSL_CERT_FILE" in hints(UnknownIssuer(proxy="https://proxy.example:443"))[0]
+    assert hints(UnknownIssuer()) == [UNKNOWN_ISSUER.hint]

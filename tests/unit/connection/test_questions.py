@@ -566,3 +566,43 @@ def test_a_deadline_that_passes_within_a_callback(case: Case, raising: bool) -> 
         return
     with fails(AlertReceived, reasons.CLOSED_DURING_HANDSHAKE):
         there.next_event()
+
+
+# --- a verifier that speaks of somebody else -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("asking", ["client", "server"])
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+def test_an_identity_of_another_certificate(asking: str, version: str, later: bool) -> None:
+    """The key that has to sign is that of the certificate that was sent: another one would let its owner in instead."""
+    other = {"client": identity("p256", "other.example"), "server": client_identity("p384")}[asking]
+
+    def verify(chain: Any, server_name: Any, now: Any) -> Any:
+        return NoVerification().verify_server(other.chain, server_name or "other.example", now)
+
+    verifier = ASK if later else Verifier(verify)
+    client: dict[str, Any] = {"max_version": version, "min_version": version, "identities": [client_identity()]}
+    server: dict[str, Any] = {"client_authentication": "required"}
+    if asking == "client":
+        client["verifier"] = verifier
+    else:
+        server["client_verifier"] = verifier
+    sides = started(client, server)
+    here = sides[asking == "server"]
+
+    def run() -> None:
+        at = pump(*sides)[asking == "server"]
+        question = at[-1]
+        assert isinstance(question, VerifyPeer)
+        question.answer(verify(question.chain, question.server_name, question.now))
+        pump(*sides)
+
+    with fails(TLSError, CALLBACK_FAILED) as caught:
+        run()
+    assert caught.value.evidence == {"question": "VerifyPeer", "problem": "the identity is of another certificate"}
+    assert here.handshake is None
+    assert here.failed
+    with fails(AlertReceived, reasons.ALERT_RECEIVED) as told:
+        sides[asking == "client"].next_event()
+    assert told.value.name == "internal_error"

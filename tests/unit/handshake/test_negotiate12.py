@@ -298,6 +298,58 @@ def test_authorities_guide_a_client_unless_the_application_has_chosen() -> None:
     assert negotiate12.client_identity([ours], request(certificate_authorities=both), chosen=False)[0] is ours
 
 
+def test_the_authorities_of_a_client_order_the_identities() -> None:
+    """As in TLS 1.3 (RFC 9846 section 4.3.4): they guide the choice within what a suite and a name leave."""
+    first, second = Authority.create("First"), Authority.create("Second")
+    ours = [first.issue("a.example"), second.issue("a.example"), second.issue("b.example", key="rsa2048")]
+    config = server_config(identities=ours)
+
+    def chosen(*authorities: Authority, **fields: Any) -> int:
+        names = [name for authority in authorities for name in authority.trust.subjects()]
+        offered = hello(certificate_authorities=names or None, **{"server_name": "a.example", **fields})
+        return ours.index(negotiate12.terms(config, offered, None).identity)  # type: ignore[arg-type]
+
+    assert chosen() == 0
+    assert chosen(first) == 0
+    assert chosen(second) == 1
+    assert chosen(second, first) == 0  # our order, among those that fit
+    assert chosen(trust_of_nobody()) == 0
+    assert chosen(first, server_name="b.example") == 2  # the name counts more
+    assert chosen(second, cipher_suites=[RSA_A128], server_name=None) == 2  # and so does the suite
+    assert chosen(second, server_name=None) == 1
+
+
+def trust_of_nobody() -> Authority:
+    return Authority.create("Nobody")
+
+
+@pytest.mark.parametrize(
+    ("in_certificates", "in_handshake", "first_key"),
+    [
+        (None, [S.ECDSA_SECP256R1_SHA256, S.ED25519], "ecdsa"),
+        ([S.ED25519], [S.ECDSA_SECP256R1_SHA256, S.ED25519], "edwards"),
+        ([S.ECDSA_SECP256R1_SHA256], [S.ED25519, S.ECDSA_SECP256R1_SHA256], "ecdsa"),
+        # Where the list for certificates is missing, that for the handshake counts for both (RFC 9846 section 4.3.3).
+        (None, [S.ED25519], "edwards"),
+        # Neither can be verified, and a certificate that the client may know all the same is better than none.
+        ([S.RSA_PKCS1_SHA256], [S.ECDSA_SECP256R1_SHA256, S.ED25519], "ecdsa"),
+    ],
+)
+def test_a_chain_that_the_client_can_verify_comes_first(
+    in_certificates: list[int] | None, in_handshake: list[int], first_key: str
+) -> None:
+    ecdsa = Authority.create("ECDSA").issue("a.example", key="ed25519")
+    edwards = Authority.create("Edwards", key="ed25519").issue("a.example", key="ed25519")
+    # Both keys sign by Ed25519; what differs is who has signed their certificates.
+    schemes = [*in_handshake, S.ED25519] if S.ED25519 not in in_handshake else in_handshake
+    offered = hello(server_name="a.example", signature_algorithms=schemes, signature_algorithms_cert=in_certificates)
+    fitting = negotiate.fitting_identities([ecdsa, edwards], offered, False)
+    who = {"ecdsa": ecdsa, "edwards": edwards}[first_key]
+    assert fitting[0] is who
+    agreed = negotiate12.terms(server_config(identities=[ecdsa, edwards]), offered, None)
+    assert agreed.identity is who
+
+
 def test_what_a_server_asks_for() -> None:
     config = server_config(client_authentication="required", signature_schemes=["ed25519", "rsa_pkcs1_sha256"])
     asked = certificate_request(config)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from handfast import reasons
+from handfast.certificates.identity import PeerIdentity
+from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.errors import PeerIncompatible, PeerMisbehaved
 from handfast.handshake import client12, negotiate12, resume12
 from handfast.handshake.client import agreed_version
@@ -307,6 +309,78 @@ def test_a_scheme_of_tls_1_3_alone_was_not_offered_for_tls_1_2() -> None:
     exchange.algorithm = S.MLDSA44
     with fails(PeerMisbehaved, reasons.SCHEME_NOT_OFFERED):
         client12.check_exchange(offered(), peer, exchange, (OTHER, RANDOM))
+
+
+# --- the key of the certificate
+
+
+def peer_with(key: str) -> PeerIdentity:
+    who = identity(key)
+    return NoVerification().verify_server(who.chain, "localhost", client_config().clock.wall())
+
+
+RSA_SUITE = C.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+
+
+@pytest.mark.parametrize(
+    ("suite", "key", "groups"),
+    [
+        (SUITE, "p256", ["x25519", "secp256r1"]),
+        (SUITE, "p384", ["secp384r1"]),
+        (SUITE, "ed25519", ["x25519"]),  # no curve of the list of groups (RFC 8422 section 5.1)
+        (SUITE, "ed448", ["x25519"]),
+        (RSA_SUITE, "rsa2048", ["x25519"]),
+        (RSA_SUITE, "rsapss2048-sha384", ["x25519"]),
+        (SUITE, "p256", None),
+    ],
+)
+def test_a_key_that_goes_with_suite_and_groups(suite: int, key: str, groups: list[str] | None) -> None:
+    client12.check_key(offered(groups=groups), SUITES_12[suite], peer_with(key))
+
+
+@pytest.mark.parametrize(
+    ("suite", "key"),
+    [(RSA_SUITE, "p256"), (RSA_SUITE, "ed25519"), (SUITE, "rsa2048"), (SUITE, "rsapss2048"), (RSA_SUITE, "mldsa44")],
+)
+def test_a_key_of_another_kind_than_the_suite_says(suite: int, key: str) -> None:
+    """RFC 5246 section 7.4.2: a server with two certificates shows the one that goes with the suite."""
+    with fails(PeerMisbehaved, reasons.WRONG_SIGNATURE_TYPE) as caught:
+        client12.check_key(offered(), SUITES_12[suite], peer_with(key))
+    assert caught.value.evidence == {"suite": C.name(suite), "key": identity(key).kind}
+
+
+@pytest.mark.parametrize(("key", "groups"), [("p256", ["x25519"]), ("p384", ["x25519", "secp256r1"]), ("p521", None)])
+def test_a_key_on_a_curve_that_was_not_offered(key: str, groups: list[str] | None) -> None:
+    """RFC 8422 section 5.3. The default groups leave out P-521."""
+    offer_ = offered(groups=groups)
+    with fails(PeerMisbehaved, reasons.GROUP_NOT_OFFERED) as caught:
+        client12.check_key(offer_, SUITES_12[SUITE], peer_with(key))
+    assert caught.value.evidence == {
+        "selected": identity(key).kind,
+        "we_offered": [G.name(group) for group in offer_.config.group_12_ids],
+    }
+
+
+# --- what is offered
+
+
+@pytest.mark.parametrize(
+    ("settings", "versions"),
+    [
+        ({}, [0x0304, 0x0303]),
+        ({"signature_schemes": ["mldsa65", "ed25519"]}, [0x0304, 0x0303]),
+        ({"signature_schemes": ["mldsa65"]}, [0x0304]),
+        ({"signature_schemes": ["rsa_pkcs1_sha256"]}, None),
+    ],
+)
+def test_a_version_without_a_signature_scheme_is_not_offered(
+    settings: dict[str, Any], versions: list[int] | None
+) -> None:
+    hello = offered(**settings).message
+    assert hello.supported_versions == versions
+    assert any(suite in SUITES for suite in hello.cipher_suites) is (versions is not None)
+    assert any(suite in SUITES_12 for suite in hello.cipher_suites) is (versions != [0x0304])
+    assert (hello.extended_main_secret is not None) is (versions != [0x0304])
 
 
 # --- ChangeCipherSpec

@@ -422,3 +422,22 @@ def test_the_order_on_the_wire_is_the_order_of_sequence_numbers() -> None:
 def test_bad_records_are_errors_of_their_own_class() -> None:
     for reason_and_data in ((UNEXPECTED_RECORD, record(DATA, b"x")), (EMPTY_RECORD, record(HANDSHAKE, b""))):
         assert isinstance(refused(RecordLayer(), reason_and_data[1], reason_and_data[0]), BadRecord)
+
+
+@pytest.mark.parametrize("content_type", [HANDSHAKE, ALERT])
+def test_a_plaintext_record_has_its_own_limit_while_early_data_is_skipped(content_type: int) -> None:
+    """Encrypted records may be longer, and those that are skipped were encrypted (RFC 9846 section 5.1)."""
+    layer = RecordLayer()
+    layer.skip_early_data()
+    layer.feed(record(DATA, bytes(100)))
+    assert layer.read() is None
+    error = refused(layer, record(content_type, bytes(FULL + 1)), RECORD_OVERFLOW)
+    assert error.evidence == {"length": FULL + 1, "limit": FULL}
+
+
+def test_a_full_plaintext_record_ends_the_skipping() -> None:
+    layer = RecordLayer()
+    layer.skip_early_data()
+    layer.feed(record(HANDSHAKE, bytes(FULL)))
+    assert layer.read() == (HANDSHAKE, bytes(FULL), False)
+    refused(layer, record(DATA, bytes(16)), UNEXPECTED_RECORD)

@@ -402,7 +402,7 @@ def test_bytes_that_end_without_close_notify(run: Loop) -> None:
         (reader, writer), tls = await opened(shaken_with_a_thread())
         tls.sendall(b"some")
         assert await reader.readexactly(4) == b"some"
-        tls._sock.close()  # as if the process had died
+        tls.below.stream.close()  # as if the process had died
         with fails(TruncationError, reasons.TRUNCATED):
             await reader.read()
         with fails(TruncationError, reasons.TRUNCATED):
@@ -417,7 +417,7 @@ def test_bytes_that_end_without_close_notify(run: Loop) -> None:
 def test_a_reset(run: Loop) -> None:
     async def main() -> None:
         (reader, writer), tls = await opened(shaken_with_a_thread())
-        reset(tls._sock)
+        reset(tls.below.stream)
         with fails(ConnectionFailed, reasons.RESET):
             await reader.read()
         with suppress(TLSError):
@@ -433,7 +433,7 @@ def test_a_record_that_was_changed(run: Loop) -> None:
         tls.connection.send(b"bad")
         forged = bytearray(tls.connection.data_to_send())
         forged[-1] ^= 1
-        tls._sock.sendall(forged)
+        tls.below.stream.sendall(forged)
         assert await reader.readexactly(4) == b"good"
         with fails(BadRecord, reasons.BAD_RECORD_MAC):
             await reader.read()

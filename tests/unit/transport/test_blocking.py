@@ -523,7 +523,7 @@ def test_a_socket_that_another_thread_closed_between_reading_and_waiting(stack: 
     client, _ = shaken(stack)
     client.close()
     with fails(ConnectionFailed, reasons.RESET):
-        client._wait(1, None)
+        client.below._wait(1, None)
     with fails(ConnectionFailed, reasons.RESET):
         client.recv()
 

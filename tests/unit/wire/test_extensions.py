@@ -73,10 +73,20 @@ ONLY_TLS12 = ("ec_point_formats", "encrypt_then_mac", "extended_main_secret", "s
 
 PLACES_OF = {name: {place.strip(",") for place in rest} for name, *rest in map(str.split, RFC_TABLE.split("\n")[1:-1])}
 PLACES_OF |= {name: {"CH"} for name in ONLY_TLS12}
+# What a server of TLS 1.2 may answer, by the RFC of each: supported_groups (RFC 8422 has it in the ClientHello alone)
+# is what some old ones send all the same.
+IN_SERVER_HELLO_12 = (
+    *ONLY_TLS12, "server_name", "max_fragment_length", "status_request", "supported_groups", "use_srtp", "heartbeat",
+    "application_layer_protocol_negotiation", "signed_certificate_timestamp", "client_certificate_type",
+    "server_certificate_type", "record_size_limit",
+)  # fmt: skip
+for _name in IN_SERVER_HELLO_12:
+    PLACES_OF[_name].add("SH12")
 
 # How a message of each kind is made from extensions, and parsed.
 MESSAGES: dict[str, tuple[Callable[..., bytes], Callable[[bytes], Any]]] = {
     "CH": (build.client_hello, ClientHello.parse),
+    "SH12": (build.server_hello, ServerHello.parse),
     "SH": (lambda *more: build.server_hello(VERSION_13, *more), ServerHello.parse),
     "HRR": (lambda *more: build.retry_request(VERSION_13, *more), ServerHello.parse),
     "EE": (build.encrypted_extensions, EncryptedExtensions.parse),
@@ -103,8 +113,16 @@ CONTENT = {
     "pre_shared_key": "0007 0001 aa 00000000 0021 20 " + "00" * 32,
     "early_data": "",
 }
-CONTENT_IN = {("server_name", "EE"): "", ("key_share", "SH"): "001d 0001 aa", ("key_share", "HRR"): "001d"}
-CONTENT_IN |= {("pre_shared_key", "SH"): "0000", ("early_data", "NST"): "00004000", ("ticket_request", "EE"): "02"}
+CONTENT_IN = {
+    ("server_name", "SH12"): "",
+    ("application_layer_protocol_negotiation", "SH12"): "0003 02 6832",
+    ("server_name", "EE"): "",
+    ("key_share", "SH"): "001d 0001 aa",
+    ("key_share", "HRR"): "001d",
+    ("pre_shared_key", "SH"): "0000",
+    ("early_data", "NST"): "00004000",
+    ("ticket_request", "EE"): "02",
+}
 
 
 def content_of(name: str, place: str) -> bytes:
@@ -123,7 +141,7 @@ CELLS = [
     for name in PLACES_OF
     for place in MESSAGES
     # supported_versions is what makes a ServerHello one of TLS 1.3; it stands in SH and HRR of each test below
-    if (name, place) not in (("supported_versions", "SH"), ("supported_versions", "HRR"))
+    if name != "supported_versions" or place not in ("SH", "SH12", "HRR")
 ]
 
 
@@ -141,6 +159,7 @@ def test_an_extension_may_stand_where_the_rfc_allows_it(name: str, place: str) -
         codec.type
         for table in {
             "CH": [extensions.CLIENT_HELLO],
+            "SH12": [extensions.SERVER_HELLO_12],
             "SH": [extensions.SERVER_HELLO],
             "HRR": [extensions.HELLO_RETRY_REQUEST],
             "EE": [extensions.ENCRYPTED_EXTENSIONS],

@@ -195,7 +195,7 @@ def test_a_server_of_tls_1_2_has_extensions_of_its_own() -> None:
         (E.RECORD_SIZE_LIMIT, b"\4\0"),
         (E.SESSION_TICKET, b""),
     )
-    others = ((E.KEY_SHARE, b"of TLS 1.3"), (0x1234, b"x"))
+    others = ((E.SUPPORTED_GROUPS, b"as some do"), (0x1234, b"x"))
     raw = build.server_hello(*block, *others)
     hello = ServerHello.parse(raw)
     assert (hello.version, hello.selected_version, hello.key_share) == (0x0303, None, None)

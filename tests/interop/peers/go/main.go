@@ -71,8 +71,23 @@ func list(words string) []string {
 	return strings.Split(words, ",")
 }
 
-// configuration has what both sides can be told; identities are "chain.pem:key.pem".
-func configuration(identities, groupNames, alpn, newest string) *tls.Config {
+var versionNumbers = map[string]uint16{"1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+
+// suites are numbers of those of TLS 1.2; Go has an order of its own. Old ones are there where they are named.
+func suites(names string) []uint16 {
+	var numbers []uint16
+	for _, name := range list(names) {
+		for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+			if suite.Name == name {
+				numbers = append(numbers, suite.ID)
+			}
+		}
+	}
+	return numbers
+}
+
+// configuration has what both sides can be told; identities are "chain.pem:key.pem", versions "lowest,highest".
+func configuration(identities, groupNames, alpn, versions, suiteNames string) *tls.Config {
 	config := &tls.Config{NextProtos: list(alpn)}
 	for _, name := range list(groupNames) {
 		config.CurvePreferences = append(config.CurvePreferences, groups[name])
@@ -83,9 +98,9 @@ func configuration(identities, groupNames, alpn, newest string) *tls.Config {
 		check(err)
 		config.Certificates = append(config.Certificates, certificate)
 	}
-	if newest == "1.2" {
-		config.MaxVersion = tls.VersionTLS12
-	}
+	lowest, highest, _ := strings.Cut(versions, ",")
+	config.MinVersion, config.MaxVersion = versionNumbers[lowest], versionNumbers[highest]
+	config.CipherSuites = suites(suiteNames)
 	return config
 }
 
@@ -106,14 +121,16 @@ func accept(asks string, config *tls.Config) *tls.Conn {
 	return tls.Server(raw, config)
 }
 
-// export says what keying material comes of a label and a length.
+// export says what keying material comes of a label and a length, without a context and with one.
 func export(state tls.ConnectionState, what string) {
-	label, length, _ := strings.Cut(what, ":")
-	size, err := strconv.Atoi(length)
+	words := strings.SplitN(what, ":", 3)
+	size, err := strconv.Atoi(words[1])
 	check(err)
-	material, err := state.ExportKeyingMaterial(label, nil, size)
+	material, err := state.ExportKeyingMaterial(words[0], nil, size)
 	check(err)
-	say(map[string]any{"exported": hex.EncodeToString(material)})
+	with, err := state.ExportKeyingMaterial(words[0], []byte(words[2]), size)
+	check(err)
+	say(map[string]any{"exported": hex.EncodeToString(material), "with_context": hex.EncodeToString(with)})
 }
 
 func main() {
@@ -124,11 +141,12 @@ func main() {
 	asks := flag.String("asks", "", "whether clients have to show a certificate: optional, required")
 	groupNames := flag.String("groups", "", "the only groups")
 	alpn := flag.String("alpn", "", "protocols")
-	newest := flag.String("newest", "", "1.2: nothing newer than TLS 1.2")
-	exports := flag.String("export", "", "label:length of keying material to export")
+	versions := flag.String("versions", "1.2,1.3", "the lowest and the highest")
+	suiteNames := flag.String("suites", "", "the only suites of TLS 1.2")
+	exports := flag.String("export", "", "label:length:context of keying material to export")
 	flag.Parse()
 
-	config := configuration(*identities, *groupNames, *alpn, *newest)
+	config := configuration(*identities, *groupNames, *alpn, *versions, *suiteNames)
 	pem, err := os.ReadFile(*trusted)
 	check(err)
 	roots := x509.NewCertPool()
@@ -151,7 +169,8 @@ func main() {
 		"server_name": state.ServerName,
 	})
 
-	if *exports != "" && state.Version == tls.VersionTLS13 {
+	say(map[string]any{"unique": hex.EncodeToString(state.TLSUnique)})
+	if *exports != "" {
 		export(state, *exports)
 	}
 

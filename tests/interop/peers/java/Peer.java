@@ -64,22 +64,26 @@ public final class Peer {
         if (options.containsKey("keyLimits")) {
             Security.setProperty("jdk.tls.keyLimits", options.get("keyLimits"));
         }
+        if ("TLSv1.1".equals(options.get("protocols"))) {
+            Security.setProperty("jdk.tls.disabledAlgorithms", "");
+        }
         try (SSLSocket socket = options.containsKey("connect") ? connect() : accept()) {
             socket.startHandshake();
             say(facts(socket));
-            Thread talking = new Thread(() -> talk(socket));
+            OutputStream output = socket.getOutputStream(); // a socket that is closed by then would not have it
+            Thread talking = new Thread(() -> talk(socket, output));
             talking.setDaemon(true);
             talking.start();
             // The end of standard input is a close_notify; the peer's close_notify ends all.
-            copy(socket.getInputStream(), System.out);
+            copy(socket.getInputStream(), System.out, null);
             socket.shutdownOutput();
         }
         say(Map.of("end", "clean"));
     }
 
-    private static void talk(SSLSocket socket) {
+    private void talk(SSLSocket socket, OutputStream output) {
         try {
-            copy(System.in, socket.getOutputStream());
+            copy(System.in, output, options.containsKey("renegotiates") ? socket : null);
             socket.shutdownOutput();
         } catch (Exception error) {
             fail(error);
@@ -87,11 +91,16 @@ public final class Peer {
     }
 
     // What is not buffered arrives at once: InputStream.transferTo would do the same, but PrintStream has to be flushed.
-    private static void copy(InputStream from, OutputStream to) throws Exception {
+    // Where a socket is given, it shakes hands anew after the first piece.
+    private static void copy(InputStream from, OutputStream to, SSLSocket anew) throws Exception {
         byte[] buffer = new byte[1 << 16];
         for (int size = from.read(buffer); size >= 0; size = from.read(buffer)) {
             to.write(buffer, 0, size);
             to.flush();
+            if (anew != null) {
+                anew.startHandshake();
+                anew = null;
+            }
         }
     }
 
@@ -113,7 +122,7 @@ public final class Peer {
         try (SSLServerSocket listener =
                 (SSLServerSocket) context().getServerSocketFactory().createServerSocket(0, 1, here)) {
             SSLParameters parameters = set(listener.getSSLParameters());
-            parameters.setUseCipherSuitesOrder(true);
+            parameters.setUseCipherSuitesOrder(!"client".equals(options.get("order")));
             if ("required".equals(options.get("asks"))) {
                 parameters.setNeedClientAuth(true);
             } else if ("optional".equals(options.get("asks"))) {
@@ -126,13 +135,13 @@ public final class Peer {
     }
 
     private SSLParameters set(SSLParameters parameters) {
-        if (options.containsKey("suite")) {
-            parameters.setCipherSuites(new String[] {options.get("suite")});
+        if (options.containsKey("suites")) {
+            parameters.setCipherSuites(options.get("suites").split(","));
         }
         if (options.containsKey("alpn")) {
             parameters.setApplicationProtocols(options.get("alpn").split(","));
         }
-        parameters.setProtocols(new String[] {options.getOrDefault("protocol", "TLSv1.3")});
+        parameters.setProtocols(options.get("protocols").split(","));
         return parameters;
     }
 
