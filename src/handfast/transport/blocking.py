@@ -8,6 +8,10 @@
 
 One thread may read while another one writes. A timeout of a read loses nothing: the next read goes on. After a timeout
 of a write the rest of what was sealed goes out with the next write, so the stream stays whole.
+
+Early data has a way of its own, in both directions, since anybody who has recorded it can send it again (RFC 9846 section
+8): a client passes it as ``early_data``, and gets back in ``early_data_rejected`` what was not taken; a server has it from
+:meth:`TLSSocket.early_data` or ``on_early_data``, and never from ``recv``.
 """
 
 from __future__ import annotations
@@ -18,26 +22,40 @@ import io
 import socket
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from handfast import limits
 from handfast.config import ASK, ClientConfig, ServerConfig
 from handfast.connection import ClientConnection, Connection, Event, ServerConnection, Tap
-from handfast.errors import ConnectionFailed, MisuseError, TLSError
-from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed
+from handfast.errors import ConfigurationError, ConnectionFailed, MisuseError, TLSError
+from handfast.events import (
+    ApplicationData,
+    EarlyData,
+    EarlyDataRejected,
+    Handshake,
+    HandshakeCompleted,
+    PeerClosed,
+    SessionReceived,
+)
 from handfast.handshake.flow import Question
 from handfast.reasons import CONNECT_TIMEOUT, RESET
 from handfast.transport.below import READ_SIZE, below
+from handfast.transport.files import RawFile
 
 if TYPE_CHECKING:
+    from handfast.sessions.session import Session
     from handfast.transport.proxy import Proxy
     from handfast.transport.starttls.running import Starttls
 
 _WRITE_SIZE = 262_144  # what is sealed at once: enough to be quick, little enough to stay in the cache
 
 
-def connect(
+EarlyDataHandler = Callable[["TLSSocket", bytes], None]
+"""Called on a server with each piece of early data, while hands are still being shaken; it may answer by sendall."""
+
+
+def connect(  # noqa: PLR0913  (each is a choice of its own)
     host: str,
     port: int = 443,
     *,
@@ -47,6 +65,9 @@ def connect(
     tap: Tap | None = None,
     proxy: Proxy | str | None = None,
     starttls: Starttls | None = None,
+    session: Session | None = None,
+    early_data: bytes = b"",
+    on_session: Callable[[Session], None] | None = None,
 ) -> TLSSocket:
     """Connect to a server and shake hands.
 
@@ -56,17 +77,33 @@ def connect(
                      what HTTPS_PROXY, ALL_PROXY and NO_PROXY say. By default these are not looked at
     ``starttls``     the protocol that is spoken before TLS, such as "smtp": see handfast.transport.starttls. It may take
                      as long as the handshake
+    ``session``      to be resumed; by default one of the configuration's store, if it has one
+    ``early_data``   sent before the server has answered, where the session allows so much. Whoever records it can send it
+                     again: only what does no harm twice belongs in it. What the server did not take is not sent again:
+                     it is in ``early_data_rejected``, for the caller to decide
+    ``on_session``   called with each session that the server gives us, besides the configuration's store; servers give
+                     them only to those who have one
 
     Raises ConnectionFailed where there is no connection, HandshakeTimeout, or the TLSError that ended the handshake.
     """
     tls = dial(
-        host, port, config=config, server_name=server_name, timeout=timeout, tap=tap, proxy=proxy, starttls=starttls
+        host,
+        port,
+        config=config,
+        server_name=server_name,
+        timeout=timeout,
+        tap=tap,
+        proxy=proxy,
+        starttls=starttls,
+        session=session,
+        early_data=early_data,
+        on_session=on_session,
     )
     tls.do_handshake()
     return tls
 
 
-def dial(
+def dial(  # noqa: PLR0913
     host: str,
     port: int = 443,
     *,
@@ -76,6 +113,9 @@ def dial(
     tap: Tap | None = None,
     proxy: Proxy | str | None = None,
     starttls: Starttls | None = None,
+    session: Session | None = None,
+    early_data: bytes = b"",
+    on_session: Callable[[Session], None] | None = None,
 ) -> TLSSocket:
     """As :func:`connect`, up to the TCP connection, and what is said before TLS: the handshake is the caller's, by TLSSocket.do_handshake."""
     server_name = host if server_name is None else server_name
@@ -84,10 +124,10 @@ def dial(
         from handfast.transport.starttls.running import prepared
 
         dialogue, config = prepared(starttls, config, server_name)
-    connection = ClientConnection(config, server_name=server_name, tap=tap)
+    connection = ClientConnection(config, server_name=server_name, session=session, early_data=early_data, tap=tap)
     started = time.perf_counter()
     sock = _reach(host, port, timeout, proxy)
-    tls = TLSSocket(sock, connection)
+    tls = TLSSocket(sock, connection, on_session=on_session)
     tls.tcp_connect_seconds = time.perf_counter() - started
     if dialogue is not None:
         from handfast.transport.starttls.running import converse
@@ -121,21 +161,29 @@ def wrap(
     *,
     server_name: str | None = None,
     tap: Tap | None = None,
+    session: Session | None = None,
+    early_data: bytes = b"",
+    on_session: Callable[[Session], None] | None = None,
+    on_early_data: EarlyDataHandler | None = None,
 ) -> TLSSocket:
     """Shake hands over a connection: as a server with a ServerConfig, as a client otherwise.
 
     ``stream``  a connected socket; a TLSSocket or ``ssl.SSLSocket``, for TLS inside TLS; or any object that can ``recv``
                 or ``read``, and ``send``, ``sendall`` or ``write``, such as an SSH channel. Where it has ``settimeout``,
                 timeouts hold; where it has not, it may keep us waiting
+    ``session, early_data, on_session``  a client's, as with :func:`connect`
+    ``on_early_data``  a server's: takes early data as it comes. Without it :meth:`TLSSocket.early_data` has all of it
 
     It then belongs to what is returned, and is closed with it, also when the handshake fails.
     """
     connection: Connection
     if isinstance(config, ServerConfig):
+        if session is not None or early_data:
+            raise ConfigurationError(setting="session, early_data", problem="these are for clients")
         connection = ServerConnection(config, tap=tap)
     else:
-        connection = ClientConnection(config, server_name=server_name, tap=tap)
-    tls = TLSSocket(stream, connection)
+        connection = ClientConnection(config, server_name=server_name, session=session, early_data=early_data, tap=tap)
+    tls = TLSSocket(stream, connection, on_session=on_session, on_early_data=on_early_data)
     tls.do_handshake()
     return tls
 
@@ -150,9 +198,18 @@ class TLSSocket:
     ``connection``           the protocol's side of it
     ``below``                what it stands on
     ``tcp_connect_seconds``  how long the TCP connection took, where :func:`connect` made it
+    ``early_data_rejected``  a client's early data that the server has not taken, b"" for none; known once hands are
+                             shaken. It is sent again if the caller does so, and else not at all
     """
 
-    def __init__(self, stream: Any, connection: Connection) -> None:
+    def __init__(
+        self,
+        stream: Any,
+        connection: Connection,
+        *,
+        on_session: Callable[[Session], None] | None = None,
+        on_early_data: EarlyDataHandler | None = None,
+    ) -> None:
         """Take over a connected socket or stream; :func:`connect` and :func:`wrap` do that and shake hands too."""
         self.below = below(stream, TLSSocket)
         self._timeout = self.below.timeout
@@ -163,6 +220,11 @@ class TLSSocket:
         self._write_lock = threading.Lock()
         self._end_of_data = False
         self._broken: ConnectionFailed | None = None  # what a write found that did not raise it
+        self._on_session = on_session
+        self._on_early_data = on_early_data
+        self._early: list[bytes] = []  # of a client, not asked for yet; the configuration limits how much
+        self._next: Event | None = None  # an event that came with the end of the handshake
+        self.early_data_rejected = b""
 
     def __repr__(self) -> str:
         return f"<TLSSocket {self.connection!r} over {self.below.stream!r}>"
@@ -191,9 +253,12 @@ class TLSSocket:
                 event = self.connection.next_event()
                 self._flush_handshake()
                 if isinstance(event, HandshakeCompleted):
+                    self._look_ahead()
                     return
                 if isinstance(event, Question):
                     self._answer(event)
+                elif isinstance(event, EarlyData):
+                    self._take_early(event.data)
                 elif event is None:
                     self._read(self._handshake_deadline())
         except TLSError:
@@ -202,6 +267,30 @@ class TLSSocket:
         except BaseException:  # Ctrl-C, say
             self.below.close()
             raise
+
+    def _look_ahead(self) -> None:
+        """What comes of our early data, and the session of TLS 1.2, are known with the end of the handshake."""
+        try:
+            event = self.connection.next_event()
+            while isinstance(event, (EarlyDataRejected, SessionReceived)):
+                self._note(event)
+                event = self.connection.next_event()
+        except TLSError:
+            return  # hands are shaken; the next call hears of it, as of all that comes later
+        self._next = event
+
+    def _note(self, event: Event) -> None:
+        """News that are no data."""
+        if isinstance(event, EarlyDataRejected):
+            self.early_data_rejected = event.data
+        elif isinstance(event, SessionReceived) and self._on_session is not None:
+            self._on_session(event.session)
+
+    def _take_early(self, data: bytes) -> None:
+        if self._on_early_data is None:
+            self._early.append(data)
+        else:
+            self._on_early_data(self, data)
 
     def _flush_handshake(self) -> None:
         """Send what the script has to say. Where that fails, reading goes on: the peer's alert may say why."""
@@ -227,6 +316,15 @@ class TLSSocket:
             question.answer(answer)
 
     # --- reading
+
+    def early_data(self) -> bytes:
+        """What the client has sent with its first message, b"" for nothing: a server's, once.
+
+        Whoever has recorded it can send it again, to this server or another one of the fleet (RFC 9846 section 8): it may
+        only be acted on where doing so twice does no harm. ``recv`` gives no data as long as this waits.
+        """
+        data, self._early = b"".join(self._early), []
+        return data
 
     def recv(self, size: int = READ_SIZE) -> bytes:
         """At most ``size`` bytes; b"" once the peer has said that nothing more will come.
@@ -256,6 +354,9 @@ class TLSSocket:
 
     def _fill(self, deadline: float | None) -> bool:
         """Have data ready for recv; False at the end."""
+        if self._early:
+            problem = "the client has sent early data, which may be a replay: early_data() has it, and comes first"
+            raise MisuseError(problem=problem)
         while not self._received:
             if self._end_of_data:
                 return False
@@ -264,10 +365,15 @@ class TLSSocket:
                 self._received = memoryview(event.data)
             elif isinstance(event, PeerClosed):
                 self._end_of_data = True
+            else:
+                self._note(event)
         return True
 
     def _next_event(self, deadline: float | None) -> Event:
         """The next event, whatever has to be read until then. On failure the peer is told, and we close."""
+        event, self._next = self._next, None
+        if event is not None:
+            return event
         try:
             while (event := self.connection.next_event()) is None:
                 self._flush_if_possible()
@@ -469,9 +575,9 @@ class TLSSocket:
     def makefile(self, mode: str = "rb") -> io.BufferedReader | io.BufferedWriter:
         """A buffered binary file over the connection, "rb" or "wb". Closing it leaves the connection open."""
         if mode == "rb":
-            return io.BufferedReader(_File(self))
+            return io.BufferedReader(RawFile(self))
         if mode == "wb":
-            return io.BufferedWriter(_File(self))
+            return io.BufferedWriter(RawFile(self))
         raise MisuseError(problem=f'makefile has the modes "rb" and "wb", not {mode!r}')
 
     # --- waiting
@@ -485,25 +591,6 @@ class TLSSocket:
         if deadline is None:
             return None
         return time.monotonic() + max(deadline - self.connection.clock.monotonic(), 0.0)
-
-
-class _File(io.RawIOBase):
-    """What makefile puts its buffer on."""
-
-    def __init__(self, tls: TLSSocket) -> None:
-        self._tls = tls
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._tls.recv_into(buffer)
-
-    def write(self, data: Any) -> int:
-        return self._tls.send(data)
 
 
 async def _awaited(awaitable: Awaitable[Any], deadline: float | None) -> Any:

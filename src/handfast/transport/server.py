@@ -12,7 +12,7 @@ from handfast import limits
 from handfast.config import ServerConfig
 from handfast.connection import ServerConnection, Tap
 from handfast.errors import ConfigurationError
-from handfast.transport.blocking import TLSSocket
+from handfast.transport.blocking import EarlyDataHandler, TLSSocket
 from handfast.transport.reload import current
 
 Handler = Callable[[TLSSocket], None]
@@ -36,11 +36,13 @@ class Server:
     ``handler``         takes a TLSSocket whose handshake is complete; it is closed when the handler returns
     ``on_failure``      is told of failed handshakes and of what a handler raises
     ``tap``             makes a tap for each connection, from the peer's address
+    ``on_early_data``   is called with the TLSSocket and each piece of early data, while hands are still being shaken, and may
+                        answer it; see :meth:`TLSSocket.early_data`, which has all of it where this is not given
     ``max_connections`` how many may be open at once; more wait in the listen queue
     ``max_handshakes``  how many of these may still be shaking hands
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         handler: Handler,
         host: str = "127.0.0.1",
@@ -49,6 +51,7 @@ class Server:
         config: ServerConfig | Callable[[], ServerConfig],
         on_failure: FailureHandler = _ignore,
         tap: Callable[[Any], Tap] | None = None,
+        on_early_data: EarlyDataHandler | None = None,
         max_connections: int = limits.CONCURRENT_CONNECTIONS,
         max_handshakes: int = limits.CONCURRENT_HANDSHAKES,
     ) -> None:
@@ -56,6 +59,7 @@ class Server:
         self._handler = handler
         self._on_failure = on_failure
         self._make_tap = tap
+        self._on_early_data = on_early_data
         self._places = threading.BoundedSemaphore(max_connections)
         self._handshakes = threading.BoundedSemaphore(max_handshakes)
         self._connections: set[TLSSocket] = set()
@@ -104,7 +108,8 @@ class Server:
         try:
             try:
                 tap = self._make_tap(address) if self._make_tap else None
-                tls = TLSSocket(sock, ServerConnection(current(self.config), tap=tap))
+                connection = ServerConnection(current(self.config), tap=tap)
+                tls = TLSSocket(sock, connection, on_early_data=self._on_early_data)
                 self._add(tls)
                 tls.do_handshake()
             finally:
