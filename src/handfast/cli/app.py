@@ -27,7 +27,7 @@ _EXIT = (
 
 # The panels of `handfast connect --help`.
 _SERVER, _OFFER, _THEN, _SHOWN = "Who the server has to be", "What is offered", "After the handshake", "Other"
-_US = "Who we are"
+_US, _AGAIN = "Who we are", "Coming back"
 
 
 class _Listing(TyperCommand):
@@ -75,6 +75,36 @@ _Starttls = Annotated[
     _option(_SERVER, "PROTOCOL", "Speak this protocol first, and begin TLS by its command (STARTTLS): ALL_PROTOCOLS."),
 ]
 _Versions = Annotated[list[str] | None, _option(_OFFER, "1.2,1.3", "Versions of TLS; both by default.")]
+_Session = Annotated[
+    Path | None,
+    _option(
+        _AGAIN,
+        "FILE",
+        "Keep sessions in this file, and resume one: no certificate is sent then. It holds secrets, and is made readable "
+        "for its owner alone.",
+    ),
+]
+_EarlyData = Annotated[
+    Path | None,
+    _option(
+        _AGAIN,
+        "FILE",
+        "Send this with the ClientHello, if the session allows it (0-RTT). Whoever records it can send it again: take what "
+        "does no harm twice. What the server refuses is sent again after the handshake, and its answer goes to standard "
+        "output.",
+    ),
+]
+_Reconnect = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        max=1000,
+        show_default=False,
+        rich_help_panel=_AGAIN,
+        help="Connect so many times again, and show what each connection took.",
+    ),
+]
 _Exports = Annotated[
     list[str] | None,
     _option(
@@ -133,8 +163,11 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     get: Annotated[
         str | None, _option(_THEN, "PATH", "Send an HTTP GET; the body goes to standard output, the rest to error.")
     ] = None,
-    output: Annotated[Path | None, _option(_THEN, "FILE", "With --get: write the body here.")] = None,
+    output: Annotated[Path | None, _option(_THEN, "FILE", "With --get or --early-data: write the answer here.")] = None,
     pipe: Annotated[bool, _flag(_THEN, "--pipe", "Connect standard input and output to the server, like nc.")] = False,
+    session: _Session = None,
+    early_data: _EarlyData = None,
+    reconnect: _Reconnect = 0,
     export: _Exports = None,
     json: Annotated[
         bool, _flag(_SHOWN, "--json", "Print one JSON object on standard output and nothing else, also on failure.")
@@ -172,6 +205,9 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         timeout=timeout,
         proxy=proxy,
         starttls=starttls,
+        session=session,
+        early_data=early_data,
+        reconnect=reconnect,
         keylog=keylog,
         exports=tuple(export or ()),
         get=get,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import Parsed, parsed
@@ -14,6 +14,9 @@ from handfast.observe import explain
 from handfast.observe.tap import Seen
 from handfast.transport.starttls.dialogue import Dialogue
 from handfast.wire.codepoints import AlertDescription
+
+if TYPE_CHECKING:
+    from handfast.cli.visit import Visit
 
 
 def messages(seen: list[Seen]) -> list[dict[str, Any]]:
@@ -45,6 +48,35 @@ def agreed(facts: Handshake | None) -> dict[str, Any]:
         "alpn": None if facts.alpn is None else shown(facts.alpn),
         "peer": None if facts.peer is None else peer(facts.peer),
         "verified": facts.peer is not None and facts.peer.verified_by == "chain",
+    }
+
+
+def nothing() -> dict[str, Any]:
+    """What there is to say where no connection was begun."""
+    return {
+        **agreed(None),
+        "starttls": None,
+        "hello_retry_request": None,
+        "session": None,
+        "early_data": None,
+        "client_certificate": None,
+        "exports": [],
+        "messages": [],
+        "timings_ms": timings(None, None, 0.0),
+    }
+
+
+def connection(visit: Visit) -> dict[str, Any]:
+    """A few words on one connection of several."""
+    facts = visit.facts
+    return {
+        "resumed": facts is not None and facts.resumed,
+        "why_not": None if facts is None else visit.session.why_full(facts) or None,
+        "early_data": None if visit.early is None else visit.early.outcome,
+        "tcp_connect_ms": None if visit.tcp_seconds is None else _ms(visit.tcp_seconds),
+        "handshake_ms": None if facts is None else _ms(facts.timings.handshake),
+        "sent": visit.trace.sent.bytes,
+        "received": visit.trace.received.bytes,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import threading
 import time
 from collections.abc import Sequence
@@ -13,21 +12,22 @@ from typing import IO, Final
 from rich.text import Text
 
 from handfast.certificates.parsed import parsed
+from handfast.cli import show_sessions
 from handfast.cli.exports import Exported
 from handfast.cli.facts import ClientProof, in_the_clear, retry, subject, why_this_version
 from handfast.cli.hints import alert_meaning, hints
+from handfast.cli.lines import BODY, NAME, field, paragraph, row
+from handfast.cli.sessions import Visit
 from handfast.cli.streams import Paper
 from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
 from handfast.events import Handshake
 from handfast.observe import explain, words
+from handfast.observe.explain_sessions import Resumed
 from handfast.observe.tap import Seen, Trace
 from handfast.transport.starttls.dialogue import Said
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.hello import ClientHello
 
-_WIDEST: Final = 100
-_BODY: Final = 4  # where the text of a message begins, below its name
-_NAME: Final = 22  # columns for the name of a field
 _TLS12: Final = ProtocolVersion.name(ProtocolVersion.TLS_1_2)
 _HELLO_AGAIN: Final = "The client says its hello again, with what the server asked for."
 
@@ -45,44 +45,13 @@ _OPTIONS: Final = {
     "proxy": "--proxy",
     "identities": "--cert and --key",
     "identity": "--cert and --key",
+    "sessions": "--session",
 }
 
 
 def console(file: IO[str]) -> Paper:
     """A console for standard output or standard error."""
     return Paper(file)
-
-
-# --- lines ----------------------------------------------------------------------------------------------------------
-
-
-def _wrapped(out: Paper, text: str, indent: int) -> list[str]:
-    """Lines of a text that begins at a column. Words that are too long stay whole."""
-    room = max(min(out.width, _WIDEST) - indent, 30)
-    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-
-
-def _paragraph(out: Paper, text: str, indent: int, style: str = "") -> None:
-    for line in _wrapped(out, text, indent):
-        out.print(Text(" " * indent).append(line, style))
-
-
-def _field(out: Paper, name: str, value: str, meaning: str = "", indent: int = _BODY, width: int = _NAME) -> None:
-    """A name, its value beside it, and the meaning: behind the value if there is room, or else below it."""
-    start = indent + width
-    if len(name) >= width:  # too long for its column: a line of its own
-        out.print(Text(" " * indent).append(name, "cyan"))
-        name = ""
-    values = _wrapped(out, value, start)
-    head = Text(" " * indent).append(f"{name:<{width - 1}} ", "cyan").append(values[0])
-    short = len(values) == 1 and start + len(value) + 2 + len(meaning) <= min(out.width, _WIDEST)
-    if short and meaning:
-        head.append("  ").append(meaning, "dim")
-    out.print(head)
-    for line in values[1:]:
-        out.print(" " * start + line)
-    if meaning and not short:
-        _paragraph(out, meaning, start + 2, "dim")
 
 
 # --- before the handshake -------------------------------------------------------------------------------------------
@@ -97,7 +66,7 @@ def said(out: Paper, item: Said) -> None:
 def agreed_to_begin(out: Paper) -> None:
     """The end of what was said before TLS."""
     out.print()
-    _paragraph(out, "==== so far in plain text, which proves nothing; here TLS begins", 0, "bold")
+    paragraph(out, "==== so far in plain text, which proves nothing; here TLS begins", 0, "bold")
     out.print()
 
 
@@ -117,6 +86,7 @@ class Narrator:
         self._out = out
         self._queue: SimpleQueue[Seen | None] = SimpleQueue()
         self._hellos = 0
+        self._resumed = Resumed()
         self._thread = threading.Thread(target=self._work, name="handfast-narrator", daemon=True)
         self._thread.start()
 
@@ -145,26 +115,29 @@ class Narrator:
 
     def _show(self, seen: Seen) -> None:
         self._hellos += isinstance(seen.message, ClientHello)
-        message(self._out, seen, _HELLO_AGAIN if isinstance(seen.message, ClientHello) and self._hellos > 1 else "")
+        again = isinstance(seen.message, ClientHello) and self._hellos > 1
+        purpose, milestone = self._resumed.told(seen)
+        message(self._out, seen, _HELLO_AGAIN if again else purpose, milestone)
 
 
-def message(out: Paper, seen: Seen, purpose: str = "") -> None:
+def message(out: Paper, seen: Seen, purpose: str = "", milestone: str | None = None) -> None:
     """One message: what it is for, its fields, and what is different from here on.
 
-    ``purpose``  what it is for, where the message alone does not tell
+    ``purpose, milestone``  where the message alone does not tell
     """
     head = Text().append("--> " if seen.sent else "<-- ", "bold green" if seen.sent else "bold magenta")
-    head.append(f"{seen.name:<{_NAME}}", "bold").append(f"{_size(seen.length):<13}")
+    head.append(f"{seen.name:<{NAME}}", "bold").append(f"{_size(seen.length):<13}")
     head.append(f"{'encrypted':<14}", "green") if seen.encrypted else head.append(f"{'in the clear':<14}", "yellow")
     head.append(f"{seen.at * 1000:9.1f} ms", "dim")
     out.print(head)
-    _paragraph(out, purpose or explain.purpose(seen.message, from_client=seen.from_client), _BODY, "italic")
+    paragraph(out, purpose or explain.purpose(seen.message, from_client=seen.from_client), BODY, "italic")
     for name, value, meaning in explain.lines(seen.message):
-        _field(out, name, value, meaning)
-    milestone = explain.milestone(seen.message, from_client=seen.from_client)
+        field(out, name, value, meaning)
+    if milestone is None:
+        milestone = explain.milestone(seen.message, from_client=seen.from_client)
     if milestone:
         out.print()
-        _paragraph(out, f"==== {milestone}", 0, "bold")
+        paragraph(out, f"==== {milestone}", 0, "bold")
     out.print()
 
 
@@ -175,17 +148,39 @@ def _size(length: int) -> str:
 # --- the summary -----------------------------------------------------------------------------------------------------
 
 
-def summary(out: Paper, facts: Handshake, trace: Trace, trusted: str, proof: ClientProof | None) -> None:
-    """What was agreed, and who proved to be whom. ``trusted`` says where the roots are from."""
+def summary(
+    out: Paper, facts: Handshake, trace: Trace, trusted: str, proof: ClientProof | None, kept: Visit | None = None
+) -> None:
+    """What was agreed, and who proved to be whom.
+
+    ``trusted``  where the roots are from
+    ``kept``     what there was to come back with, where sessions are kept
+    """
+    for each in _agreed(facts, trace):
+        row(out, *each)
+    if kept is not None:
+        show_sessions.resumption(out, kept, facts)
+    _server(out, facts, trusted)
+    if facts.resumed and kept is not None and kept.session is not None and kept.session.identity:
+        row(out, "client", "known by the certificate shown before", "the session stands for it")
+    elif proof is not None:
+        _client(out, proof)
+
+
+def _agreed(facts: Handshake, trace: Trace) -> list[tuple[str, str, str]]:
+    """What was agreed, and what it cost: name, value, meaning."""
     scheme = SignatureScheme.value(facts.signature_scheme or "") or 0
     in_12 = facts.version == _TLS12
+    suite = (
+        "that of the session" if in_12 and facts.resumed else words.suite(CipherSuite.value(facts.cipher_suite) or 0)
+    )
     rows: list[tuple[str, str, str]] = [
         ("version", facts.version, why_this_version(trace)),
-        ("cipher suite", facts.cipher_suite, words.suite(CipherSuite.value(facts.cipher_suite) or 0)),
+        ("cipher suite", facts.cipher_suite, suite),
     ]
-    if facts.group is not None:
+    if facts.group is not None and not (in_12 and facts.resumed):
         rows.append(("key exchange", facts.group, words.group(NamedGroup.value(facts.group) or 0)))
-    if facts.signature_scheme is not None:
+    if facts.signature_scheme is not None and not facts.resumed:
         proof_of = words.scheme_12(scheme) if in_12 else words.scheme(scheme)
         rows.append(("signature", facts.signature_scheme, proof_of))
     if facts.alpn is not None:
@@ -195,18 +190,13 @@ def summary(out: Paper, facts: Handshake, trace: Trace, trusted: str, proof: Cli
         rows.append(("round trips", "2, one more than needed" if again.remedy else "2", again.why))
         if again.remedy:
             rows.append(("", again.remedy, ""))
-    if in_12:
+    if in_12 and not facts.resumed:
         rows.append(("round trips", "2", "before the client may send data; TLS 1.3 needs one"))
+    if in_12 and facts.resumed:
+        rows.append(("round trips", "1", "before the client may send data; a full handshake of TLS 1.2 needs two"))
+    if in_12 and in_the_clear(trace):
         rows.append(("in the clear", in_the_clear(trace), "everybody on the way could read this; TLS 1.3 encrypts it"))
-    for row in rows:
-        _row(out, *row)
-    _server(out, facts, trusted)
-    if proof is not None:
-        _client(out, proof)
-
-
-def _row(out: Paper, name: str, value: str, meaning: str = "") -> None:
-    _field(out, name, value, meaning, indent=0, width=14)
+    return rows
 
 
 def _server(out: Paper, facts: Handshake, trusted: str) -> None:
@@ -214,29 +204,32 @@ def _server(out: Paper, facts: Handshake, trusted: str) -> None:
     if peer is None or peer.verified_by != "chain":
         out.print(Text().append("server        ", "cyan").append("NOT VERIFIED: this may be anybody", "bold red"))
         return
-    name = facts.server_name or ""
-    out.print(Text().append("server        ", "cyan").append(f"proved to be {shown(name)}", "bold green"))
+    before = ", in the handshake that the session goes back to" if facts.resumed else ""
+    proved = f"proved to be {shown(facts.server_name or '')}{before}"
+    out.print(Text().append("server        ", "cyan").append(proved, "bold green"))
     last = len(peer.path) - 1
     for at, der in enumerate(peer.path):
         certificate = parsed(der)
         notes = [_days_left(certificate.not_after)] if at == 0 else []
         notes += [f"trusted: in {shown(trusted)}"] if at == last else []
-        _row(out, "certificate" if at == 0 else "  signed by", subject(certificate), ", ".join(notes))
+        row(out, "certificate" if at == 0 else "  signed by", subject(certificate), ", ".join(notes))
+    if facts.resumed:
+        show_sessions.vouching(out)
 
 
 def _client(out: Paper, proof: ClientProof) -> None:
     """Who we proved to be, and what the server made of it."""
     if not proof.requested:
-        _row(out, "client", "proved nothing", "it was not asked for a certificate")
+        row(out, "client", "proved nothing", "it was not asked for a certificate")
     elif proof.sent is None:
         end = "; the server goes on without" if proof.accepted else ""
-        _row(out, "client", "proved nothing", f"asked for a certificate; {proof.not_sent}{end}")
+        row(out, "client", "proved nothing", f"asked for a certificate; {proof.not_sent}{end}")
     else:
         said = "accepted in the handshake" if proof.accepted else "the server has not said yet whether it accepts it"
         value = Text().append("client        ", "cyan")
         out.print(value.append(f"showed {subject(proof.sent)}", "bold green" if proof.accepted else "bold"))
-        _row(out, "  signed by", shown(proof.sent.issuer), _days_left(proof.sent.not_after))
-        _row(out, "  proof", proof.signature_scheme or "", said)
+        row(out, "  signed by", shown(proof.sent.issuer), _days_left(proof.sent.not_after))
+        row(out, "  proof", proof.signature_scheme or "", said)
 
 
 def times(out: Paper, facts: Handshake, tcp_seconds: float, trace: Trace) -> None:
@@ -248,9 +241,9 @@ def times(out: Paper, facts: Handshake, tcp_seconds: float, trace: Trace) -> Non
     ]
     if facts.identity is not None:
         parts.append(f"signing {_ms(seconds.signature)}")
-    _row(out, "time", f"TCP {_ms(tcp_seconds)}, handshake {_ms(seconds.handshake)}", f"of it {', '.join(parts)}")
+    row(out, "time", f"TCP {_ms(tcp_seconds)}, handshake {_ms(seconds.handshake)}", f"of it {', '.join(parts)}")
     sent, received = trace.sent, trace.received
-    _row(
+    row(
         out,
         "on the wire",
         f"sent {_size(sent.bytes)}, received {_size(received.bytes)}",
@@ -264,7 +257,7 @@ def exports(out: Paper, found: Sequence[Exported]) -> None:
     for item in found:
         what = f"channel binding {item.label}" if item.is_binding else f"export {item.label}"
         secret = ", secret" if item.is_secret else ""
-        _paragraph(out, f"{what}, {_size(len(item.value))}{secret}:", 0, "cyan")
+        paragraph(out, f"{what}, {_size(len(item.value))}{secret}:", 0, "cyan")
         out.print("  " + item.value.hex())
     if found:
         out.print()
@@ -284,9 +277,9 @@ def _ms(seconds: float) -> str:
 def unverified(out: Paper, problem: TLSError | None) -> None:
     """What verification would have said, where it was turned off."""
     if problem is None:
-        _paragraph(out, "Verification would have accepted this server: --no-verify is not needed for it.", 0, "bold")
+        paragraph(out, "Verification would have accepted this server: --no-verify is not needed for it.", 0, "bold")
     else:
-        _paragraph(out, f"Verification would have refused this server: {problem.reason.sentence}", 0, "bold red")
+        paragraph(out, f"Verification would have refused this server: {problem.reason.sentence}", 0, "bold red")
         _facts(out, _evidence(problem))
     out.print()
 
@@ -336,4 +329,4 @@ def _evidence(problem: TLSError) -> list[tuple[str, object]]:
 def _facts(out: Paper, facts: list[tuple[str, object]]) -> None:
     width = max((len(name) for name, _ in facts), default=0) + 2
     for name, value in facts:
-        _field(out, name.replace("_", " "), shown(value), indent=2, width=width)
+        field(out, name.replace("_", " "), shown(value), indent=2, width=width)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from handfast.observe.phrases import Line, count, excerpt, listed
+from handfast.observe.tap import Seen
 from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.hello import ClientHello, ServerHello
-from handfast.wire.messages12 import NewSessionTicket12
-from handfast.wire.messages13 import EncryptedExtensions, EndOfEarlyData, NewSessionTicket
+from handfast.wire.messages12 import Finished12, NewSessionTicket12
+from handfast.wire.messages13 import EncryptedExtensions, EndOfEarlyData, Finished, NewSessionTicket
 from handfast.wire.psk import PSK_DHE_KE, PSK_KE
 
 _MODES: Final = {PSK_KE: "psk_ke", PSK_DHE_KE: "psk_dhe_ke"}
@@ -40,7 +41,9 @@ def client_hello(hello: ClientHello) -> Iterable[Line]:
         more = len(hello.pre_shared_key.identities) - len(names)
         text = ", ".join(names) + (f" and {more} more" if more else "")
         yield "pre_shared_key", text, "tickets, or names of keys that both sides have; the server may take one"
-        yield "binders", count(len(hello.pre_shared_key.binders), "MAC"), "they prove that it has the keys"
+        binders = count(len(hello.pre_shared_key.binders), "MAC")
+        meaning = "over this hello, by the key of each: a ticket that was only seen on the wire is of no use"
+        yield "binders", binders, meaning
 
 
 def server_hello(hello: ServerHello) -> Iterable[Line]:
@@ -66,7 +69,57 @@ def resumption(hello: ServerHello) -> str:
     """What a selected pre-shared key means for the rest, for the purpose of a ServerHello; "" without one."""
     if hello.selected_identity is None or hello.version != ProtocolVersion.TLS_1_3:
         return ""
-    return " It takes a key of before: both have it, which proves who they are."
+    return (
+        " It takes a key of before: the binder has shown that the client has it, and the server's Finished will show the "
+        "same of the server. So no certificate follows, and no signature."
+    )
+
+
+class Resumed:
+    """Tells the messages of a handshake that is resumed, as far as one message alone does not show that it is.
+
+    In TLS 1.2 two messages do together: the server says the session ID that the client has said. Its Finished then comes
+    first, and the client's is the last one (RFC 5246 section 7.3, RFC 5077 section 3.1).
+    """
+
+    def __init__(self) -> None:
+        self._asked = b""
+        self._resumed = self._by_key = False
+
+    def told(self, seen: Seen) -> tuple[str, str | None]:
+        """What a message is for, and what is different after it, where it is another thing than in a full handshake."""
+        message = seen.message
+        if isinstance(message, ClientHello):
+            self._asked = message.legacy_session_id
+        elif isinstance(message, ServerHello) and message.version == ProtocolVersion.TLS_1_2:
+            self._resumed = bool(self._asked) and message.legacy_session_id_echo == self._asked
+            if self._resumed:
+                return _RESUMED_12, None
+        elif isinstance(message, ServerHello) and not message.is_retry_request:
+            self._by_key = message.selected_identity is not None
+        elif type(message) is Finished and not seen.from_client and self._by_key:
+            return _FINISHED_13, None
+        elif isinstance(message, Finished12) and self._resumed:
+            return (_LAST_12, _DONE) if seen.from_client else (_FIRST_12, "")
+        return "", None
+
+
+_FINISHED_13: Final = (
+    "The proof of who the server is, in place of certificate and signature: without the key of before nobody can make this "
+    "MAC. And the seal on it all: nobody changed anything on the way, not even in the hellos that were in the clear."
+)
+_RESUMED_12: Final = (
+    "The server knows the session, and says so by its ID: no certificate, no key exchange. The session's main secret and "
+    "the two randoms make the keys, so there is no forward secrecy of its own, and a round trip less."
+)
+_FIRST_12: Final = (
+    "The server proves first, since it has nothing to wait for: it has the session's secret, and nobody changed the hellos. "
+    "Who has the secret is the server that the session was made with."
+)
+_LAST_12: Final = (
+    "The client proves that it has the secret too. With that it may send data at once: one round trip in all."
+)
+_DONE: Final = "the handshake is complete; application data follows"
 
 
 # --- the messages
