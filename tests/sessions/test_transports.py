@@ -60,7 +60,7 @@ def test_servers_of_asyncio_resume_what_another_has_made(redis, loop: str, kind:
         shareds = [Shared.from_url(redis.url, asynchronous=True, prefix=f"{{{loop}{kind}{version}}}") for _ in range(2)]
         nodes = [node(shared, kind) for shared in shareds]
         for settings in (nodes[0], nodes[1], nodes[0]):
-            async with serving(**settings) as served:
+            async with serving(options={"early_data": True}, **settings) as served:
                 resumed.append(await asyncio.to_thread(talk, served.port, config))
         for shared in shareds:
             await shared.close()

@@ -33,11 +33,13 @@ from handfast.connection import ClientConnection, Connection, ServerConnection, 
 from handfast.errors import ConfigurationError, MisuseError, PeerMisbehaved, TLSError
 from handfast.reasons import CONNECTION_FAILED, PLAINTEXT
 from handfast.transport.aio_driver import Driver, connection_failed
+from handfast.transport.aio_early import EarlyStreams
 from handfast.transport.aio_offload import client_off_loop, server_off_loop
 from handfast.transport.aio_owners import FailureHandler, Serving, Waiting
 from handfast.transport.aio_transport import TLSTransport
 
 if TYPE_CHECKING:
+    from handfast.sessions.session import Session
     from handfast.transport.proxy import Proxy
     from handfast.transport.starttls.dialogue import Dialogue
     from handfast.transport.starttls.running import Starttls
@@ -102,6 +104,9 @@ async def open_connection(  # noqa: PLR0913  (asyncio's shape)
     tap: Tap | None = None,
     proxy: Proxy | str | None = None,
     starttls: Starttls | None = None,
+    session: Session | None = None,
+    early_data: bytes = b"",
+    on_session: Callable[[Session], None] | None = None,
     **tcp: Unpack[ConnectOptions],
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to a server and shake hands; asyncio's streams over that.
@@ -121,6 +126,9 @@ async def open_connection(  # noqa: PLR0913  (asyncio's shape)
         tap=tap,
         proxy=proxy,
         starttls=starttls,
+        session=session,
+        early_data=early_data,
+        on_session=on_session,
         **tcp,
     )
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -137,12 +145,21 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     max_handshakes: int = limits.CONCURRENT_HANDSHAKES,
     tap: Callable[[Any], Tap] | None = None,
+    early_data: bool = False,
     **tcp: Unpack[ListenOptions],
 ) -> asyncio.AbstractServer:
     """Serve, with a call of ``client_connected_cb`` for each client, once hands are shaken.
 
     As :func:`create_server`; ``limit`` is that of each reader's buffer, in bytes.
+
+    ``early_data``  the callback takes early data, for configurations that allow it. Where a client sends some, the callback
+                    is called before hands are shaken, and may answer at once. ``writer.get_extra_info("early_data")`` is
+                    the StreamReader of what may be a replay: only what does no harm twice may come of it. It ends when
+                    hands are shaken, and is None for clients that send none. Until then ``peer`` is None
     """
+    if not early_data and isinstance(config, ServerConfig) and config.early_data is not None:
+        problem = "the configuration takes early data; start_server(early_data=True) says that the callback does so too"
+        raise ConfigurationError(setting="early_data", problem=problem)
     loop = asyncio.get_running_loop()
 
     def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Any:
@@ -151,6 +168,8 @@ async def start_server(  # noqa: PLR0913  (asyncio's shape)
 
     def streams() -> asyncio.StreamReaderProtocol:
         reader = asyncio.StreamReader(limit=limit, loop=loop)
+        if early_data:
+            return EarlyStreams(reader, handler, loop)
         return asyncio.StreamReaderProtocol(reader, handler, loop=loop)
 
     return await create_server(
@@ -211,6 +230,9 @@ async def create_connection(  # noqa: PLR0913  (asyncio's shape)
     tap: Tap | None = None,
     proxy: Proxy | str | None = None,
     starttls: Starttls | None = None,
+    session: Session | None = None,
+    early_data: bytes = b"",
+    on_session: Callable[[Session], None] | None = None,
     **tcp: Unpack[ConnectOptions],
 ) -> tuple[TLSTransport, P]:
     """Connect to a server and shake hands, then connect a protocol.
@@ -220,6 +242,12 @@ async def create_connection(  # noqa: PLR0913  (asyncio's shape)
     ``proxy``             what to connect through: a URL or a handfast.Proxy, see handfast.transport.proxy; "environment"
                           is what HTTPS_PROXY, ALL_PROXY and NO_PROXY say. By default these are not looked at
     ``starttls``          the protocol that is spoken before TLS, such as "smtp": see handfast.transport.starttls
+    ``session``           to be resumed; by default one of the configuration's store, if it has one
+    ``early_data``        sent before the server has answered, where the session allows so much. Whoever records it can
+                          send it again: only what does no harm twice belongs in it. What the server did not take is not
+                          sent again: ``transport.get_extra_info("early_data_rejected")`` has it, for the caller to decide
+    ``on_session``        called with each session that the server gives us, besides the configuration's store; servers
+                          give them only to those who have one
     ``tcp``               what the loop's own create_connection takes besides: ``sock``, ``local_addr``, ``family``, ...
 
     The handshake's time is limited by the configuration, and a proxy gets as much to open the way, and what is said
@@ -236,9 +264,9 @@ async def create_connection(  # noqa: PLR0913  (asyncio's shape)
 
         dialogue, config = prepared(starttls, config, server_name)
     config = client_off_loop(config)
-    connection = ClientConnection(config, server_name=server_name, tap=tap)
+    connection = ClientConnection(config, server_name=server_name, session=session, early_data=early_data, tap=tap)
     waiting = Waiting(loop, connection)
-    driver = Driver(loop, waiting, protocol_factory, shutdown_timeout)
+    driver = Driver(loop, waiting, protocol_factory, shutdown_timeout, on_session=on_session)
     first = driver if dialogue is None else _conversing(loop, dialogue, waiting, driver)
     try:
         await _reach(loop, lambda made=first: made, host, port, proxy, config.handshake_timeout, tcp)  # type: ignore[misc]
@@ -279,6 +307,9 @@ async def create_server(
                           unread, and no longer than a handshake may take
     ``tap``               makes a tap for each connection, from the peer's address
     ``tcp``               what the loop's own create_server takes besides: ``sock``, ``backlog``, ``reuse_port``, ...
+
+    Where the configuration takes early data, the protocol has to have ``early_data_received``: see TLSTransport. One
+    without it loses the connections of clients that send some, with a MisuseError.
 
     Raises OSError where it cannot listen.
     """

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import functools
 import os
 from collections.abc import Callable
@@ -21,13 +20,22 @@ from typing import TYPE_CHECKING, Any, cast
 from handfast import limits
 from handfast.config import ASK
 from handfast.errors import ConnectionFailed, MisuseError, TLSError, TruncationError
-from handfast.events import ApplicationData, HandshakeCompleted, PeerClosed
+from handfast.events import (
+    ApplicationData,
+    EarlyData,
+    EarlyDataRejected,
+    HandshakeCompleted,
+    PeerClosed,
+    SessionReceived,
+)
 from handfast.handshake.flow import Question
 from handfast.reasons import CLOSED_DURING_HANDSHAKE, RESET, Reason
+from handfast.transport.aio_application import ApplicationSide, State, nothing, nowhere
 from handfast.transport.aio_transport import TLSTransport
 
 if TYPE_CHECKING:
     from handfast.connection import Connection, Event
+    from handfast.sessions.session import Session
     from handfast.transport.aio_owners import Owner
 
 _WRITE_SIZE = 262_144  # what is sealed at once: enough to be quick, little enough to stay in the cache
@@ -45,52 +53,31 @@ def connection_failed(reason: Reason, cause: Exception, step: str = "", **eviden
     return error
 
 
-def _nowhere(data: bytes) -> None:
-    """There is no protocol to deliver to: not yet, or no longer."""
-
-
-class _State(enum.Enum):
-    NEW = "not connected yet"
-    SHAKING = "shaking hands"
-    OPEN = "open"
-    CLOSING = "closing"  # nothing more is delivered or taken; the last bytes are on their way
-    CLOSED = "closed"
-
-
-class Driver(asyncio.Protocol):
+class Driver(ApplicationSide):
     """One connection between a transport below and a protocol above.
 
     ``connection``  the protocol's side of it
     ``lower``       the transport below
+    ``early_data_rejected``  a client's early data that the server has not taken, b"" for none
     """
 
     __slots__ = (
-        "_app",
-        "_app_connected",
-        "_app_told_to_pause",
         "_asking",
-        "_deliver",
         "_drained",
         "_eof",
-        "_error",
-        "_factory",
         "_flushed",
         "_held",
-        "_loop",
-        "_lower_full",
         "_next",
+        "_on_session",
         "_owner",
-        "_paused",
         "_peer_closed",
-        "_rest",
         "_shutdown_timeout",
-        "_state",
         "_timer",
         "_waiting",
         "_write_closed",
         "connection",
+        "early_data_rejected",
         "lower",
-        "transport",
     )
 
     connection: Connection
@@ -102,24 +89,22 @@ class Driver(asyncio.Protocol):
         owner: Owner,
         factory: Callable[[], asyncio.BaseProtocol],
         shutdown_timeout: float,
+        *,
         connected: asyncio.BaseProtocol | None = None,
+        on_session: Callable[[Session], None] | None = None,
     ) -> None:
-        """``factory`` makes the protocol, once hands are shaken; ``connected`` is one that is in use already."""
-        self._loop = loop
+        """``factory`` makes the protocol, once hands are shaken; ``connected`` is one that is in use already.
+
+        ``on_session`` is called with each session that a server gives us.
+        """
+        super().__init__(loop, factory, connected)
         self._owner: Owner | None = owner
-        self._factory = factory
+        self.transport = TLSTransport(self)
         self._shutdown_timeout = shutdown_timeout
-        self._state = _State.NEW
-        self._app = connected
-        self._app_connected = connected is not None
-        self._app_told_to_pause = False
-        # What takes the data of the application's protocol.
-        self._deliver: Callable[[bytes], None] = _nowhere
-        self._lower_full = False  # the transport below has more than it can send
         self._waiting = False  # for the owner to admit the handshake
-        self._paused = False  # the application takes nothing now
         self._next: Event | TLSError | None = None  # what comes after the data that is being delivered
-        self._rest: memoryview | None = None  # of a record that a BufferedProtocol has taken a part of
+        self._on_session = on_session
+        self.early_data_rejected = b""
         self._asking: asyncio.Future[Any] | None = None
         self._held = 0  # bytes that arrived while a question was open
         self._timer: asyncio.TimerHandle | None = None
@@ -128,8 +113,6 @@ class Driver(asyncio.Protocol):
         self._write_closed = False
         self._flushed = False  # closing, and all that we had to say has left the process
         self._drained = 0
-        self._error: Exception | None = None
-        self.transport = TLSTransport(self)
 
     def __repr__(self) -> str:
         return f"<Driver, {self._state.value}>"
@@ -139,10 +122,10 @@ class Driver(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport below is there: begin."""
         self.lower = lower = cast("asyncio.Transport", transport)
-        if self._state is _State.CLOSED:  # abandoned meanwhile
+        if self._state is State.CLOSED:  # abandoned meanwhile
             lower.abort()
             return
-        self._state = _State.SHAKING
+        self._state = State.SHAKING
         assert self._owner is not None
         try:
             self.connection = self._owner.connection(lower)
@@ -164,13 +147,13 @@ class Driver(asyncio.Protocol):
     def go_on(self) -> None:
         """The owner admits the handshake, which had to wait."""
         self._waiting = False
-        if self._state is _State.SHAKING:
+        if self._state is State.SHAKING:
             self._pump()
             self._read_on()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""
-        if self._state is _State.CLOSING:
+        if self._state is State.CLOSING:
             self._drain(len(data))
             return
         try:
@@ -187,25 +170,25 @@ class Driver(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Nothing more will come. Whether the transport below is to stay open for what we write."""
         self._eof = True
-        if self._state in (_State.SHAKING, _State.OPEN):
+        if self._state in (State.SHAKING, State.OPEN):
             try:
                 self.connection.receive_eof()
             except TLSError as error:
                 self._fail(error)
             else:
                 self._pump()
-        return self._state in (_State.SHAKING, _State.OPEN)
+        return self._state in (State.SHAKING, State.OPEN)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport below is closed. So are we, and nothing is left to hold on to."""
         error = self._error or self._lost(exc)
-        self._state = _State.CLOSED
+        self._state = State.CLOSED
         self._cancel_timer()
         self._stop_asking()
         app, self._app = self._app, None
         owner, self._owner = self._owner, None
         self._next = self._rest = None
-        self._deliver = _nowhere
+        self._deliver = nowhere
         del self.transport  # it holds us
         if owner is not None:
             owner.failed(self, error or TruncationError(CLOSED_DURING_HANDSHAKE))
@@ -217,27 +200,27 @@ class Driver(asyncio.Protocol):
         if exc is not None:
             # When we were closing and had said it all, what comes after that is no loss.
             return None if self._flushed else connection_failed(RESET, exc, self.connection.awaiting)
-        if self._state is _State.SHAKING:
+        if self._state is State.SHAKING:
             return TruncationError(CLOSED_DURING_HANDSHAKE)
-        if self._state is _State.OPEN and not self._peer_closed:
+        if self._state is State.OPEN and not self._peer_closed:
             return TruncationError()
         return None
 
     def pause_writing(self) -> None:
         """The transport below has more than it can send."""
         self._lower_full = True
-        if self._app_connected and self._app is not None and self._state is not _State.CLOSING:
+        if self._app_connected and self._app is not None and self._state is not State.CLOSING:
             self._app_told_to_pause = True
             self._call(cast("asyncio.Protocol", self._app).pause_writing)
 
     def resume_writing(self) -> None:
         """The transport below has sent most of it; while closing, all of it."""
         self._lower_full = False
-        told = self._app_told_to_pause or self._state is not _State.CLOSING  # the latter by the transport we upgraded
+        told = self._app_told_to_pause or self._state is not State.CLOSING  # the latter by the transport we upgraded
         if self._app_connected and self._app is not None and told:
             self._app_told_to_pause = False
             self._call(cast("asyncio.Protocol", self._app).resume_writing)
-        if self._state is _State.CLOSING and not self._flushed:
+        if self._state is State.CLOSING and not self._flushed:
             self._linger()
 
     # --- the connection's events
@@ -252,9 +235,9 @@ class Driver(asyncio.Protocol):
                 self._handle(event)
             elif not self._pull():
                 break
-            if self._state is _State.CLOSING:
+            if self._state is State.CLOSING:
                 return
-        if self._state is not _State.CLOSING and self.connection.has_data_to_send:
+        if self._state is not State.CLOSING and self.connection.has_data_to_send:
             self._flush()
 
     def _pull(self) -> bool:
@@ -281,54 +264,82 @@ class Driver(asyncio.Protocol):
         elif isinstance(event, Question):
             self._ask(event)
         elif isinstance(event, HandshakeCompleted):
+            self._look_ahead()
             self._open()
+        elif isinstance(event, EarlyData):
+            self._take_early(event.data)
         elif isinstance(event, PeerClosed):
             self._peer_closed = True
             if not self._call(cast("asyncio.Protocol", self._app).eof_received):
                 self.close()
+        else:
+            self._note(event)
+
+    def _look_ahead(self) -> None:
+        """What came of a client's early data is known with the end of the handshake, before the protocol is connected."""
+        try:
+            event = self.connection.next_event()
+            while isinstance(event, (EarlyDataRejected, SessionReceived)):
+                self._note(event)
+                event = self.connection.next_event()
+            self._next = event
+        except TLSError as error:
+            self._next = error.with_traceback(None)
+
+    def _note(self, event: Event) -> None:
+        """News, or data that was looked ahead at."""
+        if isinstance(event, ApplicationData):
+            self._call(self._deliver, event.data)
+        elif isinstance(event, EarlyDataRejected):
+            self.early_data_rejected = event.data
+        elif isinstance(event, SessionReceived) and self._on_session is not None:
+            self._call(self._on_session, event.session)
+
+    def _take_early(self, data: bytes) -> None:
+        """Give early data to a protocol that has a method for it, and connect it now, so that it can answer at once.
+
+        Any other one gets none, and no connection: the client thinks that its data was taken.
+        """
+        if self._leaving or not self._made():
+            return
+        received = getattr(self._app, "early_data_received", None)
+        if received is None:
+            if not self._app_connected:
+                self._app = None
+            self.connection.close()
+            problem = "the configuration takes early data, and the protocol has no early_data_received for it"
+            self._fail(MisuseError(problem=problem))
+            return
+        self._early = True
+        self._connect()
+        if self._delivering:
+            self._call(received, data)
 
     def _open(self) -> None:
         """Hands are shaken: connect the application's protocol."""
+        self._cancel_timer()
+        self._state = State.OPEN
+        if not self._made():
+            return
         owner, self._owner = self._owner, None
         assert owner is not None
-        self._cancel_timer()
-        self._state = _State.OPEN
-        if self._app is None:
-            try:
-                self._app = self._factory()
-            except Exception as error:
-                self._owner = owner  # is told, once the socket is closed
-                self._application_failed(error)
-                return
+        assert self._app is not None
         self.set_protocol(self._app)
-        if not self._app_connected:
-            self._app_connected = True
-            self._call(self._app.connection_made, self.transport)
-            if self._lower_full and self._state is _State.OPEN:
-                self.pause_writing()
+        self._connect()
+        if self._early and self._delivering:
+            self._call(getattr(self._app, "early_data_ended", nothing))
         owner.opened(self, self._app)
+        if self._early:
+            self._catch_up()
 
-    def _call(self, method: Callable[..., Any], *args: Any) -> Any:
-        """Call the application. What it raises is its own mistake, and ends the connection, as with any transport."""
-        try:
-            return method(*args)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            self._application_failed(error)
-
-    def _application_failed(self, error: BaseException) -> None:
-        self._loop.call_exception_handler(
-            {
-                "message": "Fatal error: a callback of the protocol failed.",
-                "exception": error,
-                "transport": self.transport,
-                "protocol": self._app,
-            }
-        )
-        if self._state in (_State.SHAKING, _State.OPEN):
-            self._error = error if isinstance(error, Exception) else None
-            self.abort()
+    def _catch_up(self) -> None:
+        """What the application has ended while hands were still being shaken."""
+        if self._leaving:
+            self._leaving = False
+            self.close()
+        elif self._write_closed and self._state is State.OPEN:
+            self.connection.close()
+            self._flush()
 
     # --- questions
 
@@ -366,39 +377,7 @@ class Driver(asyncio.Protocol):
         if task is not None:
             task.cancel()
 
-    # --- delivery
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Deliver to this protocol from now on."""
-        self._app = protocol
-        if isinstance(protocol, asyncio.BufferedProtocol):
-            self._deliver = self._deliver_buffered
-        else:
-            self._deliver = cast("asyncio.Protocol", protocol).data_received
-
-    @property
-    def protocol(self) -> asyncio.BaseProtocol | None:
-        """Whom we deliver to."""
-        return self._app
-
-    def _deliver_buffered(self, data: bytes) -> None:
-        self._rest = memoryview(data)
-        self._deliver_rest()
-
-    def _deliver_rest(self) -> None:
-        """Fill the buffers of a BufferedProtocol, until it pauses."""
-        while self._rest is not None and not self._paused and self._state is _State.OPEN:
-            app = cast("asyncio.BufferedProtocol", self._app)
-            self._call(self._fill, app, self._rest)
-
-    def _fill(self, app: asyncio.BufferedProtocol, data: memoryview) -> None:
-        buffer = memoryview(app.get_buffer(len(data)))
-        count = min(len(buffer), len(data))
-        if not count:
-            raise RuntimeError("get_buffer() returned an empty buffer")
-        buffer[:count] = data[:count]
-        self._rest = data[count:] if count < len(data) else None
-        app.buffer_updated(count)
+    # --- delivery, and its pauses
 
     @property
     def paused(self) -> bool:
@@ -407,7 +386,7 @@ class Driver(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Deliver nothing for now, and read nothing more from the socket."""
-        if not self._paused and self._state is _State.OPEN:
+        if not self._paused and self._delivering:
             self._paused = True
             if not self.lower.is_closing():
                 self.lower.pause_reading()
@@ -419,21 +398,21 @@ class Driver(asyncio.Protocol):
             self._loop.call_soon(self._resume)
 
     def _resume(self) -> None:
-        if self._state is _State.OPEN and not self._paused:
+        if (self._delivering or self._leaving) and not self._paused:
             self._pump()
             self._read_on()
 
     def _read_on(self) -> None:
         """Read from the socket again, unless it is closed or the application takes nothing."""
         held_back = self._paused or self._waiting
-        if self._state is not _State.CLOSED and not held_back and not self.lower.is_closing():
+        if self._state is not State.CLOSED and not held_back and not self.lower.is_closing():
             self.lower.resume_reading()
 
     # --- writing
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Protect data and hand it down. Once we are closing it is dropped, as with any transport."""
-        if self._state is not _State.OPEN:
+        if not self._delivering:
             return
         if self._write_closed:
             raise RuntimeError("Cannot call write() after write_eof()")
@@ -448,10 +427,11 @@ class Driver(asyncio.Protocol):
 
     def write_eof(self) -> None:
         """Say that we shall send nothing more; reading goes on (RFC 9846 section 6.1)."""
-        if self._state is _State.OPEN and not self._write_closed:
+        if self._delivering and not self._write_closed:
             self._write_closed = True
-            self.connection.close()
-            self._flush()
+            if self._state is State.OPEN:
+                self.connection.close()
+                self._flush()
 
     def _flush(self) -> None:
         # A view, so that what the socket does not take at once is not copied to be cut.
@@ -462,39 +442,43 @@ class Driver(asyncio.Protocol):
     @property
     def closing(self) -> bool:
         """Whether the connection is closing, or closed."""
-        return self._state in (_State.CLOSING, _State.CLOSED)
+        return self._leaving or self._state in (State.CLOSING, State.CLOSED)
 
     def close(self) -> None:
         """Send what is left and close_notify, and give the peer time to take it. Nothing more is delivered."""
-        if self._state is _State.OPEN:
+        if self._state is State.OPEN:
             self.connection.close()
             self._part(self._shutdown_timeout)
-        elif self._state is _State.SHAKING:
+        elif self._state is State.SHAKING and self._early:
+            self._leaving = True  # once hands are shaken: the client would take the end of a handshake for a failure
+            if self._paused:
+                self.resume_reading()
+        elif self._state is State.SHAKING:
             self.abandon()
 
     def abandon(self) -> None:
         """Whoever waited for the handshake no longer does, and nobody else will close the connection."""
-        if self._state is _State.NEW:
-            self._state = _State.CLOSED
-        elif self._state is _State.SHAKING:
+        if self._state is State.NEW:
+            self._state = State.CLOSED
+        elif self._state is State.SHAKING:
             self.connection.close()
             with contextlib.suppress(RuntimeError):  # uvloop has closed it already, where connecting was cancelled
                 self._flush()
             self.abort()
-        elif self._state is _State.OPEN:
+        elif self._state is State.OPEN:
             self.abort()
 
     def abort(self) -> None:
         """Close the socket now. The peer will take it for a truncation, which it is."""
-        if self._state in (_State.SHAKING, _State.OPEN, _State.CLOSING):
-            self._state = _State.CLOSING
+        if self._state in (State.SHAKING, State.OPEN, State.CLOSING):
+            self._state = State.CLOSING
             self._cancel_timer()
             self._stop_asking()
             self.lower.abort()
 
     def _fail(self, error: TLSError) -> None:
         """The connection has failed: deliver the alert, then close."""
-        if self._state in (_State.SHAKING, _State.OPEN):
+        if self._state in (State.SHAKING, State.OPEN):
             self._error = error.with_traceback(None)  # the frames hold us
             self._part(limits.CLOSE_SECONDS)
 
@@ -505,7 +489,7 @@ class Driver(asyncio.Protocol):
         data or of the alert. So we half-close, and read for a bounded time until the peer is done.
         """
         lower = self.lower
-        self._state = _State.CLOSING
+        self._state = State.CLOSING
         self._cancel_timer()
         self._stop_asking()
         self._flush()
@@ -556,8 +540,9 @@ class Driver(asyncio.Protocol):
     def _deadline_over(self) -> None:
         self.connection.handle_timeout()
         self._waiting = self._waiting and not self.connection.failed
+        self._paused = self._paused and not self.connection.failed
         self._pump()
-        if self._state is _State.SHAKING:  # that clock is behind
+        if self._state is State.SHAKING:  # that clock is behind
             self._watch_deadline()
 
     def _cancel_timer(self) -> None:

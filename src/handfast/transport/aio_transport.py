@@ -23,7 +23,14 @@ class TLSTransport(asyncio.Transport):
 
     ``get_extra_info`` has, besides what the transport below has (``peername``, ``sockname``, ``socket``):
     ``handshake`` (:class:`~handfast.Handshake`), ``peer`` (:class:`~handfast.PeerIdentity`, or None), and
-    ``tls_connection`` (the :class:`~handfast.connection.Connection`).
+    ``tls_connection`` (the :class:`~handfast.connection.Connection`); a client's ``early_data_rejected`` (bytes that the
+    server has not taken, which the caller may send again), and ``early_data`` (with ``start_server(early_data=True)``, a
+    StreamReader, or None where the client has sent none).
+
+    A server's early data comes by a method that a protocol may have, ``early_data_received(data)``, and never by
+    ``data_received``: anybody who has recorded it can send it again (RFC 9846 section 8). Such a protocol is connected as
+    soon as early data comes. It may answer at once; ``handshake`` and ``peer`` are None until ``early_data_ended()``, which
+    it may have too. To pause then holds up the handshake.
     """
 
     __slots__ = ("__weakref__", "_driver")
@@ -42,6 +49,10 @@ class TLSTransport(asyncio.Transport):
         """Facts about the connection; see the class."""
         if name == "tls_connection":
             return self._driver.connection
+        if name == "early_data_rejected":
+            return self._driver.early_data_rejected
+        if name == "early_data":
+            return getattr(self._driver.protocol, "early_data", default)
         if name in ("handshake", "peer"):
             facts = self._driver.connection.handshake
             if facts is None:
