@@ -30,16 +30,28 @@ class Peer:
     """A client's streams, with a limit to how long it may take over everything.
 
     ``seconds``  for a request or some data to come, and for a piece of what we send to be taken
+    ``early``    the reader of what was sent early, which then comes first; it ends when hands are shaken
     """
 
-    def __init__(self, reader: StreamReader, writer: StreamWriter, seconds: float) -> None:
+    def __init__(
+        self, reader: StreamReader, writer: StreamWriter, seconds: float, early: StreamReader | None = None
+    ) -> None:
         self._reader = reader
+        self._early = early
         self._writer = writer
         self._seconds = seconds
 
     async def read(self) -> bytes:
         """Some data; b"" at the end."""
-        return await self._within(self._reader.read(PIECE), "nothing came")
+        return await self._within(self._read(), "nothing came")
+
+    async def shaken(self) -> None:
+        """Wait until hands are shaken. What came early is no replay then: the client has answered us (RFC 8470 section 3)."""
+        if self._early is not None:
+            held = StreamReader()
+            held.feed_data(await self._within(self._early.read(), "the handshake did not end"))
+            held.feed_eof()
+            self._early = held
 
     async def send(self, data: bytes) -> None:
         """Send data, and wait until the client has taken most of it."""
@@ -50,11 +62,27 @@ class Peer:
         """The head of a request, to its empty line; what there is of it at the end, and if it is too long."""
         return await self._within(self._head(), "no request came")
 
+    async def _read(self) -> bytes:
+        if self._early is not None:
+            if data := await self._early.read(PIECE):
+                return data
+            self._early = None
+        return await self._reader.read(PIECE)
+
+    async def _line(self) -> bytes:
+        start = b""
+        if self._early is not None:
+            start = await self._early.readline()
+            if start.endswith(b"\n"):
+                return start
+            self._early = None
+        return start + await self._reader.readline()
+
     async def _head(self) -> bytes:
         head = b""
         while len(head) <= _HEAD:
             try:
-                line = await self._reader.readline()
+                line = await self._line()
             except ValueError:  # longer than the reader's limit
                 return head + bytes(_HEAD + 1)
             head += line

@@ -241,6 +241,27 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         Path | None,
         typer.Option(metavar="DIR", help="Serve the files of this folder over HTTP, and nothing outside of it."),
     ] = None,
+    tickets: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Tickets to come back with, for each client; 0 for none.")
+    ] = 2,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Share sessions with other servers: redis://, rediss:// (with TLS) or unix://."
+        ),
+    ] = None,
+    store_secret: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --store: 32 random bytes, the same for all servers, that seal what lies there."
+        ),
+    ] = None,
+    early_data: Annotated[
+        bool,
+        typer.Option(
+            "--early-data", metavar=" ", help="Take what clients send with their hello (0-RTT). Replays are refused."
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSON object a connection.")] = False,
 ) -> None:
     """Serve TLS for tests, with a throwaway certificate if none is given; a line a connection."""
@@ -257,6 +278,10 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         tls=_listed(tls),
         echo=echo,
         www=www,
+        tickets=tickets,
+        store=store,
+        store_secret=store_secret,
+        early_data=early_data,
         json=json,
     )
     raise typer.Exit(run(options))

@@ -15,6 +15,7 @@ from handfast.cli import report
 from handfast.cli.facts import REQUESTS, subject
 from handfast.cli.hints import hints
 from handfast.cli.streams import abandon
+from handfast.cli.watch import Return, Watch
 from handfast.errors import AlertReceived, TLSError, shown
 from handfast.events import Handshake
 from handfast.observe import explain, words
@@ -28,8 +29,9 @@ _WIDTH = 96
 class Log:
     """The lines: one a connection, for people or as JSON."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, watch: Watch) -> None:
         self._json = as_json
+        self._watch = watch
         self._broken = False
 
     def ended(
@@ -41,10 +43,11 @@ class Log:
         requests: list[str],
     ) -> None:
         """A connection is over. ``problem`` is what went wrong, in words or as it was raised; None if nothing did."""
+        again = self._watch.ended(trace, facts)
         if self._json:
-            line = json.dumps(_document(address, trace, facts, problem, requests))
+            line = json.dumps({**_document(address, trace, facts, problem, requests), **_coming_back(again)})
         else:
-            line = _line(address, trace, facts, problem, requests)
+            line = _line(address, trace, facts, problem, requests, [] if again is None else again.in_brief)
         if self._broken:
             return
         try:
@@ -82,15 +85,25 @@ def _document(
     }
 
 
+def _coming_back(again: Return | None) -> dict[str, Any]:
+    return {"session": None if again is None else again.document()}
+
+
 def _line(
-    address: Any, trace: Trace | None, facts: Handshake | None, problem: Exception | str | None, requests: list[str]
+    address: Any,
+    trace: Trace | None,
+    facts: Handshake | None,
+    problem: Exception | str | None,
+    requests: list[str],
+    came_back: list[str],
 ) -> str:
     parts = [_offer_in_brief(offered(trace))]
     if facts:
         agreed = (facts.version, facts.cipher_suite, facts.group, facts.signature_scheme, facts.alpn)
         again = ", after a HelloRetryRequest" if facts.hello_retry_request else ""
         parts.append("chosen " + ", ".join(value for value in agreed if value) + again)
-        parts += [f"the client is {visitor(facts)}"] if asked(trace) else []
+        parts += [f"the client is {visitor(facts)}"] if asked(trace) or facts.peer is not None else []
+    parts += came_back
     parts += requests
     if facts or not isinstance(problem, TLSError):
         parts.append("closed" if problem is None else _sentence(problem))
@@ -177,6 +190,7 @@ def chosen(facts: Handshake) -> dict[str, Any]:
         "alpn": None if facts.alpn is None else shown(facts.alpn),
         "client_signature_scheme": facts.client_signature_scheme,
         "hello_retry_request": facts.hello_retry_request,
+        "resumed": facts.resumed,
     }
 
 

@@ -22,6 +22,8 @@ from handfast.cli.answer import Idle, Peer, respond
 from handfast.cli.facts import authority_name
 from handfast.cli.identity import identity
 from handfast.cli.log import Log, asked, page, visitor
+from handfast.cli.stores import YOUNG, Kept, kept, told
+from handfast.cli.watch import Watch
 from handfast.cli.www import Page, folder
 from handfast.config import ServerConfig
 from handfast.errors import ConfigurationError, shown
@@ -55,6 +57,10 @@ class Options:
     tls: tuple[str, ...] = ()
     echo: bool = False
     www: Path | None = None
+    tickets: int = 2
+    store: str | None = None
+    store_secret: Path | None = None
+    early_data: bool = False
     json: bool = False
 
 
@@ -78,9 +84,12 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 def _run(options: Options, scratch: Path) -> int:
     try:
         _check(options)
+        stores = kept(options.tickets, options.store, options.store_secret, options.early_data, _warn)
         made, ca = _made(options, scratch) if options.cert is None else (None, None)
         live = Reloading(
-            partial(_settings, options, made), on_reload=partial(_reloaded, options), on_failure=_not_reloaded
+            partial(_settings, options, made, stores.watch),
+            on_reload=partial(_reloaded, options),
+            on_failure=_not_reloaded,
         )
         listener = _listen(options.host, options.port)
     except ConfigurationError as error:
@@ -88,11 +97,13 @@ def _run(options: Options, scratch: Path) -> int:
         return 2
     announce = partial(_announce, options, listener.getsockname()[1], live().identities[0], ca, live().client_trust)
     with listener, live.watch(_LOOK_SECONDS):
-        asyncio.run(Service(options).run(listener, live, announce))
+        asyncio.run(Service(options, stores).run(listener, live, announce))
+    for line in told(stores.watch):
+        show.console(sys.stderr if options.json else sys.stdout).print(line)
     return 0
 
 
-def _settings(options: Options, made: Identity | None, files: Files) -> ServerConfig:
+def _settings(options: Options, made: Identity | None, watch: Watch, files: Files) -> ServerConfig:
     ours = files.identity(options.cert, options.key) if options.cert is not None else made
     trust = files.trust(*options.client_ca) if options.client_ca else None
     return ServerConfig(
@@ -100,6 +111,10 @@ def _settings(options: Options, made: Identity | None, files: Files) -> ServerCo
         alpn=options.alpn,
         **names.versions(options.tls),
         client_trust=trust,
+        tickets=watch.tickets,
+        session_cache=watch.cache,
+        ticket_count=options.tickets,
+        early_data=watch.guard,
         client_authentication="required" if options.require_client_cert else "optional" if trust else "none",
     )
 
@@ -110,6 +125,10 @@ def _reloaded(options: Options, config: ServerConfig) -> None:
     names = shown(leaf.names.texts) or shown(leaf.subject)
     out = show.console(sys.stderr if options.json else sys.stdout)
     out.print(f"reloaded: the certificate is for {names}, valid until {leaf.not_after:%Y-%m-%d %H:%M} UTC")
+
+
+def _warn(text: str) -> None:
+    show.warning(show.console(sys.stderr), shown(text))
 
 
 def _not_reloaded(error: Exception) -> None:
@@ -164,6 +183,10 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
     other = [name for name in options.alpn if name not in ("http/1.1", "http/1.0")]
     if other and not options.echo:
         out.print(f"only HTTP/1.1 is spoken inside, so a client that takes {shown(other)} will not understand it")
+    if options.early_data:
+        out.print(
+            f"early data is taken from {YOUNG} seconds on: before that nobody can tell it from a replay of earlier"
+        )
     out.print("try it:")
     name = "" if ca or place in leaf.names.texts else f" --servername {_name(leaf)}"
     out.print(f"  handfast connect {place}:{port}{name}" + _options(" --ca", ca, " --cert", " --key", trust))
@@ -186,10 +209,12 @@ def _name(leaf: Any) -> str:
 class Service:
     """The connections, all on one event loop."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, stores: Kept) -> None:
+        self._stores = stores
+        self._early_data = options.early_data
         self._echo = options.echo
         self._find = folder(options.www) if options.www else None
-        self._log = Log(options.json)
+        self._log = Log(options.json, stores.watch)
         self._clients: set[asyncio.Task[Any]] = set()
         self._complaint = ""
 
@@ -214,6 +239,7 @@ class Service:
             tap=lambda _: Trace(),
             sock=listener,
             backlog=_BACKLOG,
+            early_data=self._early_data,
         )
         announce()
         await stop.wait()
@@ -221,6 +247,7 @@ class Service:
         for client in self._clients:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
+        await self._stores.close()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """One client, from the end of its handshake to its line in the log."""
@@ -228,16 +255,16 @@ class Service:
         assert task is not None
         self._clients.add(task)
         task.add_done_callback(self._clients.discard)
-        facts, connection = writer.get_extra_info("handshake"), writer.get_extra_info("tls_connection")
-        trace = connection.tap
+        trace = writer.get_extra_info("tls_connection").tap
         requests: list[str] = []
         problem: Exception | str | None = None
         try:
-            peer = Peer(reader, writer, _IDLE_SECONDS)
+            peer = Peer(reader, writer, _IDLE_SECONDS, writer.get_extra_info("early_data"))
             if self._echo:
-                await _echo(peer)
+                await _echo(peer)  # at once, what came early too: to be echoed twice does no harm
             else:
-                await respond(peer, partial(self._content, trace, facts), requests)
+                await peer.shaken()
+                await respond(peer, partial(self._content, trace, writer.get_extra_info("handshake")), requests)
             _close(writer)
             await writer.wait_closed()
         except Idle as idle:
@@ -251,7 +278,9 @@ class Service:
             writer.transport.abort()
             raise
         finally:
-            self._log.ended(writer.get_extra_info("peername"), trace, facts, problem, requests)
+            facts = writer.get_extra_info("handshake")
+            if facts is not None:  # or on_failure has its line
+                self._log.ended(writer.get_extra_info("peername"), trace, facts, problem, requests)
 
     def _content(self, trace: Trace, facts: Any, path: str) -> Any:
         """What a path names: a file, or what the server saw of the handshake. Runs in a thread."""

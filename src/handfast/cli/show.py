@@ -46,6 +46,8 @@ _OPTIONS: Final = {
     "identities": "--cert and --key",
     "identity": "--cert and --key",
     "sessions": "--session",
+    "ticket_count": "--tickets",
+    "store": "--store",
 }
 
 
