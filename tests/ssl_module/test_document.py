@@ -13,7 +13,7 @@ from handfast.transport import ssl_module
 
 PAGE = Path(__file__).parents[2] / "docs" / "ssl-module.md"
 NEWER = {"set_psk_client_callback", "set_psk_server_callback", "get_verified_chain", "get_unverified_chain"}
-OURS = {"handfast", "handfast_tap"}
+OURS = {"handfast", "handfast_tap", "handfast_early_data", "handfast_early_data_rejected"}
 
 
 def _table(title: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ Python, with its own certificates, and gives it `handfast.transport.ssl_module` 
 network, another locale, or versions before TLS 1.2. All others pass but those below. A test that fails and is not listed,
 or is listed and passes, fails our run.
 
-To see one: `python -m tests.ssl_module.cpython.running --verbose ThreadedTests.test_session`; `--with ssl` runs it over
+To see one: `python -m tests.ssl_module.cpython.running --verbose ThreadedTests.test_crl_check`; `--with ssl` runs it over
 the module of Python's own.
 """
 

@@ -15,7 +15,6 @@ BEHAVIOUR: Final = (
 """The classes that ask how a context and a connection behave, rather than what OpenSSL's constants are."""
 
 REASONS: Final = {
-    "sessions": "A context of ssl's shape does not resume sessions yet: `session` is None.",
     "post-handshake": (
         "There is no authentication after the handshake: where CERT_REQUIRED or CERT_OPTIONAL say so, the client's "
         "certificate is asked for in the handshake, `post_handshake_auth` or not."
@@ -36,7 +35,5 @@ FAIL: Final = {
     "TestPostHandshakeAuth.test_pha_required": "post-handshake",
     "ThreadedTests.test_crl_check": "revocation",
     "ThreadedTests.test_dh_params": "finite-field",
-    "ThreadedTests.test_session": "sessions",
-    "ThreadedTests.test_session_handling": "sessions",
     "ThreadedTests.test_tls_unique_channel_binding": "tls-unique",
 }

@@ -28,6 +28,7 @@ from handfast.transport.ssl_module.functions import create_default_context as cr
 from handfast.transport.ssl_module.functions import get_server_certificate as get_server_certificate
 from handfast.transport.ssl_module.functions import wrap_socket as wrap_socket
 from handfast.transport.ssl_module.objects import SSLObject as SSLObject
+from handfast.transport.ssl_module.sessions import SSLSession as SSLSession  # type: ignore[assignment]
 from handfast.transport.ssl_module.sockets import SSLSocket as SSLSocket
 
 _create_default_https_context = create_default_context

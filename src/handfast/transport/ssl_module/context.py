@@ -20,8 +20,10 @@ from handfast.certificates.identity import Identity
 from handfast.certificates.names import normalized
 from handfast.config import ClientConfig, ServerConfig
 from handfast.errors import ConfigurationError, TLSError
+from handfast.sessions.keys import TicketKeyRing
+from handfast.sessions.memory import MemoryCache
 from handfast.transport.ssl_module import derive, exceptions, trust
-from handfast.transport.ssl_module.engine import check_name, check_session
+from handfast.transport.ssl_module.engine import check_name
 from handfast.transport.ssl_module.facts import BY_OPENSSL_NAME, described_suites
 from handfast.transport.ssl_module.hello import Review
 from handfast.transport.ssl_module.keylog import KeyLogFile
@@ -53,7 +55,7 @@ _KEPT: Final = 8  # configurations of one context: settings that go to and fro m
 C = TypeVar("C", ClientConfig, ServerConfig)
 _beneath: Final[Any] = ssl.SSLContext.__base__  # OpenSSL's
 _keylog_filename: Final[Any] = _beneath.keylog_filename  # the property beneath
-_COUNTED: Final = ("connect", "connect_good", "accept", "accept_good")
+_COUNTED: Final = ("connect", "connect_good", "accept", "accept_good", "hits")
 
 
 class SSLContext(ssl.SSLContext):
@@ -81,6 +83,8 @@ class SSLContext(ssl.SSLContext):
     _keylog: KeyLogFile | None
     _tap: MakeTap | None
     _counts: dict[str, int]
+    _tickets: TicketKeyRing | None  # a server's, made when it is needed
+    _states: MemoryCache | None  # likewise, where it may give no tickets
 
     def __new__(cls, protocol: int | None = None, *_: object, **__: object) -> Self:
         """``protocol``: PROTOCOL_TLS_CLIENT or PROTOCOL_TLS_SERVER; PROTOCOL_TLS is deprecated, and may be either."""
@@ -98,6 +102,7 @@ class SSLContext(ssl.SSLContext):
         self._found_later, self._for_openssl = frozenset(), []
         self._alpn, self._suites_12, self._group = (), None, None
         self._keylog = self._tap = None
+        self._tickets = self._states = None
         self._counts = dict.fromkeys(_COUNTED, 0)
         return self
 
@@ -160,6 +165,9 @@ class SSLContext(ssl.SSLContext):
     def _make(self, kind: type[ClientConfig | ServerConfig], since: derive.Settings | None) -> _Made:
         with self._lock:
             settings = self._settings(since)
+            if kind is ServerConfig:
+                self._tickets = self._tickets or TicketKeyRing()
+                self._states = self._states or MemoryCache()
             given = derive.Given(
                 trust.joined(self._roots),
                 tuple(identity for _, identity in self._identities),
@@ -167,6 +175,8 @@ class SSLContext(ssl.SSLContext):
                 self._suites_12,
                 self._group,
                 self._keylog,
+                self._tickets,
+                self._states,
             )
             made: _Made
             try:
@@ -215,8 +225,8 @@ class SSLContext(ssl.SSLContext):
         session: object = None,
     ) -> SocketEngine:
         """What ``ssl.SSLSocket`` calls once it is connected."""
-        self._check_role(server_side, server_hostname, session)
-        return SocketEngine(self, sock, server_side, server_hostname)
+        self._check_role(server_side, server_hostname)
+        return SocketEngine(self, sock, server_side, server_hostname, session)
 
     def _wrap_bio(
         self,
@@ -232,10 +242,10 @@ class SSLContext(ssl.SSLContext):
         for name, bio in (("incoming", incoming), ("outgoing", outgoing)):
             if not isinstance(bio, ssl.MemoryBIO):
                 raise TypeError(f"_wrap_bio() argument {name!r} must be _ssl.MemoryBIO, not {type(bio).__name__}")
-        self._check_role(server_side, server_hostname, session)
-        return MemoryEngine(self, incoming, outgoing, server_side, server_hostname, owner)
+        self._check_role(server_side, server_hostname)
+        return MemoryEngine(self, incoming, outgoing, server_side, server_hostname, owner, session)
 
-    def _check_role(self, server_side: bool, server_hostname: str | None, session: object) -> None:
+    def _check_role(self, server_side: bool, server_hostname: str | None) -> None:
         if server_side and self.protocol == ssl.PROTOCOL_TLS_CLIENT:
             raise exceptions.plain("Cannot create a server socket with a PROTOCOL_TLS_CLIENT context")
         if not server_side and self.protocol == ssl.PROTOCOL_TLS_SERVER:
@@ -244,7 +254,6 @@ class SSLContext(ssl.SSLContext):
         if not server_side and self.check_hostname and server_hostname is None:
             # ssl lets such a client pass, and then compares no name at all.
             raise ValueError("check_hostname requires server_hostname")
-        check_session(session, server_side)
 
     # --- certificates and keys
 
@@ -392,7 +401,7 @@ class SSLContext(ssl.SSLContext):
             self._set("_keylog", None if path is None else KeyLogFile(path))
 
     def session_stats(self) -> dict[str, int]:
-        """How many handshakes were begun and completed; nothing is resumed yet."""
+        """How many handshakes were begun and completed, and how many of these resumed a session ("hits")."""
         with self._lock:
             return {**super().session_stats(), **self._counts}
 
@@ -403,6 +412,8 @@ class SSLContext(ssl.SSLContext):
     def _completed(self, agreed: Handshake, server_side: bool) -> None:
         """A handshake is complete."""
         self._count("accept_good" if server_side else "connect_good")
+        if agreed.resumed:
+            self._count("hits")
         if self._found_later and agreed.peer is not None and agreed.peer.path:
             root = agreed.peer.path[-1]
             with self._lock:

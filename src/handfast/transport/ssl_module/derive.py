@@ -14,8 +14,10 @@ from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.suites import SUITES
 from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
+from handfast.limits import TICKETS
 from handfast.transport.ssl_module.exceptions import NoIdentity
-from handfast.transport.ssl_module.trust import ContextVerifier, completed
+from handfast.transport.ssl_module.sessions import UNSTORED
+from handfast.transport.ssl_module.trust import ContextVerifier, Unverified, completed
 from handfast.wire.codepoints import ProtocolVersion
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from handfast.certificates.identity import Identity
     from handfast.certificates.store import TrustStore
     from handfast.config import KeyLog
+    from handfast.sessions.protocols import SessionCache, TicketSealer
     from handfast.wire.hello import ClientHello
 
 C = TypeVar("C", ClientConfig, ServerConfig)
@@ -39,6 +42,7 @@ class Settings(NamedTuple):
     options: int
     minimum_version: int
     maximum_version: int
+    num_tickets: int
     revision: int  # of everything that we keep
 
 
@@ -50,6 +54,7 @@ _verify_flags: Final = _raw.verify_flags.__get__
 _options: Final = _raw.options.__get__
 _minimum_version: Final = _raw.minimum_version.__get__
 _maximum_version: Final = _raw.maximum_version.__get__
+_num_tickets: Final = _raw.num_tickets.__get__
 
 
 def settings_of(context: ssl.SSLContext, revision: int) -> Settings:
@@ -62,6 +67,7 @@ def settings_of(context: ssl.SSLContext, revision: int) -> Settings:
         _options(context),
         _minimum_version(context),
         _maximum_version(context),
+        _num_tickets(context),
         revision,
     )
 
@@ -98,6 +104,8 @@ class Given:
     suites_12: tuple[int, ...] | None  # what set_ciphers has chosen; None where it was not called
     group: str | None
     keylog: KeyLog | None
+    tickets: TicketSealer | None
+    states: SessionCache | None
 
 
 def config_of(
@@ -118,13 +126,22 @@ def client_config(settings: Settings, given: Given, base: ClientConfig | None) -
     own_trust = None if base is None else base.trust  # whoever gives roots wants them to count
     unverified = settings.verify_mode == ssl.CERT_NONE and own_trust is None
     trust = given.trust if own_trust is None else own_trust
-    changes["verifier"] = NoVerification() if unverified else _verifier(settings, trust)
+    changes["verifier"] = Unverified() if unverified else _verifier(settings, trust)
+    if not settings.options & ssl.OP_NO_TICKET:
+        changes["sessions"] = UNSTORED
     return _replaced(base or ClientConfig(), changes)
 
 
 def server_config(settings: Settings, given: Given, base: ServerConfig | None) -> ServerConfig:
     """The same for a server. One without a certificate refuses every client, as with ``ssl``."""
     changes = _common(settings, given)
+    if base is not None:
+        refuse_early_data(base)
+    if settings.options & ssl.OP_NO_TICKET:
+        changes["session_cache"] = given.states
+    else:
+        changes["tickets"] = given.tickets
+    changes["ticket_count"] = min(settings.num_tickets, TICKETS)
     changes["suite_order"] = "server" if settings.options & ssl.OP_CIPHER_SERVER_PREFERENCE else "client"
     if settings.verify_mode != ssl.CERT_NONE:
         changes["client_authentication"] = "required" if settings.verify_mode == ssl.CERT_REQUIRED else "optional"
@@ -136,6 +153,13 @@ def server_config(settings: Settings, given: Given, base: ServerConfig | None) -
     elif base is None:
         changes["choose_identity"] = _nobody
     return _replaced(base or ServerConfig(choose_identity=_nobody), changes)
+
+
+def refuse_early_data(config: ServerConfig) -> None:
+    """Whoever uses ssl's interface reads early data as if it could not be a replay: so none may come."""
+    if config.early_data is not None:
+        problem = "the interface of ssl has no way to take early data; handfast.aio and handfast.Server have"
+        raise ConfigurationError(setting="early_data", problem=problem)
 
 
 def _nobody(_: ClientHello) -> NoReturn:

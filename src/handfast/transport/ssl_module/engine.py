@@ -21,14 +21,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from handfast.config import ASK
 from handfast.connection import ClientConnection, Connection, ServerConnection
 from handfast.errors import ConfigurationError, MisuseError, TLSError
-from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed
+from handfast.events import (
+    ApplicationData,
+    EarlyData,
+    EarlyDataRejected,
+    Handshake,
+    HandshakeCompleted,
+    PeerClosed,
+    SessionReceived,
+)
 from handfast.handshake.flow import Question
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH
-from handfast.transport.ssl_module import exceptions, facts
+from handfast.transport.ssl_module import exceptions, facts, sessions
 from handfast.transport.ssl_module.messages import tap_of
 from handfast.wire.codepoints import ContentType, ProtocolVersion
 
 if TYPE_CHECKING:
+    from handfast.sessions.session import Session
     from handfast.transport.ssl_module.context import SSLContext
 
 WRITE_SIZE = 262_144  # what one write takes at most: enough to be quick, little enough to stay in the cache
@@ -41,9 +50,12 @@ class Engine:
 
     ``handfast``  the connection; None until the handshake begins
     ``since``     the settings that the context had when it was wrapped
+    ``early_data_rejected``  a client's early data that the server has not taken, b"" for none
     """
 
-    def __init__(self, context: SSLContext, server_side: bool, server_hostname: str | None, owner: object) -> None:
+    def __init__(
+        self, context: SSLContext, server_side: bool, server_hostname: str | None, owner: object, session: object = None
+    ) -> None:
         self._context = context
         self.since = context._settings()  # what the connection was wrapped with; nothing that comes later weakens it
         self.server_side = server_side
@@ -60,6 +72,11 @@ class Engine:
         self._peer_closed = False
         self._closed = False  # we have sent close_notify
         self._failure: ssl.SSLError | None = None  # what went wrong before there was a connection
+        self._given: sessions.SSLSession | None = None  # a client's: to be resumed
+        self._session: Session | None = None  # likewise, and then the newest
+        self.early_data_rejected = b""
+        if session is not None:
+            self.session = session
 
     # --- what the subclasses do
 
@@ -134,6 +151,9 @@ class Engine:
                 event = connection.next_event()
                 if isinstance(event, HandshakeCompleted):
                     self._completed(event.handshake)
+                    self._look_ahead(connection)
+                elif isinstance(event, EarlyData):
+                    raise MisuseError(problem="early data has come, and the interface of ssl has no way to take it")
                 elif isinstance(event, Question):
                     _answer(event)
                     continue
@@ -150,6 +170,23 @@ class Engine:
         self._facts = agreed
         self._context._completed(agreed, self.server_side)
 
+    def _look_ahead(self, connection: Connection) -> None:
+        """What came of a client's early data, and the session of TLS 1.2, are known with the end of the handshake.
+
+        There is nothing else yet: data would be in another record, and one is read at a time.
+        """
+        if not self._facts or not self._facts.resumed:
+            self._session = None  # it was not taken
+        while not self.server_side and (event := connection.next_event()) is not None:
+            self._note(event)
+
+    def _note(self, event: object) -> None:
+        """News that are no data."""
+        if isinstance(event, SessionReceived):
+            self._session = event.session
+        elif isinstance(event, EarlyDataRejected):
+            self.early_data_rejected = event.data
+
     def _begin(self) -> Connection:
         """Make the connection, with what the context says now."""
         if self._failure is not None:
@@ -162,7 +199,10 @@ class Engine:
                 connection = ServerConnection(context._server_config(self), tap=tap)
             else:
                 config, name = context._client_config(self.server_hostname, self.since)
-                connection = ClientConnection(config, server_name=name, tap=tap)
+                early = getattr(self.owner, "handfast_early_data", b"")
+                connection = ClientConnection(
+                    config, server_name=name, session=self._session, early_data=early, tap=tap
+                )
         except ConfigurationError as error:
             # Kept: a program that asks again hears the same, as it would of a connection.
             self._failure = exceptions.translated(error)
@@ -236,6 +276,7 @@ class Engine:
                     if self._closed:
                         raise exceptions.zero_return()
                     return False
+                self._note(event)
                 if connection.has_data_to_send:
                     self._flush_if_possible(connection)
                 if event is None:
@@ -284,6 +325,8 @@ class Engine:
                     self._peer_closed = True
                 elif event is None:
                     self._feed(connection)
+                else:
+                    self._note(event)
         except TLSError as error:
             self._fail(connection, error)
         return self._plain()
@@ -358,12 +401,21 @@ class Engine:
             raise exceptions.translated(error) from None
 
     @property
-    def session(self) -> None:
-        """Sessions are not resumed yet."""
+    def session(self) -> sessions.SSLSession | None:
+        """A client's session, None before the handshake: the newest that the server gave, or the one that was resumed.
+
+        In TLS 1.3 it comes after the handshake, and is seen by the first read; until then what is here cannot be resumed.
+        """
+        if self._facts is None or self.handfast is None or self.server_side:
+            return None
+        now = self.handfast.clock.wall().timestamp()
+        return sessions.SSLSession(self._context, self._session, now, self._given)
 
     @session.setter
     def session(self, session: object) -> None:
-        check_session(session, self.server_side)
+        shaking = self.handfast is not None
+        self._given = given = sessions.checked(session, self._context, self.server_side, shaking)
+        self._session = given.resumable
 
     @property
     def session_reused(self) -> bool:
@@ -384,17 +436,6 @@ class Engine:
                 "EXTENSION_NOT_RECEIVED",
                 "handfast asks for client certificates within the handshake alone: set verify_mode before it.",
             )
-
-
-def check_session(session: object, server_side: bool) -> None:
-    """Sessions of OpenSSL are nothing that we could resume."""
-    if session is None:
-        return
-    if not isinstance(session, ssl.SSLSession):
-        raise TypeError("Value is not a SSLSession.")
-    if server_side:
-        raise ValueError("Cannot set session for server-side SSLSocket.")
-    raise ValueError("Session refers to a different SSLContext.")
 
 
 def _answer(question: Question) -> None:

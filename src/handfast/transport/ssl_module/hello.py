@@ -45,18 +45,24 @@ class Review:
             if isawaitable(answer):
                 return self._awaited(answer, hello, config)
             if answer is not None:
-                return answer
+                return _without_early_data(answer)
         return self._chosen(hello, config)
 
     async def _awaited(self, answer: Awaitable[ServerConfig | None], hello: ClientHello, config: ServerConfig) -> Any:
         found = await answer
-        return self._chosen(hello, config) if found is None else found
+        return self._chosen(hello, config) if found is None else _without_early_data(found)
 
     def _chosen(self, hello: ClientHello, config: ServerConfig) -> ServerConfig | None:
         offered = hello.application_layer_protocol_negotiation
         if config.protocols and offered and not set(offered) & set(config.protocols):
             config = derive.without_alpn(config)
         return None if config is self._config else config
+
+
+def _without_early_data(config: Any) -> Any:
+    if isinstance(config, ServerConfig):
+        derive.refuse_early_data(config)
+    return config
 
 
 def _ask(callback: Any, engine: Engine, server_name: str | None) -> None:

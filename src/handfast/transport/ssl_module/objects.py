@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class MemoryEngine(Engine):
     """Reads from one ``ssl.MemoryBIO`` and writes to another. Neither ever waits."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  (called in one place)
         self,
         context: SSLContext,
         incoming: ssl.MemoryBIO,
@@ -24,8 +24,9 @@ class MemoryEngine(Engine):
         server_side: bool,
         server_hostname: str | None,
         owner: object,
+        session: object = None,
     ) -> None:
-        super().__init__(context, server_side, server_hostname, owner)
+        super().__init__(context, server_side, server_hostname, owner, session)
         self._incoming = incoming
         self._outgoing = outgoing
 
@@ -55,6 +56,17 @@ class SSLObject(ssl.SSLObject):
     """What :meth:`SSLContext.wrap_bio` returns: ``ssl.SSLObject`` with a connection of ours in it."""
 
     _sslobj: MemoryEngine
+
+    handfast_early_data: bytes = b""
+    """A client's, set before the handshake: what is sent before the server has answered, where the session allows it.
+
+    Whoever records it can send it again: only what does no harm twice belongs in it.
+    """
+
+    @property
+    def handfast_early_data_rejected(self) -> bytes:
+        """What the server has not taken of that, b"" for nothing: it is sent again if the program does so."""
+        return self._sslobj.early_data_rejected
 
     @property
     def handfast(self) -> Connection | None:

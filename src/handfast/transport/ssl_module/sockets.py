@@ -25,8 +25,15 @@ _CAREFUL_WRITE_SIZE: Final = 16_384  # what is sealed at once for a socket that 
 class SocketEngine(Engine):
     """Reads from a socket and writes to it, as its timeout says."""
 
-    def __init__(self, context: SSLContext, sock: SSLSocket, server_side: bool, server_hostname: str | None) -> None:
-        super().__init__(context, server_side, server_hostname, sock)
+    def __init__(
+        self,
+        context: SSLContext,
+        sock: SSLSocket,
+        server_side: bool,
+        server_hostname: str | None,
+        session: object = None,
+    ) -> None:
+        super().__init__(context, server_side, server_hostname, sock, session)
         self._until: float | None = None  # when the operation of the thread that reads has to be done
         self._retry = b""  # what a write has sealed, and not said so since the socket did not take it all
         self._write_lock = threading.RLock()
@@ -137,6 +144,17 @@ class SSLSocket(ssl.SSLSocket):
     """What :meth:`SSLContext.wrap_socket` returns: ``ssl.SSLSocket`` with a connection of ours in it."""
 
     _sslobj: SocketEngine | None
+
+    handfast_early_data: bytes = b""
+    """A client's, set before the handshake: what is sent before the server has answered, where the session allows it.
+
+    Whoever records it can send it again: only what does no harm twice belongs in it.
+    """
+
+    @property
+    def handfast_early_data_rejected(self) -> bytes:
+        """What the server has not taken of that, b"" for nothing: it is sent again if the program does so."""
+        return b"" if self._sslobj is None else self._sslobj.early_data_rejected
 
     @property
     def handfast(self) -> Connection | None:

@@ -23,6 +23,7 @@ from handfast.errors import (
     SelfSignedCertificate,
     UnknownIssuer,
 )
+from handfast.insecure import NoVerification
 from handfast.reasons import NO_CERTIFICATE
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # what `openssl rehash` calls the certificates of a directory
 _FILES_KEPT: Final = 8
 _SEQUENCE: Final = 0x30
+_ANY_NAME: Final = b"any name: "
 
 
 @lru_cache(maxsize=_FILES_KEPT)
@@ -110,6 +112,12 @@ def split(data: bytes) -> Iterable[bytes]:
         at = end
 
 
+class Unverified(NoVerification):
+    """CERT_NONE. Sessions made so are resumed where nothing is verified, and nowhere else."""
+
+    trust_id: Final = b"nothing is verified"
+
+
 class ContextVerifier:
     """Decides on the peer's certificate as the settings of a context say.
 
@@ -124,6 +132,13 @@ class ContextVerifier:
         self._check_hostname = check_hostname
         self._revocation = revocation
         self._chains = None if trust is None else ChainVerifier(trust, Policy(() if strict else Rule))
+
+    @property
+    def trust_id(self) -> bytes:
+        """What it trusts, for sessions; b"" where it trusts nobody."""
+        if self._chains is None or self._revocation:
+            return b""
+        return (b"" if self._check_hostname else _ANY_NAME) + self._chains.trust_id
 
     def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         """See handfast.certificates.policy.ChainVerifier."""
