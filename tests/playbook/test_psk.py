@@ -231,14 +231,13 @@ def begun(*data: bytes, **settings: Any) -> RawClient:
     original = client.hello
     client.hello = lambda **changes: original(**{**ALPN, **changes})  # type: ignore[method-assign]
     client.say_early(session(), *data)
+    client.hear()
     return client
 
 
 def ended(client: RawClient) -> RawClient:
     """The same, with EndOfEarlyData."""
-    handshake, client.writing = client.writing, client.early
-    client.say(EndOfEarlyData())
-    client.writing = handshake
+    client.end_early()
     return client
 
 
@@ -338,12 +337,12 @@ def test_the_wrong_age_is_no_reason_to_refuse_the_session() -> None:
 
 def test_finished_without_the_end_of_early_data() -> None:
     client = begun(b"early")
-    client.writing = client.early
     check_refused(client, PeerMisbehaved, reasons.UNEXPECTED_MESSAGE, lambda: client.say(client.finished()))
 
 
 def test_keys_of_the_handshake_before_the_end_of_early_data() -> None:
     client = begun(b"early")
+    client.writing = client.handshake_keys
     check_refused(client, BadRecord, reasons.BAD_RECORD_MAC, lambda: client.say(client.finished()))
 
 
@@ -366,14 +365,12 @@ def test_the_end_of_early_data_twice() -> None:
 
 def test_an_end_that_is_not_empty() -> None:
     client = begun(b"early")
-    client.writing = client.early
     check_refused(client, DecodeError, reasons.DECODE_ERROR, lambda: client.say(b"\5\0\0\1x"))
 
 
 def test_more_behind_the_end() -> None:
     """The keys change there (RFC 9846 section 5.1)."""
     client = begun(b"early")
-    client.writing = client.early
     raw = EndOfEarlyData().encode()
     check_refused(client, PeerMisbehaved, reasons.EXCESS_HANDSHAKE_DATA, lambda: client.handshake(raw, b"\x14"))
 
