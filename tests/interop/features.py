@@ -47,6 +47,15 @@ FEATURES: Final = {
     "retry": Feature("the server takes no group that the client sent a share of: HelloRetryRequest"),
     "cookie": Feature("the HelloRetryRequest has a cookie, which the client sends back"),
     "retry always": Feature("a HelloRetryRequest that wants nothing but the cookie", ("client",)),
+    # Sessions. Each is two connections, the second of which takes up the first one's session.
+    "resumption": Feature("the second connection has no certificates"),
+    "resumption without key exchange": Feature("likewise, by the session's key alone (psk_ke)"),
+    "resumption after a retry": Feature("likewise, and the server wants another key share first"),
+    "resumption of TLS 1.2 by ticket": Feature("the abbreviated handshake (RFC 5077)"),
+    "resumption of TLS 1.2 by ID": Feature("likewise; the server has kept the session"),
+    "early data": Feature("the second connection begins with data, which the server takes"),
+    "early data refused": Feature("the server does not take it; it is sent again, and arrives once"),
+    "external key": Feature("both sides were given a key, and nobody shows a certificate"),
     # Afterwards.
     "exporter": Feature("both sides export the same keying material"),
     "key update by handfast": Feature("it changes its key and asks the peer to do so too; data goes on both ways"),
@@ -65,6 +74,19 @@ FEATURES: Final = {
     "no common group": Feature("likewise"),
     "TLS 1.2 only": Feature("the peer knows nothing newer; handfast's error names the version"),
 }
+
+
+SESSIONS: Final = (
+    "resumption",
+    "resumption without key exchange",
+    "resumption after a retry",
+    "resumption of TLS 1.2 by ticket",
+    "resumption of TLS 1.2 by ID",
+    "early data",
+    "early data refused",
+    "external key",
+)
+EARLY: Final = ("early data", "early data refused")
 
 
 @dataclass(frozen=True)

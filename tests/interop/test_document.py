@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop import report, test_client, test_client_certificates, test_established, test_retry, test_server
+from tests.interop import (
+    report,
+    test_client,
+    test_client_certificates,
+    test_established,
+    test_retry,
+    test_server,
+    test_sessions,
+)
 from tests.interop.features import FEATURES, ROLES
 from tests.interop.matrix import AXES, PEERS
 
-MODULES = (test_client, test_server, test_client_certificates, test_retry, test_established)
+MODULES = (test_client, test_server, test_client_certificates, test_retry, test_established, test_sessions)
 
 
 def test_the_tables_say_what_is_tried() -> None:

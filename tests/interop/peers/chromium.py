@@ -283,6 +283,11 @@ class Chromium(Peer):
             "peer closes first": "Chromium closes without close_notify",
             "no common suite": "Chromium's suites cannot be limited",
             "no common group": "Chromium's groups cannot be limited",
+            "resumption without key exchange": "Chromium always wants a key exchange",
+            "resumption after a retry": "Chromium's groups cannot be limited",
+            "early data": "Chromium sends none with a POST",
+            "early data refused": "Chromium sends none with a POST",
+            "external key": "Chromium has no such keys",
         },
     )
     limits = frozenset()
@@ -309,6 +314,13 @@ class Chromium(Peer):
         if kept:
             self._browser = browser
         return _Page(browser, setup, port, kept=kept)
+
+    def come_back(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        """The page goes on, after the server has closed: it needs another connection then."""
+        page = self.connect(credentials, setup, port)
+        assert page.echo(b"first\n") == b"first\n"
+        page.close(None)
+        return page
 
     def finish(self) -> None:
         if self._browser is not None:

@@ -60,6 +60,11 @@ class Curl(Peer):
             "record size limit of handfast": "OpenSSL has no RFC 8449",
             "record size limit of the peer": "OpenSSL has no RFC 8449",
             "padding by the peer": "curl has no such option",
+            "resumption of TLS 1.2 by ticket": "curl has no tickets in TLS 1.2, by its own choice",
+            "resumption without key exchange": "curl has no such option",
+            "early data": "curl has no such option",
+            "early data refused": "curl has no such option",
+            "external key": "curl has no such option",
         },
     )
     answers_update = False  # it has sent its one request by then
@@ -70,7 +75,14 @@ class Curl(Peer):
         library = next(word for word in words if re.match(r"(OpenSSL|GnuTLS|LibreSSL|BoringSSL|NSS|wolfSSL)/", word))
         return f"curl {words[1]} ({library.replace('/', ' ')})"
 
+    def come_back(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        """Two requests of one run, of the same data, and the server closes after the first."""
+        return self._run(credentials, setup, port, f"https://{setup.name}:{port}/close")
+
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        return self._run(credentials, setup, port)
+
+    def _run(self, credentials: Credentials, setup: Setup, port: int, *more: str) -> Running:
         root = credentials.trusted_by(setup)
         command = ["-q", "--silent", "--show-error", "--verbose", "--http1.1", "--cacert", str(root), "--noproxy", "*"]
         command += ["--resolve", f"{setup.name}:{port}:127.0.0.1", "--header", "Expect:", "--data-binary", "@-"]
@@ -84,4 +96,4 @@ class Curl(Peer):
             command += ["--curves", ":".join(GROUPS[group] for group in setup.groups)]
         if setup.newest == "1.2":
             command += ["--tls-max", "1.2"]
-        return _Client(Program(require_peer("curl"), *command, f"https://{setup.name}:{port}/"), port)
+        return _Client(Program(require_peer("curl"), *command, *more, f"https://{setup.name}:{port}/"), port)

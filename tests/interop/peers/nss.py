@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.interop import http
-from tests.interop.features import CLASSICAL, ECDSA, SUITES, Abilities
+from tests.interop.features import CLASSICAL, ECDSA, SESSIONS, SUITES, Abilities
 from tests.interop.peer import (
     CERTIFICATE_REQUIRED,
     HANDSHAKE_FAILURE,
@@ -127,6 +127,7 @@ class NSS(Peer):
             "key update by the peer": "tstclnt never changes its key",
             "record size limit of the peer": "tstclnt has no such option",
             "padding by the peer": "tstclnt pads nothing",
+            **dict.fromkeys(SESSIONS, "tstclnt forgets its sessions when it ends"),
             "no common suite": "NSS has the suites that handfast offers, and no other",
         },
     )

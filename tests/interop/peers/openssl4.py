@@ -20,6 +20,7 @@ from tests.interop.features import (
     EDWARDS,
     MLDSA,
     RSA,
+    SESSIONS,
     SUITES,
     Abilities,
 )
@@ -219,6 +220,7 @@ _LACKS = {
     "record size limit of handfast": "OpenSSL has no RFC 8449",
     "record size limit of the peer": "OpenSSL has no RFC 8449",
     "padding by the peer": "pyOpenSSL cannot ask for it",
+    **dict.fromkeys(SESSIONS, "each connection has a context of its own"),
 }
 
 
