@@ -337,6 +337,33 @@ def test_a_peer_that_is_no_longer_welcome(side: str) -> None:
         carry(here, there)
 
 
+class Nameless:
+    """A verifier that cannot say what it trusts: it has no trust_id."""
+
+    def verify_server(self, chain: Any, server_name: Any, now: Any) -> Any:
+        return NoVerification().verify_server(chain, server_name, now)
+
+    def verify_client(self, chain: Any, now: Any) -> Any:
+        return NoVerification().verify_client(chain, now)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_who_cannot_say_what_it_trusts_has_to_verify_each_time(side: str, version: str) -> None:
+    client, server = both(
+        {"identities": [client_identity()], "max_version": version}, {"client_authentication": "required"}
+    )
+    if side == "client":
+        client["verifier"] = Nameless()
+    else:
+        server["client_verifier"] = Nameless()
+    for _ in range(2):
+        made = visit(client, server).talk()
+        assert not made.resumed
+        assert made.server.handshake is not None
+        assert made.server.handshake.peer is not None
+
+
 # --- HelloRetryRequest
 
 

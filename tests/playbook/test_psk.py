@@ -12,7 +12,7 @@ from handfast import HandshakeCompleted, TLSError, limits, reasons
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.crypto import suites
 from handfast.crypto.schedule13 import PskSecret
-from handfast.errors import BadRecord, DecodeError, PeerMisbehaved
+from handfast.errors import BadRecord, DecodeError, PeerIncompatible, PeerMisbehaved
 from handfast.events import EarlyData
 from handfast.sessions.session import Session
 from handfast.wire.codepoints import AlertDescription, CipherSuite, ContentType, ExtensionType, NamedGroup
@@ -272,6 +272,24 @@ def test_what_has_to_be_there(changes: dict[str, Any], reason: reasons.Reason) -
     client = at_server()
     hello = client.hello_with(session(), **changes)
     check_refused(client, PeerMisbehaved, reason, lambda: client.say(hello))
+
+
+def test_a_client_that_wants_no_key_exchange_at_all() -> None:
+    """Then it needs neither groups nor shares (RFC 9846 section 9.2)."""
+    client = at_server(psk_modes=["psk_ke"])
+    settings = {"psk_key_exchange_modes": b"\0", "supported_groups": None, "key_share": None}
+    client.say(client.hello_with(session(), **settings).raw)
+    client.hear()
+    assert client.server_hello.key_share is None
+    client.say_finished()
+    assert client.events[0].handshake.group is None
+
+
+def test_a_client_that_can_verify_no_certificate_and_whose_key_is_unknown() -> None:
+    client = at_server(tickets=None)
+    hello = client.hello_with(session(), signature_algorithms=None)
+    error = check_refused(client, PeerIncompatible, reasons.UNKNOWN_PSK, lambda: client.say(hello.raw))
+    assert error.alert == AlertDescription.UNKNOWN_PSK_IDENTITY
 
 
 def test_early_data_without_a_key_is_skipped() -> None:
