@@ -60,7 +60,9 @@ from handfast.wire.messages13 import (
 )
 
 
-def client13(link: Link, offer: Offer, answer: ServerHello, retried: bool, early_was_sent: bool = False) -> Flow[Established]:
+def client13(
+    link: Link, offer: Offer, answer: ServerHello, retried: bool, early_was_sent: bool = False
+) -> Flow[Established]:
     """The client's side of Figure 1 in RFC 9846 section 2, from ServerHello to Finished.
 
     ``early_was_sent``: with the first hello; a retry means that it was not taken.

@@ -79,6 +79,14 @@ class Established(Guarded):
     session: Session | None = None  # a client's, in TLS 1.2, where it is there at once
 
 
+def server_certificate(outcome: Outcome, *, ours: bool) -> bytes:
+    """The one that the server has shown, DER; MisuseError where it has shown a pre-shared key, and we know of none."""
+    server = outcome.identity if ours else outcome.peer
+    if server is None:
+        raise MisuseError(problem="the server has shown a pre-shared key, and no certificate")
+    return server.chain[0]
+
+
 def export(exporter: Exporter | Exporter12, label: str, length: int, context: bytes | None) -> bytes:
     """Keying material for another protocol, once what is asked for has been looked at; see Connection."""
     if not label.isascii() or not 1 <= len(label) <= _EXPORTER_LABEL:
