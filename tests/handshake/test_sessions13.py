@@ -10,6 +10,7 @@ import pytest
 from handfast import CertificateRefused, reasons
 from handfast.errors import MisuseError, PeerIncompatible, PeerMisbehaved, TLSError
 from handfast.events import HandshakeCompleted, SessionReceived
+from handfast.handshake.psk import TICKET_TO_OFFER
 from handfast.insecure import NoVerification
 from handfast.sessions.session import Session, milliseconds
 from handfast.testing import Authority
@@ -440,6 +441,26 @@ class Silent:
 
     def open(self, ticket: bytes) -> None:
         """None."""
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize(
+    ("length", "offered"), [(TICKET_TO_OFFER, True), (TICKET_TO_OFFER + 1, False), (65_300, False)]
+)
+def test_a_ticket_that_would_not_fit_into_a_hello_is_not_offered(length: int, offered: bool, version: str) -> None:
+    """Else a server could give its clients a ticket after which they cannot connect any more."""
+
+    class Long(Tickets):
+        """Its tickets are long."""
+
+        def seal(self, state: bytes, seconds: int) -> bytes:
+            ticket = bytes(length)
+            self.kept[ticket] = state
+            return ticket
+
+    client, server = both({"max_version": version}, {"tickets": Long()})
+    first_session(client, server)
+    assert visit(client, server).talk().resumed is offered
 
 
 def test_a_sealer_that_cannot_seal() -> None:

@@ -30,6 +30,9 @@ from handfast.wire.hello import ClientHello, ServerHello
 from handfast.wire.psk import PSK_DHE_KE, PSK_KE, OfferedPsks, PskIdentity
 
 AGE_MODULUS = 1 << 32
+TICKET_TO_OFFER = (
+    1 << 15
+)  # bytes: all extensions of a ClientHello have 65,535, and a server's ticket is no reason to fail
 
 
 @dataclass(slots=True, repr=False)
@@ -120,6 +123,7 @@ def may_resume(config: ClientConfig, session: Session, server_name: str | None) 
     return (
         session.version in config.versions
         and usable
+        and len(session.ticket) <= TICKET_TO_OFFER
         and session.server_name == server_name
         and bool(session.trust)
         and hmac.compare_digest(session.trust, config.trust_id)
