@@ -87,6 +87,7 @@ def session(**changes: Any) -> Session:
         "suite_id": SUITE.id,
         "secret": SECRETS["resumption_psk"],
         "issued": milliseconds(ISSUED),
+        "verified": milliseconds(ISSUED),
         "expires": milliseconds(ISSUED) + 30_000,
         "server_name": "server",
         "protocol": None,

@@ -45,7 +45,8 @@ def give_tickets(
         return
     now = link.clock.wall()
     suite = outcome.suite
-    expires = expiry(now, config.ticket_lifetime, outcome.peer)
+    verified = outcome.verified or milliseconds(now)
+    expires = expiry(now, config.ticket_lifetime, outcome.peer, verified)
     lifetime = (expires - milliseconds(now)) // 1_000
     peer = outcome.peer
     for number in range(count if lifetime > 0 else 0):
@@ -56,6 +57,7 @@ def give_tickets(
             secret=resumption_psk(suite, resumption, nonce),
             issued=milliseconds(now),
             expires=expires,
+            verified=verified,
             server_name=outcome.server_name,
             protocol=outcome.protocol,
             group=outcome.group,
@@ -83,12 +85,14 @@ def session_of(end: Established, message: NewSessionTicket, now: datetime, confi
         raise PeerMisbehaved(BAD_TICKET_LIFETIME, ticket_lifetime=message.ticket_lifetime)
     outcome = end.outcome
     peer = outcome.peer
+    verified = outcome.verified or milliseconds(now)
     return Session(
         version=outcome.version,
         suite_id=outcome.suite.id,
         secret=resumption_psk(outcome.suite, end.resumption, message.ticket_nonce),
         issued=milliseconds(now),
-        expires=expiry(now, message.ticket_lifetime, peer),
+        expires=expiry(now, message.ticket_lifetime, peer, verified),
+        verified=verified,
         server_name=outcome.server_name,
         protocol=outcome.protocol,
         group=outcome.group,
