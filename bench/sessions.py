@@ -39,6 +39,7 @@ def session(number: int, chain: tuple[bytes, ...] = ()) -> Session:
         secret=os.urandom(32),
         issued=now,
         expires=now + 7_200_000,
+        verified=now,
         server_name=f"{number}.example",
         protocol=b"h2",
         group=0x001D,

@@ -137,6 +137,11 @@ def _psk_modes(names: Sequence[str]) -> bytes:
     return bytes(known[name] for name in dict.fromkeys(names))
 
 
+def _check_tickets(wanted: tuple[int, int] | None) -> None:
+    if wanted is not None and (len(tuple(wanted)) != 2 or any(not 0 <= count < 1 << 8 for count in wanted)):
+        raise ConfigurationError(setting="ticket_request", problem="has to be two numbers of 0 to 255")
+
+
 def _check_roles(psks: Iterable[ExternalPsk], role: str) -> None:
     for psk in psks:
         if psk.role != role:
@@ -315,6 +320,9 @@ class ClientConfig(_Config):
         super().__post_init__()
         self._set("psk_mode_ids", _psk_modes(self.psk_modes))
         _check_roles(self.psks, "client")
+        _check_tickets(self.ticket_request)
+        if len(self.psks) >= limits.PSK_IDENTITIES:  # one is for a session
+            raise ConfigurationError(setting="psks", problem=f"there can be {limits.PSK_IDENTITIES - 1} keys")
         self._set("share_ids", self._shares() if ProtocolVersion.TLS_1_3 in self.versions else ())
         self._set("server_verifier", self._default_verifier() if self.verifier is None else self.verifier)
 
@@ -410,6 +418,8 @@ class ServerConfig(_Config):
         self._set("psk_mode_ids", _psk_modes(self.psk_modes))
         if isinstance(self.psks, Mapping):
             _check_roles(self.psks.values(), "server")
+            if any(psk.identity != name for name, psk in self.psks.items()):
+                raise ConfigurationError(setting="psks", problem="each key has to stand under its own identity")
         if not 0 < self.ticket_lifetime <= limits.SESSION_SECONDS:
             raise ConfigurationError(setting="ticket_lifetime", problem="has to be 1 second to 7 days")
         if not 0 <= self.ticket_count <= limits.TICKETS:

@@ -53,7 +53,7 @@ from handfast.events import (
 )
 from handfast.handshake import established
 from handfast.handshake.client import client, refusal
-from handfast.handshake.established import Established, Outcome
+from handfast.handshake.established import Established
 from handfast.handshake.flow import Flow, Question
 from handfast.handshake.link import Link
 from handfast.handshake.runner import Runner
@@ -176,7 +176,8 @@ class Connection(Guarded):
             return self.export_keying_material("EXPORTER-Channel-Binding", 32)
         end = self._end()
         if kind == "tls-server-end-point":
-            return end_point(self._server_certificate(end.outcome))
+            ours = isinstance(self, ServerConnection)
+            return end_point(established.server_certificate(end.outcome, ours=ours))
         if kind == "tls-unique" and end.unique is not None:
             return end.unique
         raise MisuseError(
@@ -190,9 +191,6 @@ class Connection(Guarded):
             problem = "the handshake is not complete" if self._handshake is None else "the connection is closed"
             raise MisuseError(problem=problem)
         return end
-
-    @abstractmethod
-    def _server_certificate(self, outcome: Outcome) -> bytes: ...
 
     # --- bytes in
 
@@ -585,11 +583,6 @@ class ClientConnection(Connection):
             self._client_config.sessions.put(session)
         self._events.append(SessionReceived(session))
 
-    def _server_certificate(self, outcome: Outcome) -> bytes:
-        if outcome.peer is None:
-            raise MisuseError(problem="the server has shown a pre-shared key, and no certificate")
-        return outcome.peer.chain[0]
-
     def _refusal(self, alert: Alert) -> AlertReceived:
         if self._runner.step == ServerHello.NAME:
             return refusal(alert, self._client_config)
@@ -607,8 +600,3 @@ class ServerConnection(Connection):
 
     def _script(self) -> Flow[Established]:
         return server(self._link, self._server_config)
-
-    def _server_certificate(self, outcome: Outcome) -> bytes:
-        if outcome.identity is None:
-            raise MisuseError(problem="we have shown a pre-shared key, and no certificate")
-        return outcome.identity.chain[0]

@@ -23,6 +23,7 @@ EXTENSIONS_OF_A_MESSAGE: Final = 128
 KEY_SHARES: Final = 32
 PSK_IDENTITIES: Final = 32
 SESSION_SECONDS: Final = 604_800  # no session lives longer than seven days (RFC 9846 section 4.7.1)
+TICKETS_OPENED: Final = 4  # of one ClientHello: each may be a question to a store
 TICKETS: Final = 16  # that a client may ask for
 CODEPOINTS_OF_A_LIST: Final = 1_024  # groups, schemes, versions; cipher suites may be more
 SERVER_NAME: Final = 255  # RFC 1035 section 3.1

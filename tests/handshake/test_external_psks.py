@@ -222,7 +222,8 @@ def test_a_session_may_stand_on_a_key() -> None:
     client, server = resuming()
     session = session_of_key(client, server)
     assert (session.chain, len(session.identity)) == ((), 32)
-    server["psks"] = {b"another": server["psks"][b"us"]}  # so that it is the session that counts
+    # So that it is the session that counts.
+    server["psks"] = {b"another": ExternalPsk(b"another", KEY, role="server")}
     for _ in range(3):
         made = visit(client, server).talk()
         assert (made.resumed, made.facts.peer) == (True, None)

@@ -7,19 +7,23 @@ from typing import Any
 
 import pytest
 
-from handfast import CertificateRefused, reasons
+from handfast import CertificateRefused, ConfigurationError, limits, reasons
 from handfast.errors import MisuseError, PeerIncompatible, PeerMisbehaved, TLSError
 from handfast.events import HandshakeCompleted, SessionReceived
+from handfast.handshake.psk import TICKET_TO_OFFER
 from handfast.insecure import NoVerification
+from handfast.sessions.external import ExternalPsk
 from handfast.sessions.session import Session, milliseconds
 from handfast.testing import Authority
 from tests.handshake.parties import (
     COOKIE_KEY,
     Recorder,
     carry,
+    client_config,
     client_identity,
     fails,
     identity,
+    server_config,
     started,
     trust,
 )
@@ -337,6 +341,33 @@ def test_a_peer_that_is_no_longer_welcome(side: str) -> None:
         carry(here, there)
 
 
+class Nameless:
+    """A verifier that cannot say what it trusts: it has no trust_id."""
+
+    def verify_server(self, chain: Any, server_name: Any, now: Any) -> Any:
+        return NoVerification().verify_server(chain, server_name, now)
+
+    def verify_client(self, chain: Any, now: Any) -> Any:
+        return NoVerification().verify_client(chain, now)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_who_cannot_say_what_it_trusts_has_to_verify_each_time(side: str, version: str) -> None:
+    client, server = both(
+        {"identities": [client_identity()], "max_version": version}, {"client_authentication": "required"}
+    )
+    if side == "client":
+        client["verifier"] = Nameless()
+    else:
+        server["client_verifier"] = Nameless()
+    for _ in range(2):
+        made = visit(client, server).talk()
+        assert not made.resumed
+        assert made.server.handshake is not None
+        assert made.server.handshake.peer is not None
+
+
 # --- HelloRetryRequest
 
 
@@ -415,6 +446,26 @@ class Silent:
         """None."""
 
 
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize(
+    ("length", "offered"), [(TICKET_TO_OFFER, True), (TICKET_TO_OFFER + 1, False), (65_300, False)]
+)
+def test_a_ticket_that_would_not_fit_into_a_hello_is_not_offered(length: int, offered: bool, version: str) -> None:
+    """Else a server could give its clients a ticket after which they cannot connect any more."""
+
+    class Long(Tickets):
+        """Its tickets are long."""
+
+        def seal(self, state: bytes, seconds: int) -> bytes:
+            ticket = bytes(length)
+            self.kept[ticket] = state
+            return ticket
+
+    client, server = both({"max_version": version}, {"tickets": Long()})
+    first_session(client, server)
+    assert visit(client, server).talk().resumed is offered
+
+
 def test_a_sealer_that_cannot_seal() -> None:
     made = visit({"sessions": Sessions()}, {"tickets": Silent()}).talk()
     assert made.sessions == []
@@ -469,3 +520,55 @@ def test_trust_is_that_of_the_roots() -> None:
     assert len(session.trust) >= 16
     other: Session = first_session({"trust": trust(), "sessions": Sessions()}, server)
     assert other.trust == session.trust
+
+
+def test_however_often_it_is_renewed_a_session_ends_after_seven_days() -> None:
+    """RFC 9846 section 4.7.1: else a client that comes back each week would never see a certificate again."""
+    times = Times()
+    client, server = both()
+    client["clock"] = server["clock"] = times.clock
+    server["ticket_lifetime"] = limits.SESSION_SECONDS
+    first = first_session(client, server)
+    for _ in range(6):
+        times.later(days=1)
+        made = visit(client, server)
+        assert made.resumed
+        assert {session.verified for session in made.sessions} == {first.verified}
+        assert {session.expires for session in made.sessions} == {first.expires}
+    times.later(hours=23)
+    assert server["tickets"].seconds[-1] == 86_400
+    assert visit(client, server).resumed
+    times.later(hours=2)
+    assert not visit(client, server).resumed
+
+
+def test_only_the_first_few_tickets_of_a_hello_are_opened() -> None:
+    """Each may be a question to a store that others wait for, too."""
+    client, server = both()
+    first_session(client, server)
+    tickets = server["tickets"]
+    tickets.opened.clear()
+    server["psks"] = lambda identity: None
+    keys = [ExternalPsk(b"key %d" % number, bytes(32), role="client") for number in range(limits.PSK_IDENTITIES - 1)]
+    client["sessions"].kept.clear()
+    visit({**client, "psks": keys}, server)
+    assert tickets.opened == [key.identity for key in keys[: limits.TICKETS_OPENED]]
+
+
+@pytest.mark.parametrize("wanted", [(256, 0), (-1, 0), (1,), (1, 2, 3)])
+def test_numbers_of_tickets_that_cannot_be_asked_for(wanted: Any) -> None:
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION) as caught:
+        client_config(ticket_request=wanted)
+    assert caught.value.evidence["setting"] == "ticket_request"
+
+
+def test_a_key_has_to_stand_under_its_own_name() -> None:
+    key = ExternalPsk(b"one", bytes(32), role="server")
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION):
+        server_config(psks={b"another": key})
+
+
+def test_more_keys_than_a_hello_may_have() -> None:
+    keys = [ExternalPsk(b"key %d" % number, bytes(32), role="client") for number in range(limits.PSK_IDENTITIES)]
+    with fails(ConfigurationError, reasons.BAD_CONFIGURATION):
+        client_config(psks=keys)

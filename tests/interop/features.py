@@ -88,6 +88,15 @@ FEATURES: Final = {
     "retry": Feature("the server takes no group that the client sent a share of: HelloRetryRequest", ROLES, _NEW),
     "cookie": Feature("the HelloRetryRequest has a cookie, which the client sends back", ROLES, _NEW),
     "retry always": Feature("a HelloRetryRequest that wants nothing but the cookie", ("client",), _NEW),
+    # Sessions. Each is two connections, the second of which takes up the first one's session.
+    "resumption": Feature("the second connection has no certificates", ROLES, _NEW),
+    "resumption without key exchange": Feature("likewise, by the session's key alone (psk_ke)", ROLES, _NEW),
+    "resumption after a retry": Feature("likewise, and the server wants another key share first", ROLES, _NEW),
+    "resumption by ticket": Feature("the abbreviated handshake (RFC 5077)", ROLES, _OLD),
+    "resumption by ID": Feature("likewise; the server has kept the session", ROLES, _OLD),
+    "early data": Feature("the second connection begins with data, which the server takes", ROLES, _NEW),
+    "early data refused": Feature("the server does not take it; it is sent again, and arrives once", ROLES, _NEW),
+    "external key": Feature("both sides were given a key, and nobody shows a certificate", ROLES, _NEW),
     # Afterwards.
     "exporter": Feature("both sides export the same keying material"),
     "exporter with a context": Feature("likewise, for something that the application names"),
@@ -110,6 +119,19 @@ FEATURES: Final = {
     "no common suite": Feature("it fails with the alert handshake_failure, and the error names what was offered"),
     "no common group": Feature("likewise"),
 }
+
+
+SESSIONS: Final = (
+    "resumption",
+    "resumption without key exchange",
+    "resumption after a retry",
+    "resumption by ticket",
+    "resumption by ID",
+    "early data",
+    "early data refused",
+    "external key",
+)
+EARLY: Final = ("early data", "early data refused")
 
 
 class Pair(NamedTuple):

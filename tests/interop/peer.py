@@ -77,6 +77,11 @@ class Setup:
     ``padding``        its records are padded to a multiple of so many bytes
     ``closes``         a server closes first; the others wait for us
     ``data``           what is sent each way
+    ``connections``    how many a server takes, one after the other
+    ``tickets``        whether a server has tickets; without them it keeps sessions by ID, in TLS 1.2
+    ``early``          what a client sends as early data; a server takes early data if it is not empty
+    ``without_dhe``    it goes without a key exchange where it has a session
+    ``psk``            a key from outside, with its identity
     """
 
     suites: tuple[str, ...] = ()
@@ -101,6 +106,11 @@ class Setup:
     padding: int | None = None
     closes: bool = False
     data: bytes = b"hello\n"
+    connections: int = 1
+    tickets: bool = True
+    early: bytes = b""
+    without_dhe: bool = False
+    psk: tuple[str, bytes] | None = None
 
     @property
     def suites_13(self) -> list[str]:
@@ -170,6 +180,17 @@ class Running:
         self.program.write(data)
         return there, receive(tls, len(data))
 
+    def visit(self, tls: TLSSocket) -> None:
+        """As a server: say something each way, behind its tickets."""
+        there, here = self.swap(tls, b"visit\n")
+        assert there == here == b"visit\n"
+
+    EARLY: bytes = b"early\n"
+
+    def has_heard(self, tls: TLSSocket) -> None:
+        """As a server: check that EARLY has arrived, once, by what it says or answers."""
+        raise NotImplementedError
+
     def echo(self, data: bytes) -> bytes:
         """As a client: have it send ``data`` to our server, which sends it back. What came back."""
         self.program.write(data)
@@ -186,6 +207,10 @@ class Running:
     def close(self, tls: TLSSocket | None) -> None:
         """Have it say that it will send nothing more; ``tls`` is our side, where we are the client."""
         self.program.end_input()
+
+    def hears(self, data: bytes) -> None:
+        """As a client: check that this came from our server."""
+        assert self.program.read(len(data)) == data
 
     def greeting(self) -> bytes:
         """As a client: all that came from our server, up to the end."""
@@ -249,6 +274,10 @@ class Peer:
         raise NotImplementedError
 
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        raise NotImplementedError
+
+    def come_back(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        """As a client: make one connection, and then another that takes up its session; the latter runs."""
         raise NotImplementedError
 
     def finish(self) -> None:

@@ -135,6 +135,11 @@ class Accepting:
         self._peer = peer
         self._version = version
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """How the peer is set up for its version."""
+        return _of(self._version)
+
     def serve(
         self, *keys: str, closes: bool = False, first: Callable[[TLSSocket], None] | None = None, **settings: Any
     ) -> Serving:

@@ -12,6 +12,7 @@ from tests.interop import (
     test_order,
     test_retry,
     test_server,
+    test_sessions,
     test_versions,
 )
 from tests.interop.features import FEATURES, ROLES, VERSIONS
@@ -24,6 +25,7 @@ MODULES = (
     test_retry,
     test_established,
     test_order,
+    test_sessions,
     test_versions,
 )
 

@@ -41,6 +41,7 @@ from handfast.wire.messages13 import (
     CertificateRequest,
     CertificateVerify,
     EncryptedExtensions,
+    EndOfEarlyData,
     Finished,
     KeyUpdate,
 )
@@ -369,6 +370,7 @@ class RawClient(RawPeer):
         self.share: Share = GROUPS[group].new_share()
         self.request: ServerHello | None = None
         self.sent: ClientHello | None = None
+        self.early: Any = None
         self.partial = b""
 
     # --- the messages, each as it should be
@@ -403,13 +405,17 @@ class RawClient(RawPeer):
         return self.bound(self.hello(**{**settings, **changes}), self.psk)
 
     def say_early(self, session: Session, *data: bytes) -> None:
-        """Say that hello, send early data with it, and hear the answer; ``early`` has the keys then."""
+        """Say that hello, and send early data with it; ``early`` has the keys then, in force until :meth:`end_early`."""
         hello = self.hello_with(session, early_data=True)
         records = self.wire(ContentType.HANDSHAKE, self.noted(hello.raw))
         assert self.psk is not None
         self.early = _Direction(self.psk.client_traffic(self.digest()))
         self.deliver(records + b"".join(self.early.seal(each + b"\x17") for each in data))
-        self.hear()
+
+    def end_early(self) -> None:
+        """EndOfEarlyData, and the keys of the handshake."""
+        self.say(EndOfEarlyData())
+        self.writing = self.handshake_keys
 
     def hello_again(self, **changes: Any) -> ClientHello:
         """The second ClientHello, as the HelloRetryRequest asks for it."""
@@ -445,7 +451,10 @@ class RawClient(RawPeer):
                     self.psk = None
                 self.derive_handshake_secrets(None if answered is None else self.share.open(answered.key_exchange))
                 self.reading = _Direction(self.server_handshake)
-                self.writing = _Direction(self.client_handshake)
+                self.writing = self.handshake_keys = _Direction(self.client_handshake)
+            elif raw[0] == HandshakeType.ENCRYPTED_EXTENSIONS:
+                if EncryptedExtensions.parse(raw).early_data:
+                    self.writing = self.early
             elif raw[0] == HandshakeType.FINISHED:
                 self.derive_application_secrets()
                 self.reading = _Direction(self.server_application)

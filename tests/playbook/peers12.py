@@ -18,8 +18,9 @@ from typing import Any
 from handfast.connection import Connection
 from handfast.crypto.groups import GROUPS, Share
 from handfast.crypto.schedule12 import MainSecret, RecordKey
-from handfast.crypto.suites import SUITES_12
+from handfast.crypto.suites import SUITES_12, Suite
 from handfast.handshake.negotiate12 import ECDSA_SIGN, RSA_SIGN, signed_by
+from handfast.sessions.session import Session
 from handfast.testing import IssuedIdentity
 from handfast.wire.codepoints import ContentType, HandshakeType, NamedGroup
 from handfast.wire.hello import ClientHello, ServerHello
@@ -87,6 +88,11 @@ class RawPeer12(RawPeer):
         if self.writing is None:
             return record(content_type, content)
         return self.writing.seal(content_type, content)
+
+    def resume(self, session: Session, suite: Suite | None = None) -> None:
+        """Both hellos are said: the main secret is that of the session (RFC 5246 section 7.3)."""
+        self.suite = suite or session.suite
+        self.main = MainSecret.resumed(self.suite, session.secret, self.randoms)
 
     def change_cipher_spec(self) -> None:
         """Say that the rest has the new keys, and use them."""
@@ -247,6 +253,7 @@ class RawClient12(RawPeer12):
         super().__init__(server)
         self.who = who or client_identity()
         self.group = group
+        self.known: Session | None = None
         self.request: CertificateRequest12 | None = None
 
     def heard_message(self, raw: bytes) -> None:
@@ -254,6 +261,8 @@ class RawClient12(RawPeer12):
             self.server_hello = ServerHello.parse(raw)
             self.suite = SUITES_12[self.server_hello.cipher_suite]
             self.randoms = (self.sent.random, self.server_hello.random)
+            if self.known is not None and self.server_hello.legacy_session_id_echo == self.sent.legacy_session_id:
+                self.resume(self.known)
         elif raw[0] == HandshakeType.SERVER_KEY_EXCHANGE:
             self.server_exchange = ServerKeyExchange.parse(raw)
         elif raw[0] == HandshakeType.CERTIFICATE_REQUEST:

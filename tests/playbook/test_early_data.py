@@ -95,6 +95,13 @@ def test_there_is_none_after_the_first_record_that_can_be_read() -> None:
     check_refused(client, BadRecord, reasons.BAD_RECORD_MAC, lambda: client.deliver(early(40)))
 
 
+def test_what_is_no_early_data_may_not_be_as_long() -> None:
+    """A record of early data has room for a tag; the second hello has no such thing."""
+    client = waiting(retried=True)
+    long = record(ContentType.HANDSHAKE, bytes((1 << 14) + 1))
+    check_refused(client, BadRecord, reasons.RECORD_OVERFLOW, lambda: client.deliver(long))
+
+
 def test_a_record_that_is_too_long_is_not_skipped() -> None:
     client = waiting(retried=False)
     check_refused(

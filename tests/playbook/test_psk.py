@@ -12,7 +12,7 @@ from handfast import HandshakeCompleted, TLSError, limits, reasons
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.crypto import suites
 from handfast.crypto.schedule13 import PskSecret
-from handfast.errors import BadRecord, DecodeError, PeerMisbehaved
+from handfast.errors import BadRecord, DecodeError, PeerIncompatible, PeerMisbehaved
 from handfast.events import EarlyData
 from handfast.sessions.session import Session
 from handfast.wire.codepoints import AlertDescription, CipherSuite, ContentType, ExtensionType, NamedGroup
@@ -231,14 +231,13 @@ def begun(*data: bytes, **settings: Any) -> RawClient:
     original = client.hello
     client.hello = lambda **changes: original(**{**ALPN, **changes})  # type: ignore[method-assign]
     client.say_early(session(), *data)
+    client.hear()
     return client
 
 
 def ended(client: RawClient) -> RawClient:
     """The same, with EndOfEarlyData."""
-    handshake, client.writing = client.writing, client.early
-    client.say(EndOfEarlyData())
-    client.writing = handshake
+    client.end_early()
     return client
 
 
@@ -273,6 +272,24 @@ def test_what_has_to_be_there(changes: dict[str, Any], reason: reasons.Reason) -
     client = at_server()
     hello = client.hello_with(session(), **changes)
     check_refused(client, PeerMisbehaved, reason, lambda: client.say(hello))
+
+
+def test_a_client_that_wants_no_key_exchange_at_all() -> None:
+    """Then it needs neither groups nor shares (RFC 9846 section 9.2)."""
+    client = at_server(psk_modes=["psk_ke"])
+    settings = {"psk_key_exchange_modes": b"\0", "supported_groups": None, "key_share": None}
+    client.say(client.hello_with(session(), **settings).raw)
+    client.hear()
+    assert client.server_hello.key_share is None
+    client.say_finished()
+    assert client.events[0].handshake.group is None
+
+
+def test_a_client_that_can_verify_no_certificate_and_whose_key_is_unknown() -> None:
+    client = at_server(tickets=None)
+    hello = client.hello_with(session(), signature_algorithms=None)
+    error = check_refused(client, PeerIncompatible, reasons.UNKNOWN_PSK, lambda: client.say(hello.raw))
+    assert error.alert == AlertDescription.UNKNOWN_PSK_IDENTITY
 
 
 def test_early_data_without_a_key_is_skipped() -> None:
@@ -338,12 +355,12 @@ def test_the_wrong_age_is_no_reason_to_refuse_the_session() -> None:
 
 def test_finished_without_the_end_of_early_data() -> None:
     client = begun(b"early")
-    client.writing = client.early
     check_refused(client, PeerMisbehaved, reasons.UNEXPECTED_MESSAGE, lambda: client.say(client.finished()))
 
 
 def test_keys_of_the_handshake_before_the_end_of_early_data() -> None:
     client = begun(b"early")
+    client.writing = client.handshake_keys
     check_refused(client, BadRecord, reasons.BAD_RECORD_MAC, lambda: client.say(client.finished()))
 
 
@@ -366,14 +383,12 @@ def test_the_end_of_early_data_twice() -> None:
 
 def test_an_end_that_is_not_empty() -> None:
     client = begun(b"early")
-    client.writing = client.early
     check_refused(client, DecodeError, reasons.DECODE_ERROR, lambda: client.say(b"\5\0\0\1x"))
 
 
 def test_more_behind_the_end() -> None:
     """The keys change there (RFC 9846 section 5.1)."""
     client = begun(b"early")
-    client.writing = client.early
     raw = EndOfEarlyData().encode()
     check_refused(client, PeerMisbehaved, reasons.EXCESS_HANDSHAKE_DATA, lambda: client.handshake(raw, b"\x14"))
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ import pytest
 
 from handfast import TLSError, reasons
 from handfast.connection import ClientConnection, ServerConnection
+from handfast.sessions.session import Session
 from handfast.wire.alert import ChangeCipherSpec
 from handfast.wire.codepoints import ContentType, HandshakeType, NamedGroup
-from handfast.wire.messages12 import Certificate12
+from handfast.wire.messages12 import Certificate12, NewSessionTicket12
 from handfast.wire.messages13 import Certificate, EncryptedExtensions
 from tests.handshake.parties import client_config, client_identity, server_config
+from tests.handshake.returning import Guard, Sessions, Tickets, first_session
 from tests.playbook.peers import CHANGE_CIPHER_SPEC, REQUEST, RawClient, RawServer, message
 from tests.playbook.peers12 import RawClient12, RawServer12
 
@@ -40,6 +43,8 @@ NAMES = {
     HandshakeType.ENCRYPTED_EXTENSIONS: "EncryptedExtensions",
     HandshakeType.CERTIFICATE_REQUEST: "CertificateRequest",
     HandshakeType.KEY_UPDATE: "KeyUpdate",
+    HandshakeType.END_OF_EARLY_DATA: "EndOfEarlyData",
+    HandshakeType.NEW_SESSION_TICKET: "NewSessionTicket",
     HandshakeType.SERVER_KEY_EXCHANGE: "ServerKeyExchange",
     HandshakeType.SERVER_HELLO_DONE: "ServerHelloDone",
     HandshakeType.CLIENT_KEY_EXCHANGE: "ClientKeyExchange",
@@ -184,6 +189,119 @@ ASKING_SERVER = Side(
 )
 
 
+# --- sessions of TLS 1.3 -------------------------------------------------------------------------------------------
+
+
+@cache
+def _session(version: str) -> Session:
+    """One that can be used again and again, and its server's tickets."""
+    server = {"tickets": TICKETS, "early_data": Guard(), "max_version": version}
+    return first_session({"sessions": Sessions(), "max_version": version}, server)
+
+
+TICKETS = Tickets()
+
+
+def _resuming_client(early_data: bytes = b"") -> Callable[[], RawServer]:
+    def start() -> RawServer:
+        config = client_config(groups=["x25519", "secp384r1"])
+        session = _session("1.3")
+        client = ClientConnection(config, server_name="localhost", session=session, early_data=early_data)
+        client.start()
+        return RawServer(client, session=session)
+
+    return start
+
+
+def _retry_without_keys(server: RawServer) -> None:
+    server.reading = None  # the second hello has no keys
+    _retry(server)
+
+
+def _take_up(server: RawServer) -> None:
+    share = server.client_hello.key_share
+    assert share is not None
+    server.take_up(group=share[0].group)
+
+
+def _server_finished_resumed(server: RawServer) -> None:
+    server.say(server.finished())
+    server.use_application_keys()
+
+
+AFTERWARDS = ("NewSessionTicket", "KeyUpdate", "KeyUpdate (update_requested)")
+RESUMING_SAYS: Mapping[str, tuple[int, Callable[[Any], None]]] = {
+    "HelloRetryRequest": (HandshakeType.SERVER_HELLO, _retry_without_keys),
+    "ServerHello (resumes)": (HandshakeType.SERVER_HELLO, _take_up),
+    "ServerHello": (HandshakeType.SERVER_HELLO, CLIENT.say["ServerHello"][1]),
+    **{
+        name: CLIENT.say[name]
+        for name in ("EncryptedExtensions", "CertificateRequest", "Certificate", "CertificateVerify")
+    },
+    "Finished": (HandshakeType.FINISHED, _server_finished_resumed),
+    **{name: CLIENT.say[name] for name in AFTERWARDS},
+}
+RESUMING_CLIENT = Side(
+    "A client of TLS 1.3 that comes back",
+    "It offers a session. A server that takes it up shows no certificate: *(resumed)*.",
+    _resuming_client(),
+    RESUMING_SAYS,
+)
+
+
+def _refuse_early(server: RawServer) -> None:
+    server.say(EncryptedExtensions())
+    server.reading = type(server.writing)(server.client_handshake)  # type: ignore[misc, arg-type]
+
+
+EARLY_CLIENT = Side(
+    "A client of TLS 1.3 that sends early data",
+    "A server that takes it says so in EncryptedExtensions; only then is there an EndOfEarlyData. After a retry there is no\n"
+    "early data any more.",
+    _resuming_client(b"early"),
+    {
+        "HelloRetryRequest": (HandshakeType.SERVER_HELLO, _retry_without_keys),
+        "ServerHello (resumes)": (HandshakeType.SERVER_HELLO, _take_up),
+        "EncryptedExtensions (early_data)": (
+            HandshakeType.ENCRYPTED_EXTENSIONS,
+            lambda server: server.say(EncryptedExtensions(early_data=True)),
+        ),
+        "EncryptedExtensions": (HandshakeType.ENCRYPTED_EXTENSIONS, _refuse_early),
+        "Finished": (HandshakeType.FINISHED, _server_finished_resumed),
+        **{name: CLIENT.say[name] for name in AFTERWARDS},
+    },
+)
+
+
+def _early_server() -> RawClient:
+    _session("1.3")
+    server = ServerConnection(server_config(groups=["x25519"], tickets=TICKETS, early_data=Guard()))
+    server.start()
+    return RawClient(server)
+
+
+def _hello_of_session(client: RawClient) -> None:
+    client.say(client.hello_with(_session("1.3")).raw)
+
+
+EARLY_SERVER = Side(
+    "A server of TLS 1.3 that takes early data",
+    "Where it does not, it skips what it cannot read, and waits for Finished at once.",
+    _early_server,
+    {
+        "ClientHello (session)": (HandshakeType.CLIENT_HELLO, _hello_of_session),
+        "ClientHello (session, early_data)": (
+            HandshakeType.CLIENT_HELLO,
+            lambda client: client.say_early(_session("1.3"), b"early"),
+        ),
+        "ClientHello": (HandshakeType.CLIENT_HELLO, _client_hello),
+        "EndOfEarlyData": (HandshakeType.END_OF_EARLY_DATA, lambda client: client.end_early()),
+        "Finished": (HandshakeType.FINISHED, lambda client: client.say_finished()),
+        "KeyUpdate": SERVER_SAYS["KeyUpdate"],
+    },
+)
+
+
 # --- TLS 1.2 -------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +350,66 @@ SERVER_SAYS_12: Mapping[str, tuple[int, Callable[[Any], None]]] = {
 SERVER_12 = Side(
     "A server of TLS 1.2", "There is no retry: a client sends its share last.", _server12(), SERVER_SAYS_12
 )
+
+
+def _resuming_client12() -> RawServer12:
+    config = client_config(max_version="1.2", groups=["x25519", "secp256r1"], sessions=Sessions(_session("1.2")))
+    client = ClientConnection(config, server_name="localhost")
+    client.start()
+    return RawServer12(client)
+
+
+def _resume_client12(server: RawServer12, *, ticket: bool) -> None:
+    session_id = server.client_hello.legacy_session_id
+    server.say(server.hello(legacy_session_id_echo=session_id, session_ticket_promised=ticket or None))
+    server.resume(_session("1.2"))
+
+
+RESUMING_CLIENT_12 = Side(
+    "A client of TLS 1.2 that comes back",
+    "By a ticket or an ID. The server's Finished comes first, after a new ticket where it has promised one.",
+    _resuming_client12,
+    {
+        "ServerHello": CLIENT_12.say["ServerHello"],
+        "ServerHello (resumes)": (
+            HandshakeType.SERVER_HELLO,
+            lambda server: _resume_client12(server, ticket=False),
+        ),
+        "ServerHello (resumes, ticket promised)": (
+            HandshakeType.SERVER_HELLO,
+            lambda server: _resume_client12(server, ticket=True),
+        ),
+        "NewSessionTicket": (
+            HandshakeType.NEW_SESSION_TICKET,
+            lambda server: server.say(NewSessionTicket12(100, b"renewed")),
+        ),
+        **{name: way for name, way in CLIENT_12.say.items() if name != "ServerHello"},
+    },
+)
+
+
+def _resuming_server12() -> RawClient12:
+    session = _session("1.2")
+    server = ServerConnection(server_config(max_version="1.2", groups=["x25519"], tickets=TICKETS))
+    server.start()
+    client = RawClient12(server)
+    client.known = session
+    return client
+
+
+def _hello_of_session12(client: RawClient12) -> None:
+    client.say(client.hello(session_ticket=_session("1.2").ticket, legacy_session_id=b"ours"))
+
+
+RESUMING_SERVER_12 = Side(
+    "A server of TLS 1.2 whose clients come back",
+    "Here by a ticket, which it renews. Its own Finished comes first then.",
+    _resuming_server12,
+    {
+        "ClientHello (session)": (HandshakeType.CLIENT_HELLO, _hello_of_session12),
+        **SERVER_SAYS_12,
+    },
+)
 ASKING_SERVER_12 = Side(
     "A server of TLS 1.2 that asks who its client is",
     'This is `client_authentication="optional"`. *(no certificate)* is where the client has none: with `"required"` it is\n'
@@ -239,7 +417,19 @@ ASKING_SERVER_12 = Side(
     _server12(client_authentication="optional"),
     SERVER_SAYS_12,
 )
-SIDES = (CLIENT, SERVER, ASKING_SERVER, CLIENT_12, SERVER_12, ASKING_SERVER_12)
+SIDES = (
+    CLIENT,
+    RESUMING_CLIENT,
+    EARLY_CLIENT,
+    SERVER,
+    EARLY_SERVER,
+    ASKING_SERVER,
+    CLIENT_12,
+    RESUMING_CLIENT_12,
+    SERVER_12,
+    RESUMING_SERVER_12,
+    ASKING_SERVER_12,
+)
 
 
 # --- exploring -----------------------------------------------------------------------------------------------------
@@ -252,6 +442,14 @@ def _state(peer: Any, path: tuple[str, ...]) -> str:
         return DATA
     if path and awaited in ("ServerHello", "ClientHello"):
         return f"{awaited} (the second)"
+    if "EncryptedExtensions (early_data)" in path or "ClientHello (session, early_data)" in path:
+        return f"{awaited} (early data taken)"
+    if "ServerHello (resumes, ticket promised)" in path and awaited == "ChangeCipherSpec":
+        return f"{awaited} (resumed, ticket came)"
+    if "HelloRetryRequest" in path and getattr(peer.connection, "_early_data", b""):
+        return f"{awaited} (resumed, after a retry)"
+    if any("(resumes" in name or "(session" in name for name in path):
+        return f"{awaited} (resumed)"
     if isinstance(peer, (RawServer, RawServer12)) and "CertificateRequest" in path:
         return f"{awaited} (asked)"
     if isinstance(peer, RawClient12) and "Certificate (empty)" in path:
@@ -303,7 +501,14 @@ def explored(side: Side) -> list[Step]:
     """Every step there is, from the start on."""
     fresh = side.start()
     paths: dict[str, tuple[str, ...]] = {_state(fresh, ()): ()}
-    steps = [Step(START, "", _names(fresh, [content for _, content, _ in fresh.heard]), *paths)]
+    steps = [
+        Step(
+            START,
+            "",
+            _names(fresh, [content for kind, content, _ in fresh.heard if kind == ContentType.HANDSHAKE]),
+            *paths,
+        )
+    ]
     for source in _growing(paths):
         path = paths[source]
         allowed = {kind for kind in side.types if not _refused(_walked(side, path), kind)}

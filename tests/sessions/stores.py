@@ -55,6 +55,7 @@ def session(server_name: str | None = "localhost", *, now: datetime = START, **f
         "suite_id": CipherSuite.TLS_AES_128_GCM_SHA256,
         "secret": bytes(32),
         "issued": milliseconds(now),
+        "verified": milliseconds(now),
         "expires": milliseconds(now + timedelta(hours=2)),
         "server_name": server_name,
         "protocol": b"h2",

@@ -61,6 +61,7 @@ EARLY = bytes.fromhex(RECORDS["client_early_data"]["payload"])
 ISSUED = datetime(2018, 1, 1, tzinfo=UTC)
 NOW = ISSUED + timedelta(milliseconds=6)
 CLOCK = Clock(wall=lambda: NOW)
+TRUST = ServerConfig(identities=[Authority.create().issue("server")]).trust_id
 
 
 def wire(*names: str) -> bytes:
@@ -86,6 +87,7 @@ def session(**changes: Any) -> Session:
         "suite_id": SUITE.id,
         "secret": SECRETS["resumption_psk"],
         "issued": milliseconds(ISSUED),
+        "verified": milliseconds(ISSUED),
         "expires": milliseconds(ISSUED) + 30_000,
         "server_name": "server",
         "protocol": None,
@@ -276,7 +278,7 @@ class Tickets:
 
     def open(self, ticket: bytes) -> bytes:
         assert ticket.hex() == TRACE["ticket"]
-        return session(chain=(), ticket=b"").encode()
+        return session(chain=(), ticket=b"", trust=TRUST).encode()
 
 
 class Guard:

@@ -104,6 +104,7 @@ class Exporter12(Guarded):
         {"client finished", "server finished", "master secret", "extended master secret", "key expansion"}
     )
     limit: Final = 1 << 16
+    label_minimum: Final = 0
     context_limit: Final = (1 << 16) - 1  # its length has two bytes
 
     def __init__(self, suite: Suite, secret: bytes, randoms: tuple[bytes, bytes]) -> None:

@@ -223,6 +223,7 @@ class Exporter(Guarded):
         """How many bytes one export may have: HKDF-Expand has no more than 255 blocks (RFC 5869 section 2.3)."""
         return 255 * self.suite.hash_length
 
+    label_minimum: Final = 1  # an HkdfLabel has at least a byte beside "tls13 "
     context_limit: Final = 1 << 64  # it is hashed first
     RESERVED: Final = frozenset[str]()  # labels that the protocol uses itself cannot meet those of an exporter
 

@@ -118,7 +118,7 @@ def client13(
     outcome = Outcome(
         ProtocolVersion.TLS_1_3, suite, 0 if share is None else share.group, scheme, our_scheme, protocol,
         offer.server_name, peer, identity, retried, psk is not None, early if early_was_sent else None,
-        credential_of(identity) if psk is None else psk.credential,
+        0 if psk is None else psk.verified, credential_of(identity) if psk is None else psk.credential,
     )  # fmt: skip
     return Established(outcome, verified, exporter, resumption=main.resumption(transcript.digest()))
 

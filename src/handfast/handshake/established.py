@@ -41,6 +41,7 @@ class Outcome:
     retried: bool
     resumed: bool = False
     early_data: bool | None = None  # whether it was taken; None where none was offered
+    verified: int = 0  # when the peer proved who it is, for a resumed session; see Session.verified
     credential: bytes = b""  # what a session of it stands on besides the server's certificate; see Session.identity
 
     def facts(self, timings: Timings) -> Handshake:
@@ -79,10 +80,19 @@ class Established(Guarded):
     session: Session | None = None  # a client's, in TLS 1.2, where it is there at once
 
 
+def server_certificate(outcome: Outcome, *, ours: bool) -> bytes:
+    """The one that the server has shown, DER; MisuseError where it has shown a pre-shared key, and we know of none."""
+    server = outcome.identity if ours else outcome.peer
+    if server is None:
+        raise MisuseError(problem="the server has shown a pre-shared key, and no certificate")
+    return server.chain[0]
+
+
 def export(exporter: Exporter | Exporter12, label: str, length: int, context: bytes | None) -> bytes:
     """Keying material for another protocol, once what is asked for has been looked at; see Connection."""
-    if not label.isascii() or not 1 <= len(label) <= _EXPORTER_LABEL:
-        raise MisuseError(problem=f"an exporter's label has 1 to {_EXPORTER_LABEL} ASCII characters")
+    if not label.isascii() or not exporter.label_minimum <= len(label) <= _EXPORTER_LABEL:
+        problem = f"an exporter's label has {exporter.label_minimum} to {_EXPORTER_LABEL} ASCII characters"
+        raise MisuseError(problem=problem)
     if label in exporter.RESERVED:
         raise MisuseError(problem=f"the protocol itself uses the label {label!r}")
     if not 1 <= length <= exporter.limit:

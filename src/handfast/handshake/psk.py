@@ -15,6 +15,7 @@ from handfast.errors import PeerMisbehaved, TLSError
 from handfast.handshake.flow import CheckPeer, FindPsk, Flow, LoadSession, OpenTicket
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import required, suites_in_order
+from handfast.limits import TICKETS_OPENED
 from handfast.reasons import (
     BAD_BINDER,
     CALLBACK_FAILED,
@@ -30,6 +31,9 @@ from handfast.wire.hello import ClientHello, ServerHello
 from handfast.wire.psk import PSK_DHE_KE, PSK_KE, OfferedPsks, PskIdentity
 
 AGE_MODULUS = 1 << 32
+TICKET_TO_OFFER = (
+    1 << 15
+)  # bytes: all extensions of a ClientHello have 65,535, and a server's ticket is no reason to fail
 
 
 @dataclass(slots=True, repr=False)
@@ -59,6 +63,11 @@ class Psk(Guarded):
     def session(self) -> Session | None:
         """The session to resume; None for a key from outside."""
         return self.source if isinstance(self.source, Session) else None
+
+    @property
+    def verified(self) -> int:
+        """When the peer proved who it is; 0 for a key from outside, which proves that each time."""
+        return self.source.verified if isinstance(self.source, Session) else 0
 
     @property
     def hash(self) -> str:
@@ -120,6 +129,7 @@ def may_resume(config: ClientConfig, session: Session, server_name: str | None) 
     return (
         session.version in config.versions
         and usable
+        and len(session.ticket) <= TICKET_TO_OFFER
         and session.server_name == server_name
         and bool(session.trust)
         and hmac.compare_digest(session.trust, config.trust_id)
@@ -203,7 +213,7 @@ def choose_psk(link: Link, config: ServerConfig, hello: ClientHello, suite: Suit
     if mode is None:
         return None
     for index, identity in enumerate(offered.identities):
-        source = yield from _known(link, config, hello, identity)
+        source = yield from _known(link, config, hello, index, identity)
         if source is None:
             continue
         candidate = Psk.of(source)
@@ -246,7 +256,7 @@ def _suite_for(config: ServerConfig, hello: ClientHello, preferred: Suite, psk: 
 
 
 def _known(
-    link: Link, config: ServerConfig, hello: ClientHello, identity: PskIdentity
+    link: Link, config: ServerConfig, hello: ClientHello, index: int, identity: PskIdentity
 ) -> Flow[Session | ExternalPsk | None]:
     """The session or key that an identity stands for."""
     if config.psks is not None:
@@ -255,7 +265,7 @@ def _known(
             raise TLSError(CALLBACK_FAILED, question=FindPsk.NAME, problem=f"the key is for a {key.role}")
         if key is not None:
             return key
-    if config.tickets is None:
+    if config.tickets is None or index >= TICKETS_OPENED:
         return None
     state: bytes | None = yield OpenTicket(identity.identity)
     session = None if state is None else Session.decode(state)

@@ -87,7 +87,7 @@ def resume_as_client(link: Link, offer: Offer, answer: ServerHello, suite: Suite
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, session.group, session.scheme, 0,
         answer.application_layer_protocol_negotiation, offer.server_name, peer, None, retried=False, resumed=True,
-        credential=session.identity,
+        verified=session.verified, credential=session.identity,
     )  # fmt: skip
     renewed = ticket is not None and ticket.ticket  # if not, the session goes on as it is
     keeper = session_of(link, offer, outcome, main, ticket, answer) if renewed else None
@@ -104,12 +104,14 @@ def session_of(
     now = link.clock.wall()
     lifetime = (ticket.ticket_lifetime_hint if ticket else 0) or SESSION_SECONDS
     peer = outcome.peer
+    verified = outcome.verified or milliseconds(now)
     return Session(
         version=outcome.version,
         suite_id=outcome.suite.id,
         secret=main.secret,
         issued=milliseconds(now),
-        expires=expiry(now, lifetime, peer),
+        expires=expiry(now, lifetime, peer, verified),
+        verified=verified,
         server_name=outcome.server_name,
         protocol=outcome.protocol,
         group=outcome.group,
@@ -160,7 +162,7 @@ def resume_as_server(link: Link, config: ServerConfig, hello: ClientHello, sessi
     link.log_secret("CLIENT_RANDOM", hello.random, main.secret)
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, session.group, 0, session.scheme, protocol, hello.server_name, peer, None,
-        retried=False, resumed=True,
+        retried=False, resumed=True, verified=session.verified,
     )  # fmt: skip
     yield from give_ticket(link, config, answer, outcome, main, session.expires)
 
@@ -219,12 +221,14 @@ def session_for(
 ) -> Session:
     """What a server keeps, or seals into a ticket."""
     peer = outcome.peer
+    verified = outcome.verified or milliseconds(now)
     return Session(
         version=outcome.version,
         suite_id=outcome.suite.id,
         secret=main.secret,
         issued=milliseconds(now),
-        expires=expires or expiry(now, config.ticket_lifetime, peer),
+        expires=expires or expiry(now, config.ticket_lifetime, peer, verified),
+        verified=verified,
         server_name=outcome.server_name,
         protocol=outcome.protocol,
         group=outcome.group,

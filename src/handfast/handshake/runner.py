@@ -33,6 +33,7 @@ from handfast.reasons import CALLBACK_FAILED
 from handfast.sessions.external import ExternalPsk
 from handfast.sessions.session import Session
 
+_TICKET = (1 << 16) - 1  # bytes (RFC 9846 section 4.7.1)
 _ANSWERS: dict[type[Question], tuple[type, ...]] = {
     VerifyPeer: (PeerIdentity,),
     CheckPeer: (type(None),),
@@ -170,4 +171,6 @@ def _checked(question: Question, answer: object) -> object:
     """An answer of the kind that the question asks for; anything else would fail later and further away."""
     if not isinstance(answer, _ANSWERS[type(question)]):
         raise TLSError(CALLBACK_FAILED, question=question.NAME, problem=f"{type(answer).__name__} is not an answer")
+    if isinstance(question, SealTicket) and isinstance(answer, bytes) and not 1 <= len(answer) <= _TICKET:
+        return None  # it cannot be sent: a client's chain, which is in it, may be long
     return answer

@@ -152,9 +152,11 @@ def agree(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Terms]:
 
 
 def is_psk_needed(config: ServerConfig, hello: ClientHello) -> bool:
-    """Whether there can be no handshake with certificates: we have none, or the client could not verify it."""
+    """Whether there can be no handshake with certificates: we have keys instead, or the client could verify none."""
     without_certificate = not config.identities and config.choose_identity is None
-    return without_certificate or (hello.pre_shared_key is not None and hello.signature_algorithms is None)
+    return (without_certificate and config.psks is not None) or (
+        hello.pre_shared_key is not None and hello.signature_algorithms is None
+    )
 
 
 def server_hello(link: Link, config: ServerConfig, terms: Terms) -> tuple[ServerHello, bytes | None]:

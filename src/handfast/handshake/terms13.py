@@ -56,5 +56,6 @@ class Terms(Guarded):
             self.retried,
             self.chosen is not None,
             self.early if self.early_data else None,
+            0 if self.psk is None else self.psk.verified,
             b"" if self.psk is None else self.psk.credential,
         )

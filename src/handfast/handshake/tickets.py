@@ -24,7 +24,13 @@ _NONCE: Final = 1  # byte: it tells the tickets of one connection apart
 
 
 def tickets_for(config: ServerConfig, hello: ClientHello, resumed: bool) -> int:
-    """How many tickets this client gets: what it asks for (RFC 9149), up to a limit, or what the configuration says."""
+    """How many tickets this client gets: what it asks for (RFC 9149), up to a limit, or what the configuration says.
+
+    None that it could not come back with (RFC 9846 section 4.3.9).
+    """
+    modes = hello.psk_key_exchange_modes or b""
+    if config.tickets is None or not any(mode in modes for mode in config.psk_mode_ids):
+        return 0
     if hello.ticket_request is None:
         return config.ticket_count
     return min(hello.ticket_request[1 if resumed else 0], TICKETS)
@@ -34,15 +40,16 @@ def give_tickets(
     link: Link, config: ServerConfig, hello: ClientHello, outcome: Outcome, resumption: bytes
 ) -> Flow[None]:
     """NewSessionTicket, as often as the client may want to come back at once: each ticket is good for once."""
-    modes = hello.psk_key_exchange_modes or b""
-    if config.tickets is None or not any(mode in modes for mode in config.psk_mode_ids):
+    count = tickets_for(config, hello, outcome.resumed)
+    if not count:
         return
     now = link.clock.wall()
     suite = outcome.suite
-    expires = expiry(now, config.ticket_lifetime, outcome.peer)
+    verified = outcome.verified or milliseconds(now)
+    expires = expiry(now, config.ticket_lifetime, outcome.peer, verified)
     lifetime = (expires - milliseconds(now)) // 1_000
     peer = outcome.peer
-    for number in range(tickets_for(config, hello, outcome.resumed) if lifetime > 0 else 0):
+    for number in range(count if lifetime > 0 else 0):
         nonce = number.to_bytes(_NONCE)
         session = Session(
             version=outcome.version,
@@ -50,6 +57,7 @@ def give_tickets(
             secret=resumption_psk(suite, resumption, nonce),
             issued=milliseconds(now),
             expires=expires,
+            verified=verified,
             server_name=outcome.server_name,
             protocol=outcome.protocol,
             group=outcome.group,
@@ -77,12 +85,14 @@ def session_of(end: Established, message: NewSessionTicket, now: datetime, confi
         raise PeerMisbehaved(BAD_TICKET_LIFETIME, ticket_lifetime=message.ticket_lifetime)
     outcome = end.outcome
     peer = outcome.peer
+    verified = outcome.verified or milliseconds(now)
     return Session(
         version=outcome.version,
         suite_id=outcome.suite.id,
         secret=resumption_psk(outcome.suite, end.resumption, message.ticket_nonce),
         issued=milliseconds(now),
-        expires=expiry(now, message.ticket_lifetime, peer),
+        expires=expiry(now, message.ticket_lifetime, peer, verified),
+        verified=verified,
         server_name=outcome.server_name,
         protocol=outcome.protocol,
         group=outcome.group,

@@ -14,7 +14,7 @@ from handfast.errors import CertificateUnreadable, DecodeError
 from handfast.limits import SESSION_SECONDS
 from handfast.wire.cursor import Reader, Writer
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -25,6 +25,7 @@ class Session(Guarded):
     ``suite_id``     CipherSuite; to resume, the hash has to be the same, and for early data the suite
     ``secret``       in TLS 1.3 the PSK that belongs to the ticket, in TLS 1.2 the main secret
     ``issued``       milliseconds since 1970, by the wall clock
+    ``verified``     likewise: when the peer proved who it is, by a full handshake that this session goes back to
     ``expires``      likewise: the end of the ticket, or of a certificate that it stands on if that is sooner
     ``server_name``  the name that the client asked for
     ``protocol``     the application protocol, for early data
@@ -44,6 +45,7 @@ class Session(Guarded):
     secret: bytes
     issued: int
     expires: int
+    verified: int
     server_name: str | None
     protocol: bytes | None
     group: int
@@ -89,6 +91,7 @@ class Session(Guarded):
         out.vector8(self.secret)
         out.opaque(self.issued.to_bytes(8))
         out.opaque(self.expires.to_bytes(8))
+        out.opaque(self.verified.to_bytes(8))
         out.vector8((self.server_name or "").encode("ascii"))
         out.vector8(self.protocol or b"")
         out.uint16(self.group)
@@ -120,6 +123,7 @@ class Session(Guarded):
                 secret=reader.vector8("secret", 1),
                 issued=int.from_bytes(reader.opaque(8, "issued")),
                 expires=int.from_bytes(reader.opaque(8, "expires")),
+                verified=int.from_bytes(reader.opaque(8, "verified")),
                 server_name=reader.vector8("server_name").decode("ascii") or None,
                 protocol=reader.vector8("protocol") or None,
                 group=reader.uint16("group"),
@@ -154,9 +158,13 @@ def milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1_000)
 
 
-def expiry(now: datetime, lifetime: int, peer: PeerIdentity | None) -> int:
-    """When a session ends that is made now: after ``lifetime`` seconds, or with a certificate of the peer's path."""
-    end = milliseconds(now) + 1_000 * min(lifetime, SESSION_SECONDS)
+def expiry(now: datetime, lifetime: int, peer: PeerIdentity | None, verified: int) -> int:
+    """When a session ends that is made now: after ``lifetime`` seconds, or with a certificate of the peer's path.
+
+    ``verified``: when the peer proved who it is. However often a session is renewed, after seven days it does so anew
+    (RFC 9846 section 4.7.1).
+    """
+    end = min(milliseconds(now) + 1_000 * lifetime, verified + 1_000 * SESSION_SECONDS)
     if peer is None:
         return end
     certificates = [parsed(der) for der in peer.path or peer.chain[:1]]

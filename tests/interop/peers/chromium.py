@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tests.interop.features import HYBRID, SUITES, SUITES_12, VERSIONS, Abilities, both
+from tests.interop.features import EARLY, HYBRID, SUITES, SUITES_12, VERSIONS, Abilities, both
 from tests.interop.peer import (
     CERTIFICATE_REQUIRED,
     CERTIFICATE_UNKNOWN,
@@ -64,6 +64,7 @@ _ALERTS = {
     UNKNOWN_CA: "net::ERR_BAD_SSL_CLIENT_AUTH_CERT",
     NO_APPLICATION_PROTOCOL: "net::ERR_SSL_PROTOCOL_ERROR",
 }
+_CLOSED_MEANWHILE = "net::ERR_SOCKET_NOT_CONNECTED"
 # A machine's policy, which here is seen by nobody but the browser: it shows its certificate without asking its user.
 _POLICY = {"AutoSelectCertificateForUrls": ['{"pattern": "*", "filter": {}}']}
 _WITH_POLICY = """
@@ -231,7 +232,10 @@ class _Page(Running):
         return facts | ({"alpn": response["protocol"]} if self._alpn else {})
 
     def check_alert(self, number: int) -> None:
-        assert self._error == _ALERTS[number]
+        # In TLS 1.3 its handshake is over before our alert comes. If that is before it uses the connection, it finds a
+        # socket that is closed, and says no more. What our side has sent the test knows.
+        late = {_CLOSED_MEANWHILE} if number in (CERTIFICATE_REQUIRED, UNKNOWN_CA) else set()
+        assert self._error in {_ALERTS[number], *late}
 
     def echo(self, data: bytes) -> bytes:
         self._open()
@@ -294,6 +298,10 @@ class Chromium(Peer):
                 "peer closes first": "Chromium closes without close_notify",
                 "no common suite": "Chromium's suites cannot be limited",
                 "no common group": "Chromium's groups cannot be limited",
+                "resumption without key exchange": "Chromium always wants a key exchange",
+                "resumption after a retry": "Chromium's groups cannot be limited",
+                **dict.fromkeys(EARLY, "Chromium sends none with a POST"),
+                "external key": "Chromium has no such keys",
             },
         ),
         SUITES_12,
@@ -322,6 +330,13 @@ class Chromium(Peer):
         if kept:
             self._browsers[start] = browser
         return _Page(browser, setup, port, kept=kept)
+
+    def come_back(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        """The page goes on, after the server has closed: it needs another connection then."""
+        page = self.connect(credentials, setup, port)
+        assert page.echo(b"first\n") == b"first\n"
+        page.close(None)
+        return page
 
     def finish(self) -> None:
         for browser in self._browsers.values():

@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tests.interop.features import ALL_SUITES_12, CCM, CCM_8, CLASSICAL, ECDSA, EDWARDS, RSA, SUITES, Abilities, both
+from tests.interop.features import (
+    ALL_SUITES_12,
+    CCM,
+    CCM_8,
+    CLASSICAL,
+    EARLY,
+    ECDSA,
+    EDWARDS,
+    RSA,
+    SUITES,
+    Abilities,
+    both,
+)
 from tests.interop.peer import Peer, Running, Setup, alert_of, said
 from tests.interop.peers.openssl3 import GROUPS, ciphers, suite_named
 from tests.interop.processes import Program
@@ -65,6 +77,10 @@ class Curl(Peer):
                 "record size limit of handfast": "OpenSSL has no RFC 8449",
                 "record size limit of the peer": "OpenSSL has no RFC 8449",
                 "padding by the peer": "curl has no such option",
+                "resumption by ticket": "curl has no tickets in TLS 1.2, by its own choice",
+                "resumption without key exchange": "curl has no such option",
+                **dict.fromkeys(EARLY, "curl has no such option"),
+                "external key": "curl has no such option",
             },
         ),
         ALL_SUITES_12,
@@ -77,7 +93,14 @@ class Curl(Peer):
         library = next(word for word in words if re.match(r"(OpenSSL|GnuTLS|LibreSSL|BoringSSL|NSS|wolfSSL)/", word))
         return f"curl {words[1]} ({library.replace('/', ' ')})"
 
+    def come_back(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        """Two requests of one run, of the same data, and the server closes after the first."""
+        return self._run(credentials, setup, port, f"https://{setup.name}:{port}/close")
+
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        return self._run(credentials, setup, port)
+
+    def _run(self, credentials: Credentials, setup: Setup, port: int, *more: str) -> Running:
         root = credentials.trusted_by(setup)
         command = ["-q", "--silent", "--show-error", "--verbose", "--http1.1", "--cacert", str(root), "--noproxy", "*"]
         command += ["--resolve", f"{setup.name}:{port}:127.0.0.1", "--header", "Expect:", "--data-binary", "@-"]
@@ -92,4 +115,4 @@ class Curl(Peer):
         if setup.groups:
             command += ["--curves", ":".join(GROUPS[group] for group in setup.groups)]
         command += [f"--tlsv{setup.lowest}", "--tls-max", setup.highest]
-        return _Client(Program(require_peer("curl"), *command, f"https://{setup.name}:{port}/"), port)
+        return _Client(Program(require_peer("curl"), *command, *more, f"https://{setup.name}:{port}/"), port)

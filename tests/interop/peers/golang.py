@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tests.interop.features import CLASSICAL, ECDSA, HYBRIDS, MLDSA, SUITES, SUITES_12, Abilities, both
+from tests.interop.features import CLASSICAL, EARLY, ECDSA, HYBRIDS, MLDSA, SUITES, SUITES_12, Abilities, both
 from tests.interop.peer import BAD_CERTIFICATE, CONTEXT, EXPORTED, EXPORTER, UNKNOWN_CA, Peer, Running, Setup, said
 from tests.interop.peers.piped import CACHE, Piped, built
 from tests.interop.processes import Program
 from tests.peers import require_peer
 
 if TYPE_CHECKING:
+    from handfast import TLSSocket
     from tests.interop.credentials import Credentials
 
 SOURCE = Path(__file__).parent / "go"
@@ -40,6 +41,11 @@ class _Go(Piped):
         assert said["sent_by"] == "peer", said
         return int(said["alert"])
 
+    def visit(self, tls: TLSSocket) -> None:
+        """In all connections but the last one it sends back what comes."""
+        tls.sendall(b"visit\n")
+        assert tls.recv(6) == b"visit\n"
+
 
 _LACKS = {
     "no common suite": "Go has the same suites as handfast in TLS 1.3, and they cannot be limited",
@@ -48,6 +54,10 @@ _LACKS = {
     "record size limit of handfast": "Go has no RFC 8449",
     "record size limit of the peer": "Go has no RFC 8449",
     "padding by the peer": "Go pads nothing",
+    "resumption without key exchange": "Go always wants a key exchange",
+    "resumption by ID": "Go has tickets alone",
+    **dict.fromkeys(EARLY, "Go has early data with QUIC alone"),
+    "external key": "Go has no such keys",
 }
 
 
@@ -89,10 +99,22 @@ class Go(Peer):
         options = ["-identities", ",".join(f"{files.chain}:{files.key}" for files in credentials.servers(setup))]
         if setup.asks:
             options += ["-asks", setup.asks]
+        options += ["-connections", str(setup.connections)]
         return self._run(credentials, setup, *options, port=None)
 
+    def come_back(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        session = str(credentials.folder / f"go-session-{port}")
+        with self._connect(credentials, setup, port, "-session", session) as running:
+            assert running.echo(b"first\n") == b"first\n"
+            running.close(None)
+            running.ended()
+        return self._connect(credentials, setup, port, "-session", session)
+
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
-        options = ["-connect", f"127.0.0.1:{port}", "-name", setup.name]
+        return self._connect(credentials, setup, port)
+
+    def _connect(self, credentials: Credentials, setup: Setup, port: int, *more: str) -> Running:
+        options = ["-connect", f"127.0.0.1:{port}", "-name", setup.name, *more]
         if files := credentials.client_of(setup):
             options += ["-identities", f"{files.chain}:{files.key}"]
         return self._run(credentials, setup, *options, port=port)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handfast.wire.codepoints import AlertDescription
-from tests.interop.features import CLASSICAL, ECDSA, RSA, SUITES, SUITES_12, Abilities, both
+from tests.interop.features import CLASSICAL, ECDSA, RSA, SESSIONS, SUITES, SUITES_12, Abilities, both
 from tests.interop.peer import (
     BAD_CERTIFICATE,
     CERTIFICATE_UNKNOWN,
@@ -38,6 +38,7 @@ _LACKS = {
     "record size limit of handfast": "JSSE has no RFC 8449",
     "record size limit of the peer": "JSSE has no RFC 8449",
     "padding by the peer": "JSSE pads nothing",
+    **dict.fromkeys(SESSIONS, "the program makes one connection"),
 }
 
 

@@ -51,6 +51,7 @@ _SERVER = """
     ssl_certificate {files.chain};
     ssl_certificate_key {files.key};
     location = /facts {{ return 200 "$ssl_protocol $ssl_cipher $ssl_curve $ssl_server_name $ssl_alpn_protocol"; }}
+    location = /session {{ return 200 "$ssl_session_reused $ssl_early_data"; }}
     location = /data {{ root {folder}; }}
     location = /store {{ client_body_in_file_only on; proxy_pass http://unix:{folder}/sink:/; }}
   }}
@@ -84,6 +85,17 @@ class _Server(Running):
         answer = http.read_message(tls)
         assert answer is not None
         return there, answer[1]
+
+    EARLY = http.request("GET", "/session")
+
+    def visit(self, tls: TLSSocket) -> None:
+        tls.sendall(self.EARLY)
+        self.has_heard(tls)
+
+    def has_heard(self, tls: TLSSocket) -> None:
+        answer = http.read_message(tls)
+        assert answer is not None
+        assert answer[1].split()[0] == (b"r" if tls.handshake.resumed else b".")
 
     def facts(self) -> dict[str, str]:
         return self._facts
@@ -127,6 +139,8 @@ class Nginx(Peer):
                 "renegotiation by the peer": "nginx never starts one",
                 "record size limit of handfast": "OpenSSL has no RFC 8449",
                 "record size limit of the peer": "OpenSSL has no RFC 8449",
+                "resumption without key exchange": "nginx has no such option",
+                "external key": "nginx has no such option",
             },
         ),
         ALL_SUITES_12,
@@ -154,6 +168,11 @@ class Nginx(Peer):
             settings.append(f"ssl_verify_client {verify}; ssl_client_certificate {credentials.trusted_by(setup)};")
         if setup.padding:
             settings.append(f"ssl_conf_command RecordPadding {setup.padding};")
+        if setup.connections > 1:
+            tickets = "on" if setup.tickets else "off"
+            settings.append(f"ssl_session_cache shared:sessions:1m; ssl_session_tickets {tickets};")
+        if setup.early:
+            settings.append("ssl_early_data on;")
         names = zip(("localhost", OTHER_NAMES[0]), credentials.servers(setup), strict=False)
         (folder / "data").write_bytes(setup.data)
         (folder / "nginx.conf").write_text(

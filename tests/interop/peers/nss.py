@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from handfast.wire.codepoints import CipherSuite
 from tests.interop import http
-from tests.interop.features import CLASSICAL, ECDSA, ECDSA_12, SUITES, Abilities, both
+from tests.interop.features import CLASSICAL, ECDSA, ECDSA_12, SESSIONS, SUITES, Abilities, both
 from tests.interop.peer import (
     CERTIFICATE_REQUIRED,
     HANDSHAKE_FAILURE,
@@ -136,6 +136,7 @@ class NSS(Peer):
                 "key update by the peer": "tstclnt never changes its key",
                 "record size limit of the peer": "tstclnt has no such option",
                 "padding by the peer": "tstclnt pads nothing",
+                **dict.fromkeys(SESSIONS, "tstclnt forgets its sessions when it ends"),
                 "no common suite": "NSS has the suites of TLS 1.3 that handfast offers, and no other",
             },
         ),

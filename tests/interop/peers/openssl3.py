@@ -81,6 +81,10 @@ def _settings(setup: Setup) -> list[str]:
         options += ["-keymatexport", EXPORTER, "-keymatexportlen", str(EXPORTED)]
     if setup.padding:
         options += ["-record_padding", str(setup.padding)]
+    if setup.without_dhe:
+        options += ["-allow_no_dhe_kex"]
+    if setup.psk:
+        options += ["-psk_identity", setup.psk[0], "-psk", setup.psk[1].hex()]
     return options
 
 
@@ -130,6 +134,9 @@ class _OpenSSL(Running):
         self.program.write(data)
         return self._heard(data)
 
+    def hears(self, data: bytes) -> None:
+        self._heard(data)
+
     def _heard(self, line: bytes) -> bytes:
         """A line, once it is there."""
         return self.program.wait_for(rf"^{re.escape(line.decode())}", "stdout")[0].encode()
@@ -158,6 +165,10 @@ class _Server(_OpenSSL):
         assert tls is not None
         assert self.swap(tls, b"first\n") == (b"first\n", b"first\n")
         self.program.write(b"r\n")
+
+    def has_heard(self, tls: TLSSocket) -> None:
+        self._heard(self.EARLY)
+        assert self.program.text("stdout").count(self.EARLY.decode()) == 1
 
     def _command_taken(self) -> None:
         """Nothing says so at once; but it is before anything that arrives afterwards, which swap waits for."""
@@ -196,10 +207,11 @@ class OpenSSL3(Peer):
 
     def serve(self, credentials: Credentials, setup: Setup) -> Running:
         port = free_port()
-        talks = setup.exports or setup.updates or setup.renegotiates or setup.cookie  # -rev knows none of these
+        talks = setup.exports or setup.updates or setup.renegotiates or setup.cookie or bool(setup.early)
+        # -rev knows none of these
         lines = len(setup.data) < 1000 and not talks
         files, *others = credentials.servers(setup)
-        command = ["s_server", "-accept", f"127.0.0.1:{port}", "-naccept", "1", *_settings(setup)]
+        command = ["s_server", "-accept", f"127.0.0.1:{port}", "-naccept", str(setup.connections), *_settings(setup)]
         command += ["-cert", str(files.chain), "-key", str(files.key)]
         if setup.intermediate:
             command += ["-cert_chain", str(credentials.issuers)]
@@ -212,13 +224,33 @@ class OpenSSL3(Peer):
             command += ["-serverpref", "-prioritize_chacha"]
         if setup.cookie:
             command += ["-stateless"]
+        if not setup.tickets:
+            command += ["-no_ticket"]
+        if setup.early:
+            command += ["-early_data"]
         if not talks:
             command += ["-quiet"]
         if lines:
             command += ["-rev"]
         return _Server(*command, port=port, talks=talks, lines=lines)
 
+    def come_back(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        session = credentials.folder / f"openssl-session-{port}.pem"
+        with self._run(credentials, setup, port, ["-sess_out", str(session)]) as running:
+            assert running.echo(b"first\n") == b"first\n"
+            running.close(None)
+            running.ended()
+        options = ["-sess_in", str(session)]
+        if setup.early:
+            early = credentials.folder / f"openssl-early-{port}"
+            early.write_bytes(setup.early)
+            options += ["-early_data", str(early)]
+        return self._run(credentials, setup, port, options)
+
     def connect(self, credentials: Credentials, setup: Setup, port: int) -> Running:
+        return self._run(credentials, setup, port, [])
+
+    def _run(self, credentials: Credentials, setup: Setup, port: int, options: list[str]) -> Running:
         root = credentials.trusted_by(setup)
         command = ["s_client", "-connect", f"127.0.0.1:{port}", *_settings(setup)]
         command += ["-CAfile", str(root), "-no-CApath", "-no-CAstore", "-verify_return_error"]
@@ -231,7 +263,8 @@ class OpenSSL3(Peer):
             command += ["-nocommands"]
         if setup.fallback:
             command += ["-fallback_scsv"]
-        if not setup.exports:
+        talks = setup.exports or bool(setup.early)
+        if not talks:
             command += ["-quiet", "-brief"]
-        command += ["-no_ign_eof"]  # last, since -quiet turns it around
-        return _OpenSSL(*command, port=port, talks=setup.exports)
+        command += [*options, "-no_ign_eof"]  # last, since -quiet turns it around
+        return _OpenSSL(*command, port=port, talks=talks)

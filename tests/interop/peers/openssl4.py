@@ -21,6 +21,7 @@ from tests.interop.features import (
     EDWARDS,
     MLDSA,
     RSA,
+    SESSIONS,
     SUITES,
     Abilities,
     both,
@@ -244,6 +245,7 @@ _LACKS = {
     "record size limit of handfast": "OpenSSL has no RFC 8449",
     "record size limit of the peer": "OpenSSL has no RFC 8449",
     "padding by the peer": "pyOpenSSL cannot ask for it",
+    **dict.fromkeys(SESSIONS, "each connection has a context of its own"),
     "renegotiation by the peer": "it is tried with the program, which ends likewise",
 }
 

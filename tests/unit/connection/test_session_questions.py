@@ -204,6 +204,35 @@ def test_what_is_no_answer(case: Case) -> None:
         assert caught.value.evidence == {"question": case.kind.NAME, "problem": problem}
 
 
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize(("length", "fits"), [(0, False), (1, True), (65_000, True), (65_536, False)])
+def test_a_ticket_has_a_length_that_can_be_sent(length: int, fits: bool, version: str) -> None:
+    class Sealer(Tickets):
+        """Its tickets have this length."""
+
+        def seal(self, state: bytes, seconds: int) -> bytes | None:
+            return bytes(length)
+
+    sessions = Sessions()
+    talk = Talk({"sessions": sessions, "max_version": version}, {"tickets": Sealer()})
+    assert talk.question() is None
+    assert talk.client.handshake is not None
+    assert [len(session.ticket) for session in sessions.kept] == ([length] * (2 if version == "1.3" else 1)) * fits
+
+
+def test_a_client_s_store_that_raises_ends_the_connection_and_tells_nothing() -> None:
+    class Broken(Sessions):
+        """It must not raise, and does."""
+
+        def put(self, session: Any) -> None:
+            raise RuntimeError("disk full")
+
+    talk = Talk({"sessions": Broken()}, {"tickets": Tickets()})
+    with fails(TLSError, reasons.INTERNAL_ERROR) as caught:
+        talk.question()
+    assert caught.value.evidence == {"exception": "RuntimeError: disk full"}
+
+
 @each_case
 def test_a_late_answer_is_ignored(case: Case) -> None:
     client, server, slow = case.prepare()

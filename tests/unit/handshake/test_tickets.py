@@ -24,7 +24,11 @@ DAY = 86_400
 
 
 def hello(request: tuple[int, int] | None) -> ClientHello:
-    return ClientHello(bytes(32), b"", [0x1301], ticket_request=request)
+    return ClientHello(bytes(32), b"", [0x1301], ticket_request=request, psk_key_exchange_modes=b"\1")
+
+
+def giving(**settings: Any) -> ServerConfig:
+    return server_config(tickets=Tickets(), **settings)
 
 
 @pytest.mark.parametrize(
@@ -32,12 +36,12 @@ def hello(request: tuple[int, int] | None) -> ClientHello:
     [(None, False, 5), (None, True, 5), ((3, 1), False, 3), ((3, 1), True, 1), ((0, 0), False, 0), ((255, 0), True, 0)],
 )
 def test_how_many(request_: tuple[int, int] | None, resumed: bool, count: int) -> None:
-    assert tickets_for(server_config(ticket_count=5), hello(request_), resumed) == count
+    assert tickets_for(giving(ticket_count=5), hello(request_), resumed) == count
 
 
 def test_what_a_client_asks_for_has_a_limit() -> None:
-    assert tickets_for(server_config(), hello((255, 255)), False) == TICKETS
-    assert tickets_for(server_config(), hello((TICKETS, 255)), True) == TICKETS
+    assert tickets_for(giving(), hello((255, 255)), False) == TICKETS
+    assert tickets_for(giving(), hello((TICKETS, 255)), True) == TICKETS
     with pytest.raises(ConfigurationError):
         server_config(ticket_count=TICKETS + 1)
 
@@ -138,8 +142,12 @@ def test_a_ticket_of_a_connection_whose_secrets_are_gone() -> None:
 def test_a_client_that_could_not_use_a_ticket_gets_none(modes: list[str]) -> None:
     other = [mode for mode in ("psk_ke", "psk_dhe_ke") if mode not in modes]
     tickets = Tickets()
-    made = visit({"sessions": Sessions(), "psk_modes": modes}, {"tickets": tickets, "psk_modes": other})
+    tap = Recorder()
+    client = {"sessions": Sessions(), "psk_modes": modes, "ticket_request": (3, 1)}
+    made = visit(client, {"tickets": tickets, "psk_modes": other}, tap=tap)
     assert (made.sessions, tickets.seconds) == ([], [])
+    [extensions] = [message for _, message, _ in tap.messages if message.NAME == "EncryptedExtensions"]
+    assert extensions.expected_tickets == 0
 
 
 @pytest.mark.parametrize(

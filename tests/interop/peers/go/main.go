@@ -7,6 +7,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -111,14 +112,46 @@ func connect(address, name string, config *tls.Config) *tls.Conn {
 	return tls.Client(raw, config)
 }
 
-func accept(asks string, config *tls.Config) *tls.Conn {
+func listen(asks string, config *tls.Config) net.Listener {
 	config.ClientAuth = clientAuth[asks]
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	say(map[string]any{"port": listener.Addr().(*net.TCPAddr).Port})
+	return listener
+}
+
+func accept(listener net.Listener, config *tls.Config) *tls.Conn {
 	raw, err := listener.Accept()
 	check(err)
 	return tls.Server(raw, config)
+}
+
+// file keeps a client's session: the ticket with its length before it, and the state.
+type file string
+
+func (name file) Get(string) (*tls.ClientSessionState, bool) {
+	kept, err := os.ReadFile(string(name))
+	if err != nil {
+		return nil, false
+	}
+	length := int(binary.BigEndian.Uint32(kept))
+	state, err := tls.ParseSessionState(kept[4+length:])
+	check(err)
+	session, err := tls.NewResumptionState(kept[4:4+length], state)
+	check(err)
+	return session, true
+}
+
+func (name file) Put(_ string, session *tls.ClientSessionState) {
+	if session == nil {
+		return
+	}
+	ticket, state, err := session.ResumptionState()
+	check(err)
+	encoded, err := state.Bytes()
+	check(err)
+	kept := append(binary.BigEndian.AppendUint32(nil, uint32(len(ticket))), ticket...)
+	check(os.WriteFile(string(name), append(kept, encoded...), 0o600))
 }
 
 // export says what keying material comes of a label and a length, without a context and with one.
@@ -144,6 +177,8 @@ func main() {
 	versions := flag.String("versions", "1.2,1.3", "the lowest and the highest")
 	suiteNames := flag.String("suites", "", "the only suites of TLS 1.2")
 	exports := flag.String("export", "", "label:length:context of keying material to export")
+	connections := flag.Int("connections", 1, "as a server: how many to take, one after the other")
+	session := flag.String("session", "", "as a client: where the session is kept, to be taken up")
 	flag.Parse()
 
 	config := configuration(*identities, *groupNames, *alpn, *versions, *suiteNames)
@@ -153,12 +188,28 @@ func main() {
 	roots.AppendCertsFromPEM(pem)
 	config.RootCAs, config.ClientCAs = roots, roots
 
-	var connection *tls.Conn
-	if *address != "" {
-		connection = connect(*address, *name, config)
-	} else {
-		connection = accept(*asks, config)
+	if *session != "" {
+		config.ClientSessionCache = file(*session)
 	}
+
+	if *address != "" {
+		talk(connect(*address, *name, config), os.Stdin, *exports)
+	} else {
+		listener := listen(*asks, config)
+		for ; *connections > 1; *connections-- {
+			connection := accept(listener, config)
+			check(connection.Handshake())
+			_, err = io.Copy(connection, connection) // what comes goes back, in all but the last one
+			check(err)
+			check(connection.Close())
+		}
+		talk(accept(listener, config), os.Stdin, *exports)
+	}
+	say(map[string]any{"end": "clean"})
+}
+
+// talk is a pipe between standard input and output, and the connection, until both sides have closed.
+func talk(connection *tls.Conn, input io.Reader, exports string) {
 	check(connection.Handshake())
 	state := connection.ConnectionState()
 	say(map[string]any{
@@ -168,21 +219,19 @@ func main() {
 		"alpn":        state.NegotiatedProtocol,
 		"server_name": state.ServerName,
 	})
-
 	say(map[string]any{"unique": hex.EncodeToString(state.TLSUnique)})
-	if *exports != "" {
-		export(state, *exports)
+	if exports != "" {
+		export(state, exports)
 	}
 
 	// The end of standard input is a close_notify; the peer's close_notify ends all.
 	go func() {
-		_, err := io.Copy(connection, os.Stdin)
+		_, err := io.Copy(connection, input)
 		check(err)
 		check(connection.CloseWrite())
 	}()
-	_, err = io.Copy(os.Stdout, connection)
+	_, err := io.Copy(os.Stdout, connection)
 	check(err)
 	check(connection.CloseWrite()) // Close alone sends no close_notify while a Write has not returned
 	check(connection.Close())
-	say(map[string]any{"end": "clean"})
 }
