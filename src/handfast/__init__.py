@@ -39,7 +39,16 @@ if TYPE_CHECKING:
         TLSError,
         TruncationError,
     )
-    from handfast.events import ApplicationData, Handshake, HandshakeCompleted, PeerClosed, Timings
+    from handfast.events import (
+        ApplicationData,
+        EarlyData,
+        EarlyDataRejected,
+        Handshake,
+        HandshakeCompleted,
+        PeerClosed,
+        SessionReceived,
+        Timings,
+    )
     from handfast.handshake.flow import (
         CheckPeer,
         ChooseClientIdentity,
@@ -51,11 +60,17 @@ if TYPE_CHECKING:
     )
     from handfast.profiles import Profile
     from handfast.reasons import Reason
+    from handfast.sessions.external import ExternalPsk
+    from handfast.sessions.keys import TicketKeyRing
+    from handfast.sessions.memory import MemoryCache, MemorySessions
+    from handfast.sessions.replay import MemoryReplayGuard
+    from handfast.sessions.session import Session
     from handfast.transport import aio
     from handfast.transport.blocking import TLSSocket, connect, wrap
     from handfast.transport.proxy import Proxy
     from handfast.transport.reload import Files, Reloading
     from handfast.transport.server import Server, serve
+    from handfast.transport.stores.file import FileSessions
 
 __version__ = "0.1.0"
 
@@ -79,7 +94,16 @@ _HOMES = {
         "TLSError",
         "TruncationError",
     ),
-    "handfast.events": ("ApplicationData", "Handshake", "HandshakeCompleted", "PeerClosed", "Timings"),
+    "handfast.events": (
+        "ApplicationData",
+        "EarlyData",
+        "EarlyDataRejected",
+        "Handshake",
+        "HandshakeCompleted",
+        "PeerClosed",
+        "SessionReceived",
+        "Timings",
+    ),
     "handfast.handshake.flow": (
         "CheckPeer",
         "ChooseClientIdentity",
@@ -91,10 +115,16 @@ _HOMES = {
     ),
     "handfast.profiles": ("Profile",),
     "handfast.reasons": ("Reason",),
+    "handfast.sessions.external": ("ExternalPsk",),
+    "handfast.sessions.keys": ("TicketKeyRing",),
+    "handfast.sessions.memory": ("MemoryCache", "MemorySessions"),
+    "handfast.sessions.replay": ("MemoryReplayGuard",),
+    "handfast.sessions.session": ("Session",),
     "handfast.transport.proxy": ("Proxy",),
     "handfast.transport.reload": ("Files", "Reloading"),
     "handfast.transport.blocking": ("TLSSocket", "connect", "wrap"),
     "handfast.transport.server": ("Server", "serve"),
+    "handfast.transport.stores.file": ("FileSessions",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = {
@@ -120,12 +150,19 @@ __all__ = [
     "Clock",
     "ConfigurationError",
     "ConnectionFailed",
+    "EarlyData",
+    "EarlyDataRejected",
+    "ExternalPsk",
+    "FileSessions",
     "Files",
     "Handshake",
     "HandshakeCompleted",
     "HandshakeRefused",
     "HandshakeTimeout",
     "Identity",
+    "MemoryCache",
+    "MemoryReplayGuard",
+    "MemorySessions",
     "MisuseError",
     "PeerClosed",
     "PeerIdentity",
@@ -140,11 +177,14 @@ __all__ = [
     "Server",
     "ServerConfig",
     "ServerConnection",
+    "Session",
+    "SessionReceived",
     "Sign",
     "Signer",
     "TLSError",
     "TLSSocket",
     "Tap",
+    "TicketKeyRing",
     "Timings",
     "TruncationError",
     "TrustStore",

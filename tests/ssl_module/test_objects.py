@@ -275,16 +275,17 @@ def test_post_handshake_authentication_is_refused(client_of: Make, server_of: Ma
     assert failure(pair.client.verify_client_post_handshake).reason == "NOT_SERVER"  # type: ignore[attr-defined]
 
 
-def test_sessions_are_refused(client_of: Make, server_of: Make) -> None:
+def test_sessions_of_openssl_are_refused(client_of: Make, server_of: Make) -> None:
     session = shaken(client_of(ssl, version="TLSv1_2"), server_of(ssl, version="TLSv1_2")).client.session
     pair = Pair(client_of(), server_of())
-    pair.client.session = None
     assert pair.client.session is None
     assert not pair.client.session_reused
     with pytest.raises(ValueError, match="different SSLContext"):
         pair.client.session = session
     with pytest.raises(TypeError):
         pair.client.session = b"x"
+    with pytest.raises(TypeError):
+        pair.client.session = None
 
 
 def test_the_config_has_the_last_word(client_of: Make, server_of: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class SSLSession:
         self.resumable = resumable
         self.id = b"" if resumable is None else _id_of(resumable)
         self.begun = int(now * 1_000) if resumable is None else resumable.issued
-        if earlier is not None and earlier == self:
+        if resumable is not None and earlier == self:
+            assert earlier is not None
             self.begun = earlier.begun  # a ticket was renewed, and the session goes on
 
     @property
@@ -84,9 +86,9 @@ def _id_of(session: Session) -> bytes:
 
 def checked(session: Any, context: object, server_side: bool, shaken: bool) -> SSLSession:
     """The session, where it can be set. Raises what ``ssl`` raises where it cannot."""
-    if not isinstance(session, SSLSession):
+    if not isinstance(session, (SSLSession, ssl.SSLSession)):
         raise TypeError("Value is not a SSLSession.")
-    if session.context is not context:
+    if not isinstance(session, SSLSession) or session.context is not context:
         raise ValueError("Session refers to a different SSLContext.")
     if server_side:
         raise ValueError("Cannot set session for server-side SSLSocket.")
