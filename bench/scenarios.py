@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from bench import credentials, http, streams
 from bench.measure import Effort, alternate, ratio
-from bench.peers import HYBRID, X25519, Peer, Task, Unavailable, streams_of
+from bench.peers import HYBRID, X25519, Peer, Task, Unavailable, resumption_of, streams_of
 
 # The columns of the result, and the module of each.
 PEERS = {
@@ -78,6 +78,8 @@ def scenarios() -> list[Scenario]:
         Scenario(
             "full_12_rsa", "TLS 1.2, X25519, RSA-2048", "us", lambda peer: peer.handshake(rsa, X25519, tls12=True)
         ),
+        Scenario("resume_13", "resumed, X25519, a fresh ticket", "us", lambda peer: resumption_of(peer, p256)),
+        Scenario("resume_12", "TLS 1.2, resumed", "us", lambda peer: resumption_of(peer, p256, tls12=True)),
         # One large answer: written at once, carried at once, then read.
         Scenario("bulk_1m", "1 MiB in one write", "MB/s", lambda peer: peer.bulk(p256, MEBIBYTE, MEBIBYTE)),
         # A steady stream: four full records at a time.

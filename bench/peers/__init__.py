@@ -3,8 +3,8 @@
 What makes the comparison fair, for all of them alike:
 
 - Contexts, certificates and trusted roots are loaded before the clock starts; connections are new in each handshake.
-- TLS 1.3 and TLS_AES_256_GCM_SHA384 only, one group, no resumption and no tickets; where TLS 1.2 is compared, the suite
-  with the same AEAD. What a peer cannot switch off is
+- TLS 1.3 and TLS_AES_256_GCM_SHA384 only, one group, no resumption and no tickets but where these are what is compared;
+  where TLS 1.2 is, the suite with the same AEAD. What a peer cannot switch off is
   named in its file.
 - The client verifies the chain up to the root, the times and the name of the server, in each handshake anew; where it
   would remember the verdict by itself, a scenario of its own shows that. What a peer does not do of this is
@@ -55,6 +55,15 @@ class Peer(Protocol):
 
     def records(self, credentials: Credentials, count: int, size: int) -> Task:
         """``count`` records of ``size`` bytes from client to server, each carried and read before the next."""
+
+
+def resumption_of(peer: Peer, credentials: Credentials, *, tls12: bool = False) -> Task:
+    """A handshake that resumes a session by a ticket, and gets what the server gives then. Raises Unavailable."""
+    make = getattr(peer, "resumption", None)
+    if make is None:
+        raise Unavailable("resumption is compared with ssl alone")
+    task: Task = make(credentials, tls12=tls12)
+    return task
 
 
 def streams_of(peer: Peer, credentials: Credentials) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -11,6 +12,8 @@ from bench.credentials import SERVER_NAME, Credentials
 from bench.peers import X25519, Task
 from bench.streams import Library
 from handfast import ApplicationData, ClientConfig, ClientConnection, HandshakeCompleted, ServerConfig, ServerConnection
+from handfast.sessions.keys import TicketKeyRing
+from handfast.sessions.memory import MemorySessions
 from handfast.transport import ssl_module
 
 SUITE = "TLS_AES_256_GCM_SHA384"
@@ -30,6 +33,22 @@ def handshake(
     assert agreed.peer.verified_by == "chain"
     assert (agreed.identity is not None) is mutual
     return Task(lambda: _shake_hands(*configs))
+
+
+def resumption(credentials: Credentials, *, tls12: bool = False) -> Task:
+    """With a fresh ticket in each handshake, sealed by a TicketKeyRing; in TLS 1.2 too, which OpenSSL does not."""
+    client, server = _configs(credentials, X25519, tls12=tls12)
+    configs = (
+        replace(client, sessions=MemorySessions(per_server=1)),
+        replace(server, tickets=TicketKeyRing(), ticket_count=1),  # as OpenSSL, where a session is resumed
+    )
+    _come_back(*configs)
+    agreed = _come_back(*configs).handshake
+    assert agreed is not None
+    assert agreed.resumed
+    assert agreed.cipher_suite in (SUITES_12 if tls12 else (SUITE,))
+    assert agreed.peer is not None
+    return Task(lambda: _come_back(*configs))
 
 
 def contexts(credentials: Credentials) -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -112,3 +131,16 @@ def _shake_hands(client_config: ClientConfig, server_config: ServerConfig) -> tu
         done = client.next_event()
     assert isinstance(done, HandshakeCompleted)
     return client, server
+
+
+def _come_back(client_config: ClientConfig, server_config: ServerConfig) -> ClientConnection:
+    """Two rounds: the last flight of the server has the ticket, where it has not come before."""
+    client, server = ClientConnection(client_config, server_name=SERVER_NAME), ServerConnection(server_config)
+    client.start()
+    server.start()
+    for _ in range(2):
+        server.receive_data(client.data_to_send())
+        list(server.events())
+        client.receive_data(server.data_to_send())
+        list(client.events())
+    return client

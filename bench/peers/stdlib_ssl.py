@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import tempfile
 from pathlib import Path
@@ -25,10 +26,11 @@ class Side:
 
     __slots__ = ("incoming", "outgoing", "tls")
 
-    def __init__(self, context: ssl.SSLContext, *, server: bool) -> None:
+    def __init__(self, context: ssl.SSLContext, *, server: bool, session: ssl.SSLSession | None = None) -> None:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        name = None if server else SERVER_NAME
         self.tls = context.wrap_bio(
-            self.incoming, self.outgoing, server_side=server, server_hostname=None if server else SERVER_NAME
+            self.incoming, self.outgoing, server_side=server, server_hostname=name, session=session
         )
 
     def step(self) -> None:
@@ -49,6 +51,28 @@ def handshake(
         _check(*contexts, group)
     assert (_shake_hands(*contexts)[1].tls.getpeercert() is not None) is mutual
     return Task(lambda: _shake_hands(*contexts))
+
+
+def resumption(credentials: Credentials, *, tls12: bool = False) -> Task:
+    """OpenSSL gives a fresh ticket in TLS 1.3, and keeps the one of the session in TLS 1.2."""
+    client_context, server_context = _contexts(credentials, X25519, tls12=tls12)
+    server_context.num_tickets = 2
+    for context in (client_context, server_context):
+        context.options &= ~ssl.OP_NO_TICKET
+    newest: ssl.SSLSession | None = None
+
+    def run() -> None:
+        nonlocal newest
+        client, _ = _shake_hands(client_context, server_context, newest)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.tls.read()  # takes in the ticket
+        newest = client.tls.session
+
+    run()
+    assert _shake_hands(client_context, server_context, newest)[0].tls.session_reused
+    newest = None
+    run()
+    return Task(run)
 
 
 def contexts(credentials: Credentials) -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -134,8 +158,10 @@ def _set_group(context: ssl.SSLContext, group: str) -> None:
                 raise Unavailable(f"this Python cannot set {group}") from None
 
 
-def _shake_hands(client_context: ssl.SSLContext, server_context: ssl.SSLContext) -> Pair:
-    client, server = Side(client_context, server=False), Side(server_context, server=True)
+def _shake_hands(
+    client_context: ssl.SSLContext, server_context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> Pair:
+    client, server = Side(client_context, server=False, session=session), Side(server_context, server=True)
     client.step()
     server.incoming.write(client.outgoing.read())
     server.step()
