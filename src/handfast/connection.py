@@ -469,9 +469,7 @@ class Connection(Guarded):
     def close(self) -> None:
         """Say that we shall send nothing more (close_notify, RFC 9846 section 6.1). The peer may go on sending.
 
-        In TLS 1.2 too, where the RFC wants both directions closed at once (RFC 5246 section 7.2.1) and hardly anyone
-        does so. A peer that closes has to be answered by the application's own call.
-
+        So in TLS 1.2, where the RFC wants both directions closed at once (RFC 5246 section 7.2.1), as hardly anyone does.
         During the handshake this gives up: user_canceled goes before close_notify, and nothing more is received.
         """
         if self._closed or self._failure is not None:

@@ -116,7 +116,7 @@ def test_a_record_that_is_too_long_is_not_skipped() -> None:
 def test_in_tls_1_2_there_is_none(settings: dict[str, Any]) -> None:
     """RFC 9846 appendix E.3: a server that answers with TLS 1.2 cannot tell early data from an attack."""
     client = at_server12(**settings)
-    client.say_hello(other_extensions=EARLY)
+    client.say_hello(**EARLY)
     assert client.connection.awaiting == "ClientKeyExchange"
     check_refused(client, BadRecord, reasons.UNEXPECTED_RECORD, lambda: client.deliver(early(40)))
     assert client.heard_alert() == (AlertDescription.UNEXPECTED_MESSAGE, False)
@@ -125,12 +125,12 @@ def test_in_tls_1_2_there_is_none(settings: dict[str, Any]) -> None:
 def test_a_client_of_both_versions_falls_back_without_its_early_data() -> None:
     """What it has sent behind its hello, thinking of TLS 1.3, ends the connection as soon as TLS 1.2 is agreed."""
     client = at_server12(max_version="1.2")
-    hello = client.hello(other_extensions=EARLY, supported_versions=[0x0304, 0x0303])
+    hello = client.hello(**EARLY, supported_versions=[0x0304, 0x0303])
     flight = client.wire(ContentType.HANDSHAKE, client.noted(hello)) + early(40)
     check_refused(client, BadRecord, reasons.UNEXPECTED_RECORD, lambda: client.deliver(flight))
 
 
 def test_early_data_is_nothing_that_a_server_of_tls_1_2_minds_as_an_offer() -> None:
     client = at_server12()
-    client.go_to("", other_extensions=EARLY)
+    client.go_to("", **EARLY)
     assert [type(event) for event in client.events] == [HandshakeCompleted]

@@ -115,6 +115,7 @@ CONTENT = {
 }
 CONTENT_IN = {
     ("server_name", "SH12"): "",
+    ("session_ticket", "SH12"): "",
     ("application_layer_protocol_negotiation", "SH12"): "0003 02 6832",
     ("server_name", "EE"): "",
     ("key_share", "SH"): "001d 0001 aa",
