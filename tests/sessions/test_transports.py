@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import handfast
+from handfast.sessions.keys import TicketKeyRing
 from handfast.sessions.memory import MemorySessions
 from handfast.transport.stores.shared import Shared
 from handfast.transport.stores.shared_guard import RedisReplayGuard
 from handfast.transport.stores.shared_keys import RedisKeyRing
 from handfast.transport.stores.shared_states import RedisStore
-from tests.handshake.parties import client_config, server_config
+from tests.handshake.parties import authority, client_config, identity, server_config
 from tests.peers import require_peer
 from tests.sessions.stores import SECRET, Redis, stopping
 from tests.unit.transport.aio_running import LOOPS, Loop, serving
+from tests.unit.transport.test_early_data import Guard
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +93,125 @@ def test_servers_with_threads_resume_what_another_has_made(redis, kind: str, ver
 
 def _echo(tls: Any, *_: object) -> None:
     tls.sendall(tls.recv(5))
+
+
+# --- early data, with OpenSSL on the other side
+
+
+@pytest.fixture(scope="module")
+def openssl() -> str:
+    return require_peer("openssl")
+
+
+@contextmanager
+def s_server(openssl: str, folder: Path) -> Iterator[int]:
+    """OpenSSL's server; what it says is in the file ``said``."""
+    certificate, key = identity().write(folder, "server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [openssl, "s_server", "-accept", f"127.0.0.1:{port}", "-cert", certificate, "-key", key, "-tls1_3"]
+    output = (folder / "said").open("w+b")
+    with (
+        output,
+        subprocess.Popen(
+            [*command, "-early_data", "-max_early_data", "16384"], stdin=subprocess.PIPE, stdout=output, stderr=output
+        ) as server,
+    ):
+        try:
+            said_by(folder, b"ACCEPT")
+            yield port
+        finally:
+            server.kill()
+
+
+def said_by(folder: Path, what: bytes) -> None:
+    """Wait until OpenSSL has said something."""
+    for _ in range(1_500):
+        if what in (folder / "said").read_bytes():
+            return
+        time.sleep(0.02)
+    raise AssertionError((folder / "said").read_bytes())
+
+
+def test_openssl_takes_our_early_data(openssl: str, tmp_path: Path) -> None:
+    config = client_config(sessions=MemorySessions())
+
+    def visit(port: int, early: bytes) -> tuple[Any, bytes]:
+        with handfast.connect("127.0.0.1", port, config=config, server_name="localhost", early_data=early) as tls:
+            tls.sendall(b"hello\n")
+            tls.settimeout(0.5)
+            with pytest.raises(TimeoutError):  # the server says nothing: its tickets are all that can be read
+                tls.recv(1)
+            return tls.handshake.early_data, tls.early_data_rejected
+
+    async def asynchronously(port: int) -> tuple[Any, bytes]:
+        _, writer = await handfast.aio.open_connection(
+            "127.0.0.1", port, config=config, server_name="localhost", early_data=b"out of a loop\n"
+        )
+        facts = writer.get_extra_info
+        said = facts("handshake").early_data, facts("early_data_rejected")
+        writer.close()
+        with contextlib.suppress(handfast.TLSError, OSError):
+            await writer.wait_closed()
+        return said
+
+    with s_server(openssl, tmp_path) as port:
+        assert visit(port, b"") == (None, b"")
+        assert visit(port, b"out of a thread\n") == ("accepted", b"")
+        assert visit(port, bytes(20_000)) == (None, bytes(20_000))
+        assert asyncio.run(asynchronously(port)) == ("accepted", b"")
+        for data in (b"out of a thread\n", b"out of a loop\n"):
+            said_by(tmp_path, data)
+        said = (tmp_path / "said").read_bytes()
+    assert said.count(b"Early data received:\n") == 2
+
+
+def s_client(openssl: str, port: int, folder: Path, *options: str) -> bytes:
+    """OpenSSL's client: what it says until the server closes."""
+    authority().write(folder)
+    command = [openssl, "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost", "-tls1_3"]
+    done = subprocess.run(
+        [*command, *options, "-ign_eof"], input=b"hello\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("kind", ["threads", "at once", *LOOPS])
+def test_we_take_openssls_early_data(openssl: str, kind: str, tmp_path: Path) -> None:
+    settings = {"tickets": TicketKeyRing(), "early_data": Guard()}
+    early, saved = tmp_path / "early", tmp_path / "session"
+    early.write_bytes(b"GET /early\n")
+
+    def visits(port: int) -> None:
+        first = s_client(openssl, port, tmp_path, "-sess_out", str(saved))
+        assert b"said:hello" in first
+        again = s_client(openssl, port, tmp_path, "-sess_in", str(saved), "-early_data", str(early))
+        assert b"Early data was accepted" in again
+        assert b"early:GET /early" in again
+        assert b"said:hello" in again
+        replayed = s_client(openssl, port, tmp_path, "-sess_in", str(saved), "-early_data", str(early))
+        assert b"said:hello" in replayed
+
+    def answer(tls: handfast.TLSSocket) -> None:
+        if data := tls.early_data():
+            tls.sendall(b"early:" + data)
+        tls.sendall(b"said:" + tls.recv(100))
+
+    async def answer_in_a_loop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        found = writer.get_extra_info("early_data")
+        if found is not None:
+            writer.write(b"early:" + await found.readline())
+        writer.write(b"said:" + await reader.readline())
+        writer.close()
+
+    async def main() -> None:
+        async with serving(answer_in_a_loop, {"early_data": True}, **settings) as served:
+            await asyncio.to_thread(visits, served.port)
+
+    if kind in LOOPS:
+        Loop(kind)(main())
+        return
+    at_once = (lambda tls, data: tls.sendall(b"early:" + data)) if kind == "at once" else None
+    with handfast.Server(answer, config=server_config(**settings), on_early_data=at_once) as server:
+        visits(server.address[1])
