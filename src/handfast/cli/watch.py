@@ -29,6 +29,7 @@ _OF_TICKETS: Final = {
     "forged": "its ticket is forged, or damaged",
     "expired": "its ticket has expired",
 }
+_NO_NAME: Final = "its session is of no name, and it asks for one"
 _OF_STATES: Final = {
     "unknown": "its session is not known here, or no more",
     "expired": "its session has expired",
@@ -192,7 +193,7 @@ def _why_not_taken(session: Known | None, facts: Handshake) -> str:
     if version != facts.version:
         return f"its session is of {version}"
     if session.server_name != facts.server_name:
-        return f"its session is of another name, {shown(session.server_name or 'none')}"
+        return f"its session is of another name, {shown(session.server_name)}" if session.server_name else _NO_NAME
     if session.expires <= milliseconds(datetime.now(UTC)):
         return "its session has expired"
     if chosen is not None and chosen.hash != session.suite.hash:
