@@ -265,7 +265,8 @@ class Driver(ApplicationSide):
             self._ask(event)
         elif isinstance(event, HandshakeCompleted):
             self._look_ahead()
-            self._open()
+            if self._state is State.SHAKING:  # on_session may have failed
+                self._open()
         elif isinstance(event, EarlyData):
             self._take_early(event.data)
         elif isinstance(event, PeerClosed):

@@ -356,3 +356,32 @@ def test_a_client_that_goes_away_within_its_handshake_is_told_of(loop: str) -> N
         assert issubclass(heard[1], handfast.TLSError)
 
     Loop(loop)(main())
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_what_on_session_raises_ends_the_connection(loop: str, version: str) -> None:
+    """In TLS 1.2 that is before there is a connection, in TLS 1.3 after."""
+    running = Loop(loop)
+
+    def fail(_: Session) -> None:
+        raise ValueError("no room")
+
+    async def main() -> None:
+        config = client_config(sessions=MemorySessions(), max_version=version)
+        async with serving(echo, tickets=TicketKeyRing()) as served:
+            with pytest.raises(ValueError, match="no room"):
+                reader, writer = await served.connect(config=config, server_name="localhost", on_session=fail)
+                try:
+                    await reader.readexactly(1)
+                finally:
+                    await closed_whatever(writer)
+        assert [str(report["exception"]) for report in running.reports] == ["no room"]
+        running.reports.clear()
+
+    running(main())
+
+
+async def closed_whatever(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(Exception):
+        await writer.wait_closed()
