@@ -75,6 +75,13 @@ _Starttls = Annotated[
     _option(_SERVER, "PROTOCOL", "Speak this protocol first, and begin TLS by its command (STARTTLS): ALL_PROTOCOLS."),
 ]
 _Versions = Annotated[list[str] | None, _option(_OFFER, "1.2,1.3", "Versions of TLS; both by default.")]
+_Cert = Annotated[
+    Path | None, _option(_US, "FILE", "The chain to show to a server that asks who we are, PEM, ours first.")
+]
+_Key = Annotated[Path | None, _option(_US, "FILE", "The private key of --cert, PEM, if it is not in the same file.")]
+_Keylog = Annotated[
+    Path | None, _option(_SHOWN, "FILE", "Append the secrets of the connection, for Wireshark. Keep it private.")
+]
 _Session = Annotated[
     Path | None,
     _option(
@@ -150,12 +157,8 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     no_verify: Annotated[
         bool, _flag(_SERVER, "--no-verify", "Accept any certificate, of anybody. For looking at servers only.")
     ] = False,
-    cert: Annotated[
-        Path | None, _option(_US, "FILE", "The chain to show to a server that asks who we are, PEM, ours first.")
-    ] = None,
-    key: Annotated[
-        Path | None, _option(_US, "FILE", "The private key of --cert, PEM, if it is not in the same file.")
-    ] = None,
+    cert: _Cert = None,
+    key: _Key = None,
     alpn: Annotated[list[str] | None, _option(_OFFER, "A,B", "Application protocols, such as h2,http/1.1.")] = None,
     tls: _Versions = None,
     group: _Groups = None,
@@ -178,9 +181,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
             "--quiet", "-q", metavar=" ", rich_help_panel=_SHOWN, help="Print errors only, and what --export asks for."
         ),
     ] = False,
-    keylog: Annotated[
-        Path | None, _option(_SHOWN, "FILE", "Append the secrets of the connection, for Wireshark. Keep it private.")
-    ] = None,
+    keylog: _Keylog = None,
     timeout: Annotated[
         float, _option(_SHOWN, "S", "Seconds for the TCP connection, for the handshake, and for each read.")
     ] = 10.0,
