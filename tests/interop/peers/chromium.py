@@ -64,6 +64,7 @@ _ALERTS = {
     UNKNOWN_CA: "net::ERR_BAD_SSL_CLIENT_AUTH_CERT",
     NO_APPLICATION_PROTOCOL: "net::ERR_SSL_PROTOCOL_ERROR",
 }
+_CLOSED_MEANWHILE = "net::ERR_SOCKET_NOT_CONNECTED"
 # A machine's policy, which here is seen by nobody but the browser: it shows its certificate without asking its user.
 _POLICY = {"AutoSelectCertificateForUrls": ['{"pattern": "*", "filter": {}}']}
 _WITH_POLICY = """
@@ -231,7 +232,10 @@ class _Page(Running):
         return facts | ({"alpn": response["protocol"]} if self._alpn else {})
 
     def check_alert(self, number: int) -> None:
-        assert self._error == _ALERTS[number]
+        # In TLS 1.3 its handshake is over before our alert comes. If that is before it uses the connection, it finds a
+        # socket that is closed, and says no more. What our side has sent the test knows.
+        late = {_CLOSED_MEANWHILE} if number in (CERTIFICATE_REQUIRED, UNKNOWN_CA) else set()
+        assert self._error in {_ALERTS[number], *late}
 
     def echo(self, data: bytes) -> bytes:
         self._open()
