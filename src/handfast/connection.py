@@ -157,11 +157,7 @@ class Connection(Guarded):
 
         Raises MisuseError before the end of the handshake, and for a label or length that cannot be.
         """
-        self._check_usable()
-        end = self._established  # a failure in another thread takes it away
-        if end is None:
-            raise MisuseError(problem=self._why_no_keys())
-        exporter = end.exporter
+        exporter = self._end().exporter
         if not label.isascii() or not 1 <= len(label) <= _EXPORTER_LABEL:
             raise MisuseError(problem=f"an exporter's label has 1 to {_EXPORTER_LABEL} ASCII characters")
         if label in exporter.RESERVED:
@@ -180,10 +176,7 @@ class Connection(Guarded):
         """
         if kind == "tls-exporter":
             return self.export_keying_material("EXPORTER-Channel-Binding", 32)
-        self._check_usable()
-        end = self._established
-        if end is None:
-            raise MisuseError(problem=self._why_no_keys())
+        end = self._end()
         if kind == "tls-server-end-point":
             return end_point(self._server_certificate(end.outcome))
         if kind == "tls-unique" and end.unique is not None:
@@ -192,8 +185,13 @@ class Connection(Guarded):
             problem=f"there is no channel binding {shown(kind)!r} in {ProtocolVersion.name(self._link.version)}"
         )
 
-    def _why_no_keys(self) -> str:
-        return "the handshake is not complete" if self._handshake is None else "the connection is closed"
+    def _end(self) -> Established:
+        self._check_usable()
+        end = self._established  # a failure in another thread takes it away
+        if end is None:
+            problem = "the handshake is not complete" if self._handshake is None else "the connection is closed"
+            raise MisuseError(problem=problem)
+        return end
 
     @abstractmethod
     def _server_certificate(self, outcome: Outcome) -> bytes: ...
