@@ -96,6 +96,11 @@ def _alert(name: str) -> int:
         raise ValueError(f"there is no error alert called {name!r}") from None
 
 
+def words(error: Exception) -> str:
+    """What the operating system calls an error, or the error itself, or at least its kind. For evidence."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def shown(value: object) -> str:
     """One piece of evidence as text on one line, with whatever a peer may have put in it made harmless.
 

@@ -76,114 +76,38 @@ SUITES: Final = {
     )
 }
 
-_EXPLICIT: Final = 8
+_EXPLICIT: Final = 8  # bytes of the nonce that a record of TLS 1.2 carries, but for ChaCha20
 
-# Those of TLS 1.2 (RFC 5289, RFC 7905, RFC 7251), likewise.
+
+def _gcm(code: int, hash_name: str, signed_by: str) -> Suite:
+    """A suite of RFC 5289: the larger hash goes with the longer key."""
+    hash_length, key_length = (48, 32) if hash_name == "sha384" else (32, 16)
+    return Suite(code, AES_GCM, hash_name, hash_length, key_length, RECORDS_OF_A_KEY, TAG_LENGTH, signed_by, _EXPLICIT)
+
+
+def _chacha20(code: int, signed_by: str) -> Suite:
+    """A suite of RFC 7905."""
+    return Suite(code, CHACHA20_POLY1305, "sha256", 32, 32, _RECORDS_OF_CHACHA20, TAG_LENGTH, signed_by)
+
+
+def _ccm(code: int, aead: AEAD, key_length: int, tag_length: int) -> Suite:
+    """A suite of RFC 7251."""
+    return Suite(code, aead, "sha256", 32, key_length, _RECORDS_OF_CCM, tag_length, "ECDSA", _EXPLICIT)
+
+
+# Those of TLS 1.2, likewise.
 SUITES_12: Final = {
     suite.id: suite
     for suite in (
-        Suite(code, aead, hash_name, 48 if hash_name == "sha384" else 32, key, records, tag, signed_by, explicit)
-        for code, aead, hash_name, key, records, tag, signed_by, explicit in (
-            (
-                C.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-                AES_GCM,
-                "sha256",
-                16,
-                RECORDS_OF_A_KEY,
-                TAG_LENGTH,
-                "ECDSA",
-                _EXPLICIT,
-            ),
-            (
-                C.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-                AES_GCM,
-                "sha256",
-                16,
-                RECORDS_OF_A_KEY,
-                TAG_LENGTH,
-                "RSA",
-                _EXPLICIT,
-            ),
-            (
-                C.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-                AES_GCM,
-                "sha384",
-                32,
-                RECORDS_OF_A_KEY,
-                TAG_LENGTH,
-                "ECDSA",
-                _EXPLICIT,
-            ),
-            (
-                C.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-                AES_GCM,
-                "sha384",
-                32,
-                RECORDS_OF_A_KEY,
-                TAG_LENGTH,
-                "RSA",
-                _EXPLICIT,
-            ),
-            (
-                C.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-                CHACHA20_POLY1305,
-                "sha256",
-                32,
-                _RECORDS_OF_CHACHA20,
-                TAG_LENGTH,
-                "ECDSA",
-                0,
-            ),
-            (
-                C.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-                CHACHA20_POLY1305,
-                "sha256",
-                32,
-                _RECORDS_OF_CHACHA20,
-                TAG_LENGTH,
-                "RSA",
-                0,
-            ),
-            (
-                C.TLS_ECDHE_ECDSA_WITH_AES_128_CCM,
-                AES_CCM,
-                "sha256",
-                16,
-                _RECORDS_OF_CCM,
-                TAG_LENGTH,
-                "ECDSA",
-                _EXPLICIT,
-            ),
-            (
-                C.TLS_ECDHE_ECDSA_WITH_AES_256_CCM,
-                AES_CCM,
-                "sha256",
-                32,
-                _RECORDS_OF_CCM,
-                TAG_LENGTH,
-                "ECDSA",
-                _EXPLICIT,
-            ),
-            (
-                C.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,
-                AES_CCM_8,
-                "sha256",
-                16,
-                _RECORDS_OF_CCM,
-                SHORT_TAG_LENGTH,
-                "ECDSA",
-                _EXPLICIT,
-            ),
-            (
-                C.TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8,
-                AES_CCM_8,
-                "sha256",
-                32,
-                _RECORDS_OF_CCM,
-                SHORT_TAG_LENGTH,
-                "ECDSA",
-                _EXPLICIT,
-            ),
-        )
+        _gcm(C.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "sha256", "ECDSA"),
+        _gcm(C.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "sha256", "RSA"),
+        _gcm(C.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "sha384", "ECDSA"),
+        _gcm(C.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "sha384", "RSA"),
+        _chacha20(C.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "ECDSA"),
+        _chacha20(C.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "RSA"),
+        _ccm(C.TLS_ECDHE_ECDSA_WITH_AES_128_CCM, AES_CCM, 16, TAG_LENGTH),
+        _ccm(C.TLS_ECDHE_ECDSA_WITH_AES_256_CCM, AES_CCM, 32, TAG_LENGTH),
+        _ccm(C.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8, AES_CCM_8, 16, SHORT_TAG_LENGTH),
+        _ccm(C.TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8, AES_CCM_8, 32, SHORT_TAG_LENGTH),
     )
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from handfast.certificates.identity import Identity, PeerIdentity
 from handfast.crypto import signatures
 from handfast.errors import PeerMisbehaved, TLSError
-from handfast.handshake.flow import CheckPeer, Flow, Sign, VerifyPeer, expect
+from handfast.handshake.flow import CheckPeer, ChooseClientIdentity, Flow, Sign, VerifyPeer, expect
 from handfast.reasons import (
     BAD_CERTIFICATE_CONTEXT,
     BAD_FINISHED,
@@ -26,6 +26,8 @@ from handfast.wire.messages13 import Certificate, CertificateEntry, CertificateV
 if TYPE_CHECKING:
     from handfast.config import ClientConfig, ServerConfig
     from handfast.handshake.link import Link
+    from handfast.wire.messages12 import CertificateRequest12
+    from handfast.wire.messages13 import CertificateRequest
 
 # What is signed begins with a text that occurs in no other protocol (RFC 9846 section 4.5.2).
 SERVER_CONTEXT: Final = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"
@@ -62,6 +64,16 @@ def ask_verifier(question: VerifyPeer) -> Flow[PeerIdentity]:
     if peer.der != question.chain[0]:
         raise TLSError(CALLBACK_FAILED, question=question.NAME, problem="the identity is of another certificate")
     return peer
+
+
+def our_identities(
+    config: ClientConfig, request: CertificateRequest | CertificateRequest12
+) -> Flow[Sequence[Identity]]:
+    """A client's identities for this server: the one that the application chooses, where it wants to, or all."""
+    if config.choose_identity is None:
+        return config.identities
+    chosen: Identity | None = yield ChooseClientIdentity(request)
+    return () if chosen is None else (chosen,)
 
 
 def certificate_chain(certificate: Certificate, offered: Sequence[int]) -> tuple[bytes, ...]:

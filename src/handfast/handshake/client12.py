@@ -28,9 +28,9 @@ from handfast.crypto.schedule12 import MainSecret
 from handfast.crypto.suites import SUITES_12, Suite
 from handfast.errors import PeerIncompatible, PeerMisbehaved
 from handfast.handshake import authenticate12, negotiate12
-from handfast.handshake.authenticate import ask_verifier, check_finished, check_solicited
+from handfast.handshake.authenticate import ask_verifier, check_finished, check_solicited, our_identities
 from handfast.handshake.established import Established, Outcome, credential_of
-from handfast.handshake.flow import CheckPeer, ChooseClientIdentity, Flow, VerifyPeer, expect, expect_either
+from handfast.handshake.flow import CheckPeer, Flow, VerifyPeer, expect, expect_either
 from handfast.handshake.hello import Offer
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import UNCOMPRESSED, signed_by
@@ -213,8 +213,5 @@ def check_exchange(offer: Offer, peer: PeerIdentity, exchange: ServerKeyExchange
 def choose_identity(offer: Offer, request: CertificateRequest12) -> Flow[tuple[Identity | None, int]]:
     """Who we are for this server, and the scheme to sign with; (None, 0) for no certificate."""
     config = offer.config
-    identities = config.identities
-    if config.choose_identity is not None:
-        chosen: Identity | None = yield ChooseClientIdentity(request)
-        identities = () if chosen is None else (chosen,)
+    identities = yield from our_identities(config, request)
     return negotiate12.client_identity(identities, request, chosen=config.choose_identity is not None)

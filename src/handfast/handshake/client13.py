@@ -31,11 +31,12 @@ from handfast.handshake.authenticate import (
     certificate_chain,
     check_finished,
     check_solicited,
+    our_identities,
     prove_identity,
     verify_identity,
 )
 from handfast.handshake.established import Established, Outcome, credential_of
-from handfast.handshake.flow import ChooseClientIdentity, Flow, VerifyPeer, expect, expect_either
+from handfast.handshake.flow import Flow, VerifyPeer, expect, expect_either
 from handfast.handshake.hello import Offer, agreed_suite
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import required
@@ -170,11 +171,7 @@ def answer_request(link: Link, offer: Offer, request: CertificateRequest) -> Flo
     The identity, and the scheme that its key signed with.
     """
     config = offer.config
-    if config.choose_identity is None:
-        identities = config.identities
-    else:
-        chosen = yield ChooseClientIdentity(request)
-        identities = [] if chosen is None else [chosen]
+    identities = yield from our_identities(config, request)
     identity, scheme = negotiate.client_identity(identities, request, chosen=config.choose_identity is not None)
     if identity is None:
         nothing = Certificate([])

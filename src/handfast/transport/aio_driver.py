@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from handfast import limits
 from handfast.config import ASK
-from handfast.errors import ConnectionFailed, MisuseError, TLSError, TruncationError
+from handfast.errors import ConnectionFailed, MisuseError, TLSError, TruncationError, words
 from handfast.events import (
     ApplicationData,
     EarlyData,
@@ -44,7 +44,7 @@ _ASKING_HELD = 65_536  # how much may arrive while a question is open, before we
 
 def connection_failed(reason: Reason, cause: Exception, step: str = "", **evidence: object) -> ConnectionFailed:
     """The error for what the transport below has raised."""
-    problem = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    problem = words(cause)
     if isinstance(cause, ConnectionError) and cause.errno:
         problem = os.strerror(cause.errno)  # asyncio's own text has the address in it
     error = ConnectionFailed(reason, **evidence, problem=problem)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Self
 from handfast import limits
 from handfast.config import ASK, ClientConfig, ServerConfig
 from handfast.connection import ClientConnection, Connection, Event, ServerConnection, Tap
-from handfast.errors import ConfigurationError, ConnectionFailed, MisuseError, TLSError
+from handfast.errors import ConfigurationError, ConnectionFailed, MisuseError, TLSError, words
 from handfast.events import (
     ApplicationData,
     EarlyData,
@@ -150,7 +150,7 @@ def _reach(host: str, port: int, timeout: float | None, proxy: Proxy | str | Non
     except TimeoutError:
         raise ConnectionFailed(CONNECT_TIMEOUT, host=host, port=port, seconds=timeout) from None
     except (OSError, UnicodeError) as error:
-        raise ConnectionFailed(None, host=host, port=port, problem=_words(error)) from None
+        raise ConnectionFailed(None, host=host, port=port, problem=words(error)) from None
     sock.settimeout(None)  # the time to connect is over; reads and writes have a limit of their own
     return sock
 
@@ -186,10 +186,6 @@ def wrap(
     tls = TLSSocket(stream, connection, on_session=on_session, on_early_data=on_early_data)
     tls.do_handshake()
     return tls
-
-
-def _words(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 class TLSSocket:
@@ -403,7 +399,7 @@ class TLSSocket:
 
     def _gone(self, error: OSError) -> ConnectionFailed:
         """The connection is gone; the error says at which message."""
-        broken = ConnectionFailed(RESET, problem=_words(error))
+        broken = ConnectionFailed(RESET, problem=words(error))
         broken.step = self.connection.awaiting
         return broken
 

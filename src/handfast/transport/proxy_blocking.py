@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from handfast.config import ClientConfig
-from handfast.errors import ConnectionFailed, HandshakeTimeout, TLSError
+from handfast.errors import ConnectionFailed, HandshakeTimeout, TLSError, words
 from handfast.reasons import CONNECT_TIMEOUT, CONNECTION_FAILED, PROXY_CLOSED, PROXY_TIMEOUT
 from handfast.transport.proxy import Proxy, Tunnel, needed, target
 
@@ -51,7 +51,7 @@ def _dial(proxy: Proxy, deadline: float | None, timeout: float | None) -> socket
     except TimeoutError:
         raise proxy.failed(CONNECT_TIMEOUT, seconds=timeout) from None
     except (OSError, UnicodeError) as error:
-        raise proxy.failed(CONNECTION_FAILED, problem=_words(error)) from None
+        raise proxy.failed(CONNECTION_FAILED, problem=words(error)) from None
 
 
 def _protected(proxy: Proxy, sock: socket.socket, deadline: float | None) -> TLSSocket:
@@ -81,7 +81,7 @@ def _open(tunnel: Tunnel, proxy: Proxy, stream: _Timed) -> None:
     except TimeoutError:
         raise
     except OSError as error:
-        raise proxy.failed(PROXY_CLOSED, problem=_words(error)) from None
+        raise proxy.failed(PROXY_CLOSED, problem=words(error)) from None
 
 
 def _socks(
@@ -97,9 +97,9 @@ def _socks(
     except TLSError:
         raise
     except socket.gaierror as error:
-        raise ConnectionFailed(None, host=host, port=port, problem=_words(error)) from None
+        raise ConnectionFailed(None, host=host, port=port, problem=words(error)) from None
     except OSError as error:
-        raise proxy.failed(PROXY_CLOSED, problem=_words(error)) from None
+        raise proxy.failed(PROXY_CLOSED, problem=words(error)) from None
     except Exception as error:  # its own, and what garbage makes of its parser
         raise proxy.socks_failed(error) from None
     with contextlib.suppress(OSError):
@@ -153,7 +153,3 @@ def _left(deadline: float | None) -> float | None:
     if left <= 0:
         raise TimeoutError("timed out")
     return left
-
-
-def _words(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -73,9 +73,8 @@ class SSLContext(ssl.SSLContext):
     _handfast: ClientConfig | ServerConfig | None
     _roots: tuple[TrustStore, ...]
     _found_later: frozenset[bytes]  # of directories: get_ca_certs shows them once they have been used
-    _for_openssl: list[
-        TrustStore | bytes | None
-    ]  # what the one beneath has not been told of; None: the machine's roots
+    # What the one beneath has not been told of; None stands for the machine's roots.
+    _for_openssl: list[TrustStore | bytes | None]
     _identities: tuple[tuple[bytes, Identity], ...]  # one for each kind of key, with a digest of where it comes from
     _alpn: tuple[str, ...]
     _suites_12: tuple[int, ...] | None

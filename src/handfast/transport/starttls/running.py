@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from handfast.config import ClientConfig
-from handfast.errors import ConnectionFailed, TLSError
+from handfast.errors import ConnectionFailed, TLSError, words
 from handfast.reasons import STARTTLS_CLOSED
 from handfast.transport.starttls.dialogue import Dialogue, Protocol
 
@@ -63,8 +63,7 @@ def _send(dialogue: Dialogue, stream: Below, deadline: float | None) -> None:
 
 def _closed(dialogue: Dialogue, error: Exception) -> ConnectionFailed:
     """The error where the connection broke."""
-    problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return ConnectionFailed(STARTTLS_CLOSED, protocol=dialogue.protocol.title, problem=problem)
+    return ConnectionFailed(STARTTLS_CLOSED, protocol=dialogue.protocol.title, problem=words(error))
 
 
 class Conversing(asyncio.Protocol):
