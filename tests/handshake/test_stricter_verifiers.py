@@ -1,0 +1,50 @@
+"""Verifiers that were made stricter by inheritance: a session says nothing of what they ask for besides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from handfast import CertificateRefused
+from handfast.certificates.policy import ChainVerifier
+from tests.handshake.parties import client_identity, trust
+from tests.handshake.returning import Sessions, Tickets, visit
+
+
+class Stricter(ChainVerifier):
+    """Knows of a key that was stolen."""
+
+    def verify_server(self, chain: Any, server_name: Any, now: Any) -> Any:
+        raise CertificateRefused(alert="certificate_revoked", problem="stolen")
+
+    def verify_client(self, chain: Any, now: Any) -> Any:
+        raise CertificateRefused(alert="certificate_revoked", problem="stolen")
+
+
+class Named(ChainVerifier):
+    """Says itself what it stands for."""
+
+    trust_id = b"the rules of this house"  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_a_session_of_a_laxer_verifier_does_not_get_past_it(side: str, version: str) -> None:
+    client: dict[str, Any] = {"sessions": Sessions(), "identities": [client_identity()], "max_version": version}
+    server: dict[str, Any] = {"tickets": Tickets(), "client_authentication": "required"}
+    settings, name = {"client": (client, "verifier"), "server": (server, "client_verifier")}[side]
+    settings[name] = ChainVerifier(trust())
+    assert not visit(client, server).talk().resumed
+    assert visit(client, server).talk().resumed
+    settings[name] = Stricter(trust())
+    with pytest.raises(CertificateRefused):
+        visit(client, server).talk()
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_one_that_says_what_it_stands_for_resumes(version: str) -> None:
+    client = {"sessions": Sessions(), "max_version": version, "verifier": Named(trust())}
+    server = {"tickets": Tickets()}
+    assert not visit(client, server).talk().resumed
+    assert visit(client, server).talk().resumed
