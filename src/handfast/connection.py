@@ -414,7 +414,7 @@ class Connection(Guarded):
         self._layer.data_allowed = True
         assert self._started_at is not None
         self._link.timings.handshake = self.clock.monotonic() - self._started_at
-        self._handshake = end.outcome.facts(self._link.timings)
+        self._handshake = end.outcome.facts(self._link.timings, self._link.resumption)
         self._established = end
         if self._tap is not None:
             self._layer.on_key_update = self._report_key_update

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from handfast.certificates.identity import Identity, PeerIdentity
     from handfast.sessions.session import Session
+    from handfast.sessions.verdict import Resumption
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Handshake:
     ``peer``         who the peer has proved to be, None for a client without certificate
     ``identity``     who we proved to be, None for a client without certificate
     ``resumed``      whether an earlier session was resumed, or a pre-shared key used: no certificate was sent then
+    ``resumption``   what became of what the client had to come back with; None if there was nothing, not even a store
     ``early_data``   "accepted" or "rejected"; None where none was sent
     ``hello_retry_request``  whether the server asked for a second ClientHello, which costs a round trip
     """
@@ -51,6 +53,7 @@ class Handshake:
     identity: Identity | None
     client_signature_scheme: str | None = None
     resumed: bool = False
+    resumption: Resumption | None = None
     early_data: Literal["accepted", "rejected"] | None = None
     hello_retry_request: bool = False
     timings: Timings = field(default_factory=Timings)

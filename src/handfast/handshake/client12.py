@@ -34,6 +34,7 @@ from handfast.handshake.flow import CheckPeer, Flow, VerifyPeer, expect, expect_
 from handfast.handshake.hello import Offer
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import UNCOMPRESSED, signed_by
+from handfast.handshake.psk import note_answer
 from handfast.handshake.resume12 import resume_as_client, session_of, takes_up
 from handfast.reasons import (
     ALPN_NOT_OFFERED,
@@ -70,7 +71,9 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     suite = agreed_suite(offer, answer)
     check_extensions(offer, answer)
     agree_on_record_sizes(link, offer, answer)
-    if takes_up(offer, answer):
+    is_resumed = takes_up(offer, answer)
+    note_answer(link, offer.session, suite, offer.session if is_resumed else None)
+    if is_resumed:
         return (yield from resume_as_client(link, offer, answer, suite))
     transcript.use_and_keep(suite.hash)
     transcript.add(answer)

@@ -40,7 +40,7 @@ from handfast.handshake.flow import Flow, VerifyPeer, expect, expect_either
 from handfast.handshake.hello import Offer, agreed_suite
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import required
-from handfast.handshake.psk import Psk, agreed_psk, early_secret, known_peer
+from handfast.handshake.psk import Psk, agreed_psk, early_secret, known_peer, note_answer
 from handfast.handshake.secrets import application_secrets, handshake_secrets
 from handfast.reasons import (
     ALPN_NOT_OFFERED,
@@ -49,6 +49,7 @@ from handfast.reasons import (
     GROUP_NOT_OFFERED,
     NO_CERTIFICATE,
 )
+from handfast.sessions.verdict import WhyNot
 from handfast.wire.codepoints import ExtensionType, NamedGroup, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ServerHello
@@ -74,6 +75,7 @@ def client13(
     # ServerHello: from here on everything is encrypted.
     suite = agreed_suite(offer, answer)
     psk = agreed_psk(offer.psks, answer, suite, offer.config.psk_mode_ids)
+    note_answer(link, offer.session, suite, psk)
     share = answer.key_share if psk is not None else required(answer.key_share, ExtensionType.KEY_SHARE)
     shared_secret = None if share is None else link.key_exchange(agreed_secret, offer, share)
     transcript.use(suite.hash)
@@ -92,6 +94,8 @@ def client13(
     protocol = agreed_protocol(offer, extensions)
     agree_on_record_sizes(link, offer.config, extensions)
     early = accepted_early_data(offer, psk, suite, protocol, extensions)
+    if early_was_sent and not early:
+        note_refusal(link, offer, psk, suite, protocol, retried=retried)
     if offer.message.early_data and not early:
         link.install_keys(write=client_handshake)  # the server cannot read the others, not even an alert
 
@@ -163,6 +167,24 @@ def accepted_early_data(
     ):
         raise PeerMisbehaved(BAD_EARLY_DATA)
     return True
+
+
+def note_refusal(
+    link: Link, offer: Offer, psk: Psk | None, suite: Suite, protocol: bytes | None, *, retried: bool
+) -> None:
+    """Why the server may have refused early data: it does not say."""
+    session = offer.session
+    assert session is not None and link.resumption is not None, "early data was sent with a session"
+    why = WhyNot.NOT_TAKEN
+    if retried:
+        why = WhyNot.RETRIED
+    elif psk is None or psk.session is not session:
+        why = WhyNot.NOT_RESUMED
+    elif suite.id != session.suite_id:
+        why = WhyNot.OTHER_SUITE
+    elif protocol != session.protocol:
+        why = WhyNot.OTHER_PROTOCOL
+    link.resumption.why_not_early = why
 
 
 def answer_request(link: Link, offer: Offer, request: CertificateRequest) -> Flow[tuple[Identity | None, int]]:

@@ -19,6 +19,7 @@ from handfast.handshake.link import Link
 from handfast.handshake.negotiate import shown_protocol
 from handfast.reasons import RENEGOTIATION, RENEGOTIATION_REFUSED, UNEXPECTED_MESSAGE
 from handfast.sessions.session import Session
+from handfast.sessions.verdict import Resumption
 from handfast.wire.codepoints import HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.messages13 import KeyUpdate, NewSessionTicket
 
@@ -44,7 +45,7 @@ class Outcome:
     verified: int = 0  # when the peer proved who it is, for a resumed session; see Session.verified
     credential: bytes = b""  # what a session of it stands on besides the server's certificate; see Session.identity
 
-    def facts(self, timings: Timings) -> Handshake:
+    def facts(self, timings: Timings, resumption: Resumption | None) -> Handshake:
         """The same in words, for the application."""
         return Handshake(
             version=ProtocolVersion.name(self.version),
@@ -57,6 +58,7 @@ class Outcome:
             peer=self.peer,
             identity=self.identity,
             resumed=self.resumed,
+            resumption=resumption,
             early_data=None if self.early_data is None else "accepted" if self.early_data else "rejected",
             hello_retry_request=self.retried,
             timings=timings,

@@ -13,10 +13,11 @@ from handfast.errors import PeerMisbehaved
 from handfast.handshake.authenticate import check_solicited
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import UNCOMPRESSED
-from handfast.handshake.psk import Psk, bind, offered_psks, put_into
+from handfast.handshake.psk import Psk, bind, note_offer, offered_psks, put_into
 from handfast.reasons import BAD_COMPRESSION, BAD_LEGACY_VERSION, SESSION_ID_NOT_ECHOED, SUITE_NOT_OFFERED
 from handfast.record.framing import PLAINTEXT_LIMIT
 from handfast.sessions.session import Session
+from handfast.sessions.verdict import WhyNot
 from handfast.wire.codepoints import CipherSuite, ExtensionType, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello, ServerHello
@@ -75,8 +76,13 @@ def offer(
     if in_13:
         hello.ticket_request = config.ticket_request
         offer_psks(link, sent)
-        if early_data and session is not None and session.max_early_data >= len(early_data) and allows_early(sent):
+    note_offer(link, session, sent.psks)
+    if early_data:
+        why_not = early_obstacle(sent, len(early_data))
+        if why_not is None:
             hello.early_data = True
+        elif link.resumption is not None:
+            link.resumption.why_not_early = why_not
     _encode(link, sent)
     return sent
 
@@ -103,17 +109,17 @@ def offer_session12(config: ClientConfig, hello: ClientHello, session: Session |
         hello.legacy_session_id = session.session_id
 
 
-def allows_early(sent: Offer) -> bool:
-    """Whether early data may go with the session: what it was for has to be what we offer now (section 4.3.10)."""
+def early_obstacle(sent: Offer, length: int) -> WhyNot | None:
+    """Why early data may not go with the session; what it was for has to be what we offer now (section 4.3.10)."""
     session = sent.session
-    assert session is not None, "early data goes with a session"
-    protocol_fits = session.protocol is None or session.protocol in sent.config.protocols
-    return (
-        bool(sent.psks)
-        and sent.psks[0].source is session
-        and session.suite_id in sent.config.suite_ids
-        and protocol_fits
-    )
+    if session is None or not sent.psks or sent.psks[0].source is not session:
+        return WhyNot.NOT_RESUMED
+    if session.max_early_data < length:
+        return WhyNot.NOT_ALLOWED
+    if session.suite_id not in sent.config.suite_ids:
+        return WhyNot.OTHER_SUITE
+    fits = session.protocol is None or session.protocol in sent.config.protocols
+    return None if fits else WhyNot.OTHER_PROTOCOL
 
 
 def offer_again(link: Link, sent: Offer, request: ServerHello) -> Offer:

@@ -16,6 +16,7 @@ from handfast.handshake.flow import Message
 from handfast.reasons import EXCESS_HANDSHAKE_DATA, INTERLEAVED_RECORD, TOO_MUCH_ACCEPTED_EARLY_DATA
 from handfast.record.layer import RecordLayer
 from handfast.record.reassembly import Reassembly
+from handfast.sessions.verdict import Resumption
 from handfast.wire.alert import ChangeCipherSpec
 from handfast.wire.codepoints import ContentType, ProtocolVersion
 
@@ -40,6 +41,7 @@ class Link(Guarded):
     ``config``   what is in force: a server's may be replaced when it has seen the ClientHello
     ``version``  what is spoken (ProtocolVersion), 0 until that is agreed
     ``early_data_left``  on a server: bytes of early data that may still come; None where none may
+    ``resumption``  what became of what the client had to come back with
     ``answers_early``  on a server: it has taken early data, and may answer it before the handshake is over
     """
 
@@ -53,6 +55,7 @@ class Link(Guarded):
         "early_data_left",
         "layer",
         "messages",
+        "resumption",
         "timings",
         "transcript",
         "version",
@@ -67,6 +70,7 @@ class Link(Guarded):
         self._compatible = False
         self.early_data_left: int | None = None
         self.answers_early = False
+        self.resumption: Resumption | None = None
         self.messages = Reassembly()
         self.transcript = Transcript()
         self.clock = config.clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from handfast.certificates.identity import PeerIdentity
 from handfast.config import ClientConfig, ServerConfig
@@ -26,6 +27,7 @@ from handfast.reasons import (
 )
 from handfast.sessions.external import ExternalPsk
 from handfast.sessions.session import Session
+from handfast.sessions.verdict import Resumption, WhyNot
 from handfast.wire.codepoints import ExtensionType, ProtocolVersion
 from handfast.wire.hello import ClientHello, ServerHello
 from handfast.wire.psk import PSK_DHE_KE, PSK_KE, OfferedPsks, PskIdentity
@@ -105,36 +107,51 @@ def session_to_offer(
 ) -> Flow[Session | None]:
     """The session to offer: what the application has given, or what its store has, if it may be used here and now."""
     session = given
-    if session is None and config.sessions is not None:
+    if session is None:
+        if config.sessions is None:
+            return None
         session = yield LoadSession(server_name)
-    if session is None or not may_resume(config, session, server_name) or not session.is_valid(link.clock.wall()):
+    found = link.resumption = Resumption()
+    if session is None:
+        found.refuse(WhyNot.NONE_KEPT)
         return None
-    return session
+    why_not = obstacle(config, session, server_name, link.clock.wall())
+    if why_not is None:
+        return session
+    found.refuse(why_not, session)
+    is_taken_out = given is None and session.version == ProtocolVersion.TLS_1_3
+    if config.sessions is not None and is_taken_out and why_not is not WhyNot.EXPIRED:
+        config.sessions.put(session)  # others may use it
+    return None
 
 
-def may_resume(config: ClientConfig, session: Session, server_name: str | None) -> bool:
-    """Whether a session stands for what a full handshake with this configuration would have shown.
+def obstacle(config: ClientConfig, session: Session, server_name: str | None, now: datetime) -> WhyNot | None:
+    """Why a session does not stand for what a full handshake with this configuration would show; None if it does.
 
     Same name, same trust, a client identity that we still have, and algorithms that we still offer. Where the server has
     shown no certificate, but a key from outside, we still have to have that key.
     """
-    suites = config.suite_ids if session.version == ProtocolVersion.TLS_1_3 else config.suite_12_ids
-    hashes = {SUITES[suite].hash for suite in suites if suite in SUITES}
-    usable = session.suite.hash in hashes if session.version == ProtocolVersion.TLS_1_3 else session.suite_id in suites
+    in_13 = session.version == ProtocolVersion.TLS_1_3
+    if session.version not in config.versions:
+        return WhyNot.OTHER_VERSION
+    if in_13 and session.suite.hash not in {SUITES[suite].hash for suite in config.suite_ids}:
+        return WhyNot.OTHER_HASH
+    if not in_13 and session.suite_id not in config.suite_12_ids:
+        return WhyNot.OTHER_SUITE
+    if session.server_name != server_name:
+        return WhyNot.OTHER_NAME
+    if not session.trust or not hmac.compare_digest(session.trust, config.trust_id):
+        return WhyNot.OTHER_TRUST
     if session.chain:
         ours = {identity.fingerprint for identity in config.identities}
         proven = not session.identity or session.identity in ours or config.choose_identity is not None
     else:
         proven = session.identity in {fingerprint(key) for key in config.psks}
-    return (
-        session.version in config.versions
-        and usable
-        and len(session.ticket) <= TICKET_TO_OFFER
-        and session.server_name == server_name
-        and bool(session.trust)
-        and hmac.compare_digest(session.trust, config.trust_id)
-        and proven
-    )
+    if not proven:
+        return WhyNot.OTHER_IDENTITY
+    if not session.is_valid(now):
+        return WhyNot.EXPIRED
+    return WhyNot.TICKET_TOO_LONG if len(session.ticket) > TICKET_TO_OFFER else None
 
 
 def offered_psks(config: ClientConfig, session: Session | None) -> list[Psk]:
@@ -165,6 +182,33 @@ def bind(link: Link, hello: ClientHello, psks: Sequence[Psk]) -> None:
     """Prove that we have the keys: binders over all that was said up to them (RFC 9846 section 4.3.11.2)."""
     partial = hello.without_binders
     hello.bind([each.secret.binder(link.transcript.digest_with(each.hash, partial)) for each in psks])
+
+
+def note_offer(link: Link, session: Session | None, psks: Sequence[Psk]) -> None:
+    """What we have offered, for those who ask later what became of it."""
+    if session is None and not psks:
+        return
+    found = link.resumption = link.resumption or Resumption()
+    if session is None:
+        found.by, found.why_not = "external PSK", None
+    else:
+        found.by = "ticket" if session.ticket else "session ID"
+        found.seen(session, link.clock.wall())
+
+
+def note_answer(link: Link, session: Session | None, suite: Suite, taken: Psk | Session | None) -> None:
+    """Which of it the server has taken. Of the rest it does not say why not."""
+    found = link.resumption
+    if found is None or found.by is None:
+        return
+    if isinstance(taken, Psk) and taken.session is None:
+        found.by, found.age = "external PSK", None
+    elif taken is None and session is not None and session.version != link.version:
+        found.refuse(WhyNot.OTHER_VERSION, session)
+    elif taken is None and session is not None and session.suite.hash != suite.hash:
+        found.refuse(WhyNot.OTHER_HASH, session)
+    elif taken is None:
+        found.refuse(WhyNot.NOT_TAKEN)
 
 
 def agreed_psk(psks: Sequence[Psk], answer: ServerHello, suite: Suite, modes: bytes) -> Psk | None:
@@ -210,19 +254,22 @@ def choose_psk(link: Link, config: ServerConfig, hello: ClientHello, suite: Suit
         return None
     modes = required(hello.psk_key_exchange_modes, ExtensionType.PSK_KEY_EXCHANGE_MODES)
     mode = next((mode for mode in config.psk_mode_ids if mode in modes), None)
-    if mode is None:
-        return None
-    for index, identity in enumerate(offered.identities):
+    verdicts: list[Resumption] = []
+    for index, identity in enumerate(offered.identities if mode is not None else ()):
+        verdicts.append(Resumption("ticket"))
+        link.resumption = verdicts[-1]
         source = yield from _known(link, config, hello, index, identity)
         if source is None:
             continue
         candidate = Psk.of(source)
         fitting = suite if candidate.session is not None else _suite_for(config, hello, suite, candidate)
         if candidate.hash != fitting.hash:
+            link.resumption.refuse(WhyNot.OTHER_HASH, candidate.session)
             continue
         chosen = Chosen(candidate, index, identity.identity, fitting, mode == PSK_DHE_KE)
         check_binder(link, hello, chosen)
         return chosen
+    link.resumption = verdicts[0] if verdicts else Resumption("ticket", why_not=WhyNot.OTHER_MODE)
     return None
 
 
@@ -259,39 +306,65 @@ def _known(
     link: Link, config: ServerConfig, hello: ClientHello, index: int, identity: PskIdentity
 ) -> Flow[Session | ExternalPsk | None]:
     """The session or key that an identity stands for."""
+    found = link.resumption
+    assert found is not None, "the client has shown something"
     if config.psks is not None:
         key: ExternalPsk | None = yield FindPsk(identity.identity)
         if key is not None and key.role != "server":  # one key has one direction (Selfie, RFC 9257 section 4.1)
             raise TLSError(CALLBACK_FAILED, question=FindPsk.NAME, problem=f"the key is for a {key.role}")
         if key is not None:
+            found.by = "external PSK"
             return key
     if config.tickets is None or index >= TICKETS_OPENED:
+        found.refuse(WhyNot.OFF)
         return None
     state: bytes | None = yield OpenTicket(identity.identity)
+    return known_session(link, config, hello, state, ProtocolVersion.TLS_1_3)
+
+
+def known_session(
+    link: Link, config: ServerConfig, hello: ClientHello, state: bytes | None, version: int
+) -> Session | None:
+    """The session that was sealed or stored, if it may go on here and now; why not, ``link.resumption`` says."""
+    found = link.resumption
+    assert found is not None, "the client has shown something"
     session = None if state is None else Session.decode(state)
-    if session is None or not may_continue(link, config, session, hello.server_name, ProtocolVersion.TLS_1_3):
+    if session is None:
+        found.refuse(WhyNot.UNKNOWN)
+        return None
+    now = link.clock.wall()
+    found.seen(session, now)
+    why_not = objection(config, session, hello, version, now)
+    if why_not is not None:
+        found.refuse(why_not, session)
         return None
     return session
 
 
-def may_continue(link: Link, config: ServerConfig, session: Session, server_name: str | None, version: int) -> bool:
-    """Whether a session stands for what a full handshake with this configuration would have shown.
+def objection(config: ServerConfig, session: Session, hello: ClientHello, version: int, now: datetime) -> WhyNot | None:
+    """Why a session does not stand for what a full handshake with this configuration would show; None if it does.
 
     Same name, same trust in clients, and a client certificate where one is required. Where keys from outside are all that
     proves who a client is, the session has to stand on one.
     """
-    without_certificate = not config.identities and config.choose_identity is None
+    if session.version != version:
+        return WhyNot.OTHER_VERSION
+    if version == ProtocolVersion.TLS_1_2 and not (
+        session.suite_id in hello.cipher_suites and session.suite_id in config.suite_12_ids
+    ):
+        return WhyNot.OTHER_SUITE
+    if session.server_name != hello.server_name:
+        return WhyNot.OTHER_NAME
+    if not session.is_valid(now):
+        return WhyNot.EXPIRED
+    if not session.trust or not hmac.compare_digest(session.trust, config.trust_id):
+        return WhyNot.OTHER_TRUST
     by_key = bool(session.identity)
-    if (by_key and config.psks is None) or (without_certificate and not by_key):
-        return False
-    return (
-        session.version == version
-        and session.is_valid(link.clock.wall())
-        and session.server_name == server_name
-        and bool(session.trust)
-        and hmac.compare_digest(session.trust, config.trust_id)
-        and (bool(session.chain) or config.client_authentication != "required")
-    )
+    without_certificate = not config.identities and config.choose_identity is None
+    unproven = config.client_authentication == "required" and not session.chain
+    if (by_key and config.psks is None) or (without_certificate and not by_key) or unproven:
+        return WhyNot.OTHER_IDENTITY
+    return None
 
 
 def early_secret(agreed: Psk | None, suite: Suite) -> EarlySecret:

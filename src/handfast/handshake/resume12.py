@@ -26,18 +26,18 @@ from handfast.config import ServerConfig
 from handfast.crypto.schedule12 import MainSecret
 from handfast.crypto.suites import Suite
 from handfast.errors import PeerMisbehaved
-from handfast.handshake import authenticate12, negotiate
+from handfast.handshake import authenticate12, negotiate, psk
 from handfast.handshake.authenticate import check_finished
 from handfast.handshake.established import Established, Outcome
 from handfast.handshake.flow import CheckPeer, Flow, LoadState, OpenTicket, SealTicket, StoreState, expect
 from handfast.handshake.hello import Offer
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import UNCOMPRESSED
-from handfast.handshake.psk import may_continue
 from handfast.limits import SESSION_SECONDS
 from handfast.reasons import SESSION_CHANGED
 from handfast.record.framing import PLAINTEXT_LIMIT
 from handfast.sessions.session import Session, expiry, milliseconds
+from handfast.sessions.verdict import Resumption, WhyNot
 from handfast.wire.codepoints import CipherSuite, ProtocolVersion
 from handfast.wire.hello import DOWNGRADED_TO_12, ClientHello, ServerHello
 from handfast.wire.messages12 import NewSessionTicket12
@@ -133,14 +133,18 @@ def known_session(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[
     """The session that the client wants to resume, if we know it and may; None for a full handshake."""
     state: bytes | None = None
     if hello.session_ticket and config.tickets is not None:
+        link.resumption = Resumption("ticket")
         state = yield OpenTicket(hello.session_ticket)
     elif hello.legacy_session_id and config.session_cache is not None:
         state = yield LoadState(hello.legacy_session_id)
-    session = None if state is None else Session.decode(state)
-    if session is None or not may_continue(link, config, session, hello.server_name, ProtocolVersion.TLS_1_2):
+        if state is None and ProtocolVersion.TLS_1_3 in (hello.supported_versions or ()):
+            return None  # such a client shows an ID for the sake of middleboxes, which means nothing
+        link.resumption = Resumption("session ID")
+    else:
+        if hello.session_ticket:
+            link.resumption = Resumption("ticket", why_not=WhyNot.OFF)
         return None
-    usable = session.suite_id in hello.cipher_suites and session.suite_id in config.suite_12_ids
-    return session if usable else None
+    return psk.known_session(link, config, hello, state, ProtocolVersion.TLS_1_2)
 
 
 def resume_as_server(link: Link, config: ServerConfig, hello: ClientHello, session: Session) -> Flow[Established]:

@@ -38,6 +38,7 @@ from handfast.reasons import (
     SECOND_RETRY,
     WRONG_RETRY_SHARE,
 )
+from handfast.sessions.verdict import WhyNot
 from handfast.wire.codepoints import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import HELLO_RETRY_RANDOM, ClientHello, ServerHello
@@ -124,6 +125,8 @@ def ask_again(
     link.check_no_excess()
     if hello.early_data:
         link.layer.skip_early_data(config.max_early_data)
+        if link.resumption is not None:
+            link.resumption.why_not_early = WhyNot.RETRIED
     transcript = link.transcript
     group = wanted if isinstance(wanted, int) else None
     cookie = None if config.cookie_key is None else _cookie(config.cookie_key, hello, suite, group)

@@ -7,15 +7,14 @@ from typing import Final
 
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.schedule13 import resumption_psk
-from handfast.errors import PeerMisbehaved
 from handfast.handshake.established import Established, Outcome
 from handfast.handshake.flow import AdmitEarlyData, Flow, SealTicket
 from handfast.handshake.link import Link
 from handfast.handshake.psk import AGE_MODULUS
 from handfast.handshake.terms13 import Terms
-from handfast.limits import SESSION_SECONDS, TICKETS
-from handfast.reasons import BAD_TICKET_LIFETIME
+from handfast.limits import TICKETS
 from handfast.sessions.session import Session, expiry, milliseconds
+from handfast.sessions.verdict import WhyNot
 from handfast.wire.hello import ClientHello
 from handfast.wire.messages13 import NewSessionTicket
 
@@ -81,8 +80,6 @@ def give_tickets(
 
 def session_of(end: Established, message: NewSessionTicket, now: datetime, config: ClientConfig) -> Session:
     """What a client makes of a ticket (RFC 9846 section 4.7.1)."""
-    if message.ticket_lifetime > SESSION_SECONDS:
-        raise PeerMisbehaved(BAD_TICKET_LIFETIME, ticket_lifetime=message.ticket_lifetime)
     outcome = end.outcome
     peer = outcome.peer
     verified = outcome.verified or milliseconds(now)
@@ -118,20 +115,33 @@ def admitted_early_data(link: Link, config: ServerConfig, terms: Terms) -> Flow[
     if not hello.early_data:
         return False
     session = None if chosen is None or chosen.index else chosen.psk.session
-    admitted = False
-    if session is not None and config.early_data is not None and _fits(terms, session, link.clock.wall()):
+    why_not = _early_objection(config, terms, session, link.clock.wall())
+    if why_not is None:
         assert hello.pre_shared_key is not None, "a PSK was chosen"
         admitted = yield AdmitEarlyData(hello.pre_shared_key.binders[0], 2 * WINDOW / 1_000)
-    if session is not None and admitted:
+        why_not = None if admitted is True else WhyNot.NOT_ADMITTED
+    if why_not is None:
+        assert session is not None, "early data goes with a session"
         link.early_data_left = session.max_early_data
-    else:
-        link.layer.skip_early_data(config.max_early_data)
-    return admitted
+        return True
+    if link.resumption is not None:
+        link.resumption.why_not_early = why_not
+    link.layer.skip_early_data(config.max_early_data)
+    return False
 
 
-def _fits(terms: Terms, session: Session, now: datetime) -> bool:
-    """Whether what was agreed is what the early data was meant for, and the ticket as old as the client says."""
+def _early_objection(config: ServerConfig, terms: Terms, session: Session | None, now: datetime) -> WhyNot | None:
+    """Why this is not what the early data was meant for, or the ticket not as old as the client says; None if it is."""
+    if config.early_data is None:
+        return WhyNot.OFF
+    if session is None:
+        return WhyNot.NOT_RESUMED
+    if terms.suite.id != session.suite_id:
+        return WhyNot.OTHER_SUITE
+    if terms.protocol != session.protocol:
+        return WhyNot.OTHER_PROTOCOL
+    if not session.max_early_data:
+        return WhyNot.NOT_ALLOWED
     assert terms.hello.pre_shared_key is not None, "a PSK was chosen"
     claimed = (terms.hello.pre_shared_key.identities[0].obfuscated_ticket_age - session.age_add) % AGE_MODULUS
-    same = (terms.suite.id, terms.protocol) == (session.suite_id, session.protocol)
-    return same and session.max_early_data > 0 and abs(claimed - session.age(now)) <= WINDOW
+    return WhyNot.WRONG_AGE if abs(claimed - session.age(now)) > WINDOW else None

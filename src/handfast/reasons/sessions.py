@@ -74,9 +74,3 @@ SESSION_CHANGED = reason(
     "RFC 5246 section 7.4.1.3",
     "The server resumes a session with another cipher suite than it was made with.",
 )
-BAD_TICKET_LIFETIME = reason(
-    "bad_ticket_lifetime",
-    alerts.ILLEGAL_PARAMETER,
-    "RFC 9846 section 4.7.1",
-    "The server gives a ticket a lifetime of more than seven days.",
-)
