@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +14,15 @@ from handfast.config import ClientConfig
 from handfast.crypto.suites import SUITES
 from handfast.errors import ConfigurationError, shown
 from handfast.events import Handshake
+from handfast.handshake.psk import obstacle
 from handfast.observe.phrases import count
 from handfast.reasons import FILE_UNREADABLE
 from handfast.sessions.memory import MemorySessions
 from handfast.sessions.session import Session
+from handfast.sessions.verdict import WhyNot
 from handfast.transport.stores.file import FileSessions
 from handfast.wire.codepoints import CipherSuite, ProtocolVersion
 
-_TLS13: Final = ProtocolVersion.TLS_1_3
 _NOT_SAID: Final = (
     "it was offered, and the server did not take it. It does not say why: the key of its tickets may have changed, the "
     "ticket may have been used before, or the server wants to see more than a session"
@@ -29,6 +31,33 @@ _NONE: Final = {
     "none": "no session with this server is kept",
     "expired": "the session that was kept has expired",
     "failed": "the sessions that are kept could not be read",
+}
+_NOT_OFFERED: Final = {
+    WhyNot.OTHER_VERSION: "the session that is kept is of {version}, which is not offered",
+    WhyNot.OTHER_HASH: "the session that is kept goes with {hash}, and no suite with that is offered",
+    WhyNot.OTHER_SUITE: "the session that is kept is of {suite}, which is not offered",
+    WhyNot.OTHER_NAME: "the session that is kept is of {name}",
+    WhyNot.OTHER_TRUST: "the session that is kept stands on other trusted roots or rules than these (--ca, --relax)",
+    WhyNot.OTHER_IDENTITY: "in the session that is kept we showed a certificate that --cert does not name now",
+    WhyNot.EXPIRED: "the session that is kept has expired",
+    WhyNot.TICKET_TOO_LONG: "the ticket of the session that is kept is too long for a hello",
+}
+_NOT_TAKEN: Final = {
+    WhyNot.OTHER_VERSION: "the session is of {version}, and the server chose {chosen_version}",
+    WhyNot.OTHER_HASH: "the server chose a suite with {chosen_hash}, and the session goes with {hash}",
+}
+_NOT_EARLY: Final = {
+    WhyNot.RETRIED: "the server asked for a second hello, and early data goes with the first one only",
+    WhyNot.NOT_RESUMED: "the server did not take the session, so it could not read what came with it",
+    WhyNot.OTHER_SUITE: "the server chose {chosen_suite}, and early data needs the session's own suite",
+    WhyNot.OTHER_PROTOCOL: "the application protocol is another one than in the session",
+    WhyNot.NOT_TAKEN: "the server resumed, and would not take it: it may have seen it before, or not be sure that it has not",
+}
+_NOT_SENT: Final = {
+    WhyNot.NOT_RESUMED: "the session is of {version}, which has no early data",
+    WhyNot.NOT_ALLOWED: "the server's ticket allows {allowed}",
+    WhyNot.OTHER_SUITE: "the session is of {suite}, which is not offered",
+    WhyNot.OTHER_PROTOCOL: "it would be for the application protocol {protocol}, which is not offered",
 }
 
 
@@ -46,7 +75,7 @@ class Keeper:
         self.visit = Visit()
 
     def take(self, server_name: str | None) -> Session | None:
-        """The newest session, if it may be offered; one that may not under these options is left for others."""
+        """The newest session."""
         before = self._store.counts
         session = self._store.take(server_name)
         visit = self.visit
@@ -56,18 +85,17 @@ class Keeper:
             visit.why_not = _NONE[word]
             return None
         assert self.config is not None, "the configuration has this store"
-        visit.why_not = why_not_offered(self.config, session, server_name, datetime.now(UTC))
-        if visit.why_not:
-            if session.version == _TLS13:  # which was taken out
-                self._store.put(session)
-            return None
+        now = datetime.now(UTC)
+        refused = obstacle(self.config, session, server_name, now)
+        visit.why_not = "" if refused is None else _words(_NOT_OFFERED, refused, session)
         visit.session = session
-        visit.age = session.age(datetime.now(UTC)) / 1_000
+        visit.age = session.age(now) / 1_000
         return session
 
     def put(self, session: Session) -> None:
-        """Keep a session."""
-        self.visit.received.append(session)
+        """Keep a session: a new one, or one that was taken and may not be offered."""
+        if session is not self.visit.session:
+            self.visit.received.append(session)
         self._store.put(session)
 
 
@@ -75,8 +103,8 @@ class Keeper:
 class Visit:
     """What one connection had to come back with, and what it got for the next one.
 
-    ``session``   that it offered, ``age`` its seconds then
-    ``why_not``   why it had none to offer; "" if it had one, or nobody has looked yet
+    ``session``   that was kept, ``age`` its seconds then
+    ``why_not``   why there was none to offer; "" if there was one, or nobody has looked yet
     ``received``  the sessions for the next one
     """
 
@@ -85,19 +113,19 @@ class Visit:
     why_not: str = ""
     received: list[Session] = field(default_factory=list)
 
+    @property
+    def offered(self) -> bool:
+        """Whether there was a session to offer."""
+        return self.session is not None and not self.why_not
+
     def why_full(self, facts: Handshake) -> str:
         """Why the handshake was a full one; "" if it was not."""
         if facts.resumed:
             return ""
-        if self.session is None:
+        if self.session is None or self.why_not:
             return self.why_not or "there was no session to offer"
-        version, suite = ProtocolVersion.name(self.session.version), self.session.suite
-        if facts.version != version:
-            return f"the session is of {version}, and the server chose {facts.version}"
-        chosen = SUITES.get(CipherSuite.value(facts.cipher_suite) or 0)
-        if chosen is not None and chosen.hash != suite.hash:
-            return f"the server chose a suite with {_hash(chosen.hash)}, and the session goes with {_hash(suite.hash)}"
-        return _NOT_SAID
+        why = facts.resumption.why_not if facts.resumption is not None else None
+        return _NOT_SAID if why not in _NOT_TAKEN else _words(_NOT_TAKEN, why, self.session, facts)
 
     @property
     def lifetime(self) -> float | None:
@@ -109,8 +137,8 @@ class Visit:
         """For --json."""
         newest = self.received[-1] if self.received else None
         return {
-            "offered": self.session is not None,
-            "age_s": None if self.session is None else round(self.age, 3),
+            "offered": self.offered,
+            "age_s": round(self.age, 3) if self.offered else None,
             "why_not": (None if facts is None else self.why_full(facts)) or self.why_not or None,
             "received": len(self.received),
             "lifetime_s": self.lifetime,
@@ -118,26 +146,20 @@ class Visit:
         }
 
 
-def why_not_offered(config: ClientConfig, session: Session, server_name: str | None, now: datetime) -> str:
-    """Why a session may not be offered with these options: the checks of psk.may_resume, in words; "" if it may."""
-    version = ProtocolVersion.name(session.version)
-    in_13 = session.version == _TLS13
-    suites = config.suite_ids if in_13 else config.suite_12_ids
-    if session.version not in config.versions:
-        return f"the session that is kept is of {version}, which is not offered"
-    if in_13 and session.suite.hash not in {SUITES[suite].hash for suite in suites if suite in SUITES}:
-        return f"the session that is kept goes with {_hash(session.suite.hash)}, and no suite with that is offered"
-    if not in_13 and session.suite_id not in suites:
-        return f"the session that is kept is of {session.suite.name}, which is not offered"
-    if session.server_name != server_name:
-        return f"the session that is kept is of {shown(session.server_name or 'no name')}"
-    if not session.trust or session.trust != config.trust_id:
-        return "the session that is kept stands on other trusted roots or rules than these (--ca, --relax)"
-    if session.identity and session.identity not in {identity.fingerprint for identity in config.identities}:
-        return "in the session that is kept we showed a certificate that --cert does not name now"
-    if not session.is_valid(now):
-        return "the session that is kept has expired"
-    return ""
+def _words(table: Mapping[WhyNot, str], why: WhyNot, session: Session, facts: Handshake | None = None) -> str:
+    """A reason of the engine's, with what the session is of, and what was chosen."""
+    details = {
+        "version": ProtocolVersion.name(session.version),
+        "suite": session.suite.name,
+        "hash": _hash(session.suite.hash),
+        "name": shown(session.server_name or "no name"),
+        "protocol": shown(session.protocol or b""),
+        "allowed": count(session.max_early_data, "byte") if session.max_early_data else "none",
+    }
+    if facts is not None:
+        suite = SUITES.get(CipherSuite.value(facts.cipher_suite) or 0, session.suite)
+        details |= {"chosen_version": facts.version, "chosen_suite": suite.name, "chosen_hash": _hash(suite.hash)}
+    return table.get(why, why.value).format(**details)
 
 
 @dataclass(frozen=True)
@@ -169,42 +191,15 @@ class Early:
         }
 
 
-def early(facts: Handshake, visit: Visit, size: int, config: ClientConfig) -> Early:
+def early(facts: Handshake, visit: Visit, size: int) -> Early:
     """What the handshake made of early data."""
     if facts.early_data == "accepted":
         return Early(size, "accepted")
-    if facts.early_data == "rejected":
-        return Early(size, "rejected", _why_rejected(facts, visit))
-    return Early(size, "not sent", why_not_early(visit, size, config))
-
-
-def _why_rejected(facts: Handshake, visit: Visit) -> str:
-    if facts.hello_retry_request:
-        return "the server asked for a second hello, and early data goes with the first one only"
-    if not facts.resumed:
-        return "the server did not take the session, so it could not read what came with it"
-    session = visit.session
-    if session is not None and facts.cipher_suite != session.suite.name:
-        return f"the server chose {facts.cipher_suite}, and early data needs the session's own suite"
-    if session is not None and (facts.alpn or "").encode() != (session.protocol or b""):
-        return "the application protocol is another one than in the session"
-    return "the server resumed, and would not take it: it may have seen it before, or not be sure that it has not"
-
-
-def why_not_early(visit: Visit, size: int, config: ClientConfig) -> str:
-    """Why data could not go with the ClientHello: the checks of hello.offer, in words."""
-    session = visit.session
-    if session is None:
-        return visit.why_not or "there was no session to send it by"
-    if session.version != _TLS13:
-        return f"the session is of {ProtocolVersion.name(session.version)}, which has no early data"
-    if not session.max_early_data:
-        return "the server's ticket allows none"
-    if session.max_early_data < size:
-        return f"the server's ticket allows {count(session.max_early_data, 'byte')}"
-    if session.protocol is not None and session.protocol not in config.protocols:
-        return f"it would be for the application protocol {shown(session.protocol)}, which is not offered"
-    return f"the session is of {session.suite.name}, which is not offered"
+    outcome = "rejected" if facts.early_data == "rejected" else "not sent"
+    why = None if facts.resumption is None else facts.resumption.why_not_early
+    if visit.session is None or why is None or not visit.offered:
+        return Early(size, outcome, visit.why_not or "there was no session to send it by")
+    return Early(size, outcome, _words(_NOT_EARLY if outcome == "rejected" else _NOT_SENT, why, visit.session, facts))
 
 
 def read_early_data(path: Path) -> bytes:

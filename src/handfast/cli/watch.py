@@ -1,6 +1,7 @@
 """What `handfast serve` knows about clients that come back: what became of each ticket, ID and piece of early data.
 
-The engine asks for sessions and goes on; why one was not resumed nobody is told. So what it asks is noted on the way.
+The engine says what it thought of a session. Why a store knew none, or a guard did not admit it, they count; so what they
+are asked is noted on the way.
 """
 
 from __future__ import annotations
@@ -9,17 +10,14 @@ import inspect
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
-from handfast.crypto.suites import SUITES, Suite
 from handfast.errors import shown
 from handfast.events import Handshake
 from handfast.observe.tap import Trace
 from handfast.sessions.protocols import ReplayGuard, SessionCache, TicketSealer
-from handfast.sessions.session import Session, milliseconds
-from handfast.wire.codepoints import CipherSuite, ProtocolVersion
-from handfast.wire.hello import ClientHello, ServerHello
+from handfast.sessions.verdict import Resumption, WhyNot
+from handfast.wire.hello import ClientHello
 
 T = TypeVar("T")
 
@@ -29,7 +27,28 @@ _OF_TICKETS: Final = {
     "forged": "its ticket is forged, or damaged",
     "expired": "its ticket has expired",
 }
-_NO_NAME: Final = "its session is of no name, and it asks for one"
+_NOT_RESUMED: Final = {
+    WhyNot.OFF: "nothing is resumed here (--tickets 0)",
+    WhyNot.UNKNOWN: "its session is of another version of this program",  # where it could be opened
+    WhyNot.EXPIRED: "its session has expired",
+    WhyNot.OTHER_VERSION: "its session is of {differs}",
+    WhyNot.OTHER_SUITE: "its session is of another suite, {differs}",
+    WhyNot.OTHER_HASH: "its session goes with another hash, {differs}",
+    WhyNot.OTHER_NAME: "its session is of another name, {differs}",
+    WhyNot.OTHER_TRUST: "its session stands on other authorities for clients than now",
+    WhyNot.OTHER_IDENTITY: "its session stands on no certificate, and one is required now",
+    WhyNot.OTHER_MODE: "it does not want psk_dhe_ke",
+}
+_NOT_EARLY: Final = {
+    WhyNot.OFF: "none is taken here (--early-data)",
+    WhyNot.RETRIED: "a second hello was needed",
+    WhyNot.NOT_RESUMED: "the session was not resumed",
+    WhyNot.OTHER_SUITE: "its session is of another suite",
+    WhyNot.OTHER_PROTOCOL: "its session is of another application protocol",
+    WhyNot.NOT_ALLOWED: "its session allows none",
+    WhyNot.WRONG_AGE: "its ticket is not as old as it says",
+    WhyNot.NOT_ADMITTED: "the guard is not sure that it is new",
+}
 _OF_STATES: Final = {
     "unknown": "its session is not known here, or no more",
     "expired": "its session has expired",
@@ -47,33 +66,10 @@ _OF_BINDERS: Final = {
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a session is of: all but its secret and its people, to be kept until the connection is over."""
-
-    version: int
-    server_name: str | None
-    suite: Suite
-    expires: int
-
-    @classmethod
-    def of(cls, session: Session) -> Self:
-        """Without the rest of it."""
-        return cls(session.version, session.server_name, session.suite, session.expires)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of a ticket, an ID or a binder: why it was turned down, or else what the session is of."""
-
-    why: str = ""
-    session: Known | None = None
-
-
-@dataclass(frozen=True)
 class Return:
     """Whether a client wanted to come back, and whether it could.
 
-    ``by``     what it showed: "ticket" or "session ID"
+    ``by``     what it showed: "ticket", "session ID" or "external PSK"
     ``why``    why it could not; "" if it could
     ``early``  what became of its early data: "accepted", "rejected", or None for a client that sent none
     ``why_early``  why it was rejected
@@ -117,11 +113,11 @@ class Watch:
         self.cache = None if cache is None else _Cache(cache, self)
         self.guard = None if guard is None else _Guard(guard, self)
         self.totals: Counter[str] = Counter()
-        self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
+        self._verdicts: OrderedDict[bytes, str] = OrderedDict()
 
-    def note(self, name: bytes, verdict: Verdict) -> None:
-        """What came of a ticket, an ID or a binder. Of a flood of them the oldest are forgotten."""
-        self._verdicts[name] = verdict
+    def note(self, name: bytes, why: str) -> None:
+        """Why a ticket, an ID or a binder was turned down. Of a flood of them the oldest are forgotten."""
+        self._verdicts[name] = why
         while len(self._verdicts) > _NOTED:
             self._verdicts.popitem(last=False)
 
@@ -130,7 +126,7 @@ class Watch:
         if trace is None or facts is None:
             return None
         hellos = [seen.message for seen in trace.messages if isinstance(seen.message, ClientHello)]
-        found = self._came_back(hellos[0], trace, facts) if hellos else None
+        found = self._came_back(hellos[0], facts) if hellos else None
         self.totals["resumed" if facts.resumed else "full"] += 1
         if found is not None and found.why:
             self.totals[f"not resumed: {found.why}"] += 1
@@ -138,69 +134,36 @@ class Watch:
             self.totals["early data taken" if not found.why_early else f"early data refused: {found.why_early}"] += 1
         return found
 
-    def _came_back(self, hello: ClientHello, trace: Trace, facts: Handshake) -> Return | None:
-        by, names = _shown(hello, facts)
-        verdicts = [self._verdicts.pop(name) for name in names if name in self._verdicts]
-        if not names:
+    def _came_back(self, hello: ClientHello, facts: Handshake) -> Return | None:
+        verdicts = [self._verdicts.pop(name) for name in _shown(hello) if name in self._verdicts]
+        found = facts.resumption
+        if found is None or found.by is None:
             return None
-        why = "" if facts.resumed else self._why(verdicts, facts)
+        why = "" if found.why_not is None else self._why(found.why_not, found, verdicts)
         early, why_early = None, ""
         if hello.early_data:
             early = facts.early_data or "rejected"
-            why_early = "" if early == "accepted" else self._why_early(hello, trace, facts)
-        return Return(by, facts.resumed, why, early, why_early)
+            why_early = "" if found.why_not_early is None else self._why_early(found.why_not_early, hello)
+        return Return(found.by, facts.resumed, why, early, why_early)
 
-    def _why(self, verdicts: list[Verdict], facts: Handshake) -> str:
-        if self.tickets is None and self.cache is None:
-            return "nothing is resumed here (--tickets 0)"
-        if not verdicts:
-            return f"it was not looked at: what was shown does not go with {facts.version}, or with psk_dhe_ke"
-        last = verdicts[-1]
-        return last.why or _why_not_taken(last.session, facts)
+    def _why(self, why: WhyNot, found: Resumption, verdicts: list[str]) -> str:
+        if why is WhyNot.UNKNOWN and verdicts:
+            return verdicts[0]
+        if why is WhyNot.OTHER_NAME and not found.differs:
+            return "its session is of no name, and it asks for one"
+        differs = found.differs.upper() if why is WhyNot.OTHER_HASH else shown(found.differs)
+        return _NOT_RESUMED.get(why, why.value).format(differs=differs)
 
-    def _why_early(self, hello: ClientHello, trace: Trace, facts: Handshake) -> str:
-        if any(isinstance(seen.message, ServerHello) and seen.message.is_retry_request for seen in trace.messages):
-            return "a second hello was needed"
-        if self.guard is None:
-            return "none is taken here (--early-data)"
-        if not facts.resumed:
-            return "the session was not resumed"
+    def _why_early(self, why: WhyNot, hello: ClientHello) -> str:
         binder = hello.pre_shared_key.binders[0] if hello.pre_shared_key is not None else b""
-        verdict = self._verdicts.pop(binder, None)
-        if verdict is None:
-            return "suite, application protocol or the age of the ticket are not those of the session"
-        return verdict.why
+        verdict = self._verdicts.pop(binder, "")
+        return verdict or _NOT_EARLY.get(why, why.value)
 
 
-def _shown(hello: ClientHello, facts: Handshake) -> tuple[str, list[bytes]]:
-    """What a client showed to come back with. In TLS 1.3 a session ID of the hello means nothing."""
+def _shown(hello: ClientHello) -> list[bytes]:
+    """The names that a client showed to come back with."""
     names = [each.identity for each in hello.pre_shared_key.identities] if hello.pre_shared_key is not None else []
-    if hello.session_ticket:
-        names.append(hello.session_ticket)
-    if names:
-        return "ticket", names
-    if hello.legacy_session_id and ProtocolVersion.TLS_1_3 not in (hello.supported_versions or ()):
-        return "session ID", [hello.legacy_session_id]
-    return "session ID", [hello.legacy_session_id] if facts.resumed else []
-
-
-def _why_not_taken(session: Known | None, facts: Handshake) -> str:
-    """Why a session that we know was not resumed: the checks of psk.may_continue, in words."""
-    if session is None:
-        return "its session is of another version of this program"
-    version = ProtocolVersion.name(session.version)
-    chosen = SUITES.get(CipherSuite.value(facts.cipher_suite) or 0)
-    if version != facts.version:
-        return f"its session is of {version}"
-    if session.server_name != facts.server_name:
-        return f"its session is of another name, {shown(session.server_name)}" if session.server_name else _NO_NAME
-    if session.expires <= milliseconds(datetime.now(UTC)):
-        return "its session has expired"
-    if chosen is not None and chosen.hash != session.suite.hash:
-        return f"its session goes with another hash, {session.suite.hash.upper()}"
-    if session.version == ProtocolVersion.TLS_1_2 and session.suite.name != facts.cipher_suite:
-        return f"its session is of another suite, {session.suite.name}"
-    return "its session stands on other authorities for clients than now, or on no certificate"
+    return [*names, hello.session_ticket or b"", hello.legacy_session_id]
 
 
 # --- what stands in between
@@ -270,7 +233,7 @@ class _Guard(_Noting):
 
         def note(admitted: bool, why: str) -> None:
             if not admitted:
-                self._watch.note(binder, Verdict(why or "the guard is not sure that it is new"))
+                self._watch.note(binder, why or _NOT_EARLY[WhyNot.NOT_ADMITTED])
 
         return self._noted(lambda: self._inner.admit(binder, seconds), note, _OF_BINDERS)
 
@@ -278,9 +241,6 @@ class _Guard(_Noting):
 def _noter(watch: Watch, name: bytes) -> Callable[[bytes | None, str], None]:
     def note(state: bytes | None, why: str) -> None:
         if state is None:
-            watch.note(name, Verdict(why or "it is not known here"))
-        else:
-            session = Session.decode(state)
-            watch.note(name, Verdict("", None if session is None else Known.of(session)))
+            watch.note(name, why or "it is not known here")
 
     return note
