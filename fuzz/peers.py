@@ -169,6 +169,10 @@ class Peer:
         digest = hashlib.new(self.suite.hash, until).digest()
         self.transcript = message(H.MESSAGE_HASH, digest)
 
+    def first_stage(self, hello: ServerHello) -> EarlySecret:
+        """The first stage of the key schedule, as this ServerHello has it."""
+        return EarlySecret(self.suite)
+
     # --- hearing
 
     def hear(self) -> bytes:
@@ -226,24 +230,41 @@ class Server(Peer):
 
     def own(self, kind: int) -> bytes:
         """The messages of a server."""
-        hello = self.client_hello
-        assert hello is not None
         if kind == H.SERVER_HELLO:
-            share = KeyShareEntry(self._group(), SHARES[self._group()])
-            return self._hello(bytes(range(32)), key_share=share)
+            return self.hello()
         if kind == RETRY_REQUEST:
-            return self._hello(HELLO_RETRY_RANDOM, selected_group=NamedGroup.SECP256R1, cookie=b"cookie")
+            asked = {"selected_group": NamedGroup.SECP256R1, "cookie": b"cookie"}
+            return self._hello(HELLO_RETRY_RANDOM, **asked, **self.retry_suite())
         if kind == H.ENCRYPTED_EXTENSIONS:
-            protocols = hello.application_layer_protocol_negotiation
-            return EncryptedExtensions(
-                application_layer_protocol_negotiation=protocols[0] if protocols else None,
-                server_name_acknowledged=hello.server_name and True,
-            ).encode()
+            return self.encrypted_extensions()
         if kind == H.CERTIFICATE_REQUEST:
             return CertificateRequest(signature_algorithms=[ED25519, 0x0403, 0x0804]).encode()
         if kind == H.NEW_SESSION_TICKET:
             return TICKET
         return super().own(kind)
+
+    def hello(self) -> bytes:
+        """A ServerHello."""
+        return self._hello(bytes(range(32)), key_share=self.share())
+
+    def retry_suite(self) -> dict[str, Any]:
+        """What a HelloRetryRequest says of the suite, if not the client's first one."""
+        return {}
+
+    def encrypted_extensions(self, **more: Any) -> bytes:
+        """EncryptedExtensions, with more in it."""
+        hello = self.client_hello
+        assert hello is not None
+        protocols = hello.application_layer_protocol_negotiation
+        return EncryptedExtensions(
+            application_layer_protocol_negotiation=protocols[0] if protocols else None,
+            server_name_acknowledged=hello.server_name and True,
+            **more,
+        ).encode()
+
+    def share(self) -> KeyShareEntry:
+        """Our key share, of a group that the client has sent one of."""
+        return KeyShareEntry(self._group(), SHARES[self._group()])
 
     def _group(self) -> int:
         assert self.client_hello is not None
@@ -252,10 +273,10 @@ class Server(Peer):
 
     def _hello(self, random: bytes, **extensions: Any) -> bytes:
         assert self.client_hello is not None
+        extensions = {"cipher_suite": self.client_hello.cipher_suites[0], **extensions}
         return ServerHello(
             random=random,
             legacy_session_id_echo=self.client_hello.legacy_session_id,
-            cipher_suite=self.client_hello.cipher_suites[0],
             selected_version=ProtocolVersion.TLS_1_3,
             **extensions,
         ).encode()
@@ -281,14 +302,16 @@ class Server(Peer):
         hello = self.client_hello
         assert hello is not None
         try:
-            share = ServerHello.parse(raw).key_share
+            answer = ServerHello.parse(raw)
         except TLSError:
             return
-        theirs = next((each for each in hello.key_share or () if share and each.group == share.group), None)
-        if theirs is None or theirs.group not in SHARES:
-            return
-        secret = shared_secret(theirs.group, theirs.key_exchange)
-        self.schedule = EarlySecret(self.suite).handshake_secret(secret)
+        share, secret = answer.key_share, None
+        if share is not None or answer.selected_identity is None:
+            theirs = next((each for each in hello.key_share or () if share and each.group == share.group), None)
+            if theirs is None or theirs.group not in SHARES:
+                return
+            secret = shared_secret(theirs.group, theirs.key_exchange)
+        self.schedule = self.first_stage(answer).handshake_secret(secret)
         self.secrets["handshake"] = self.schedule.server_traffic(self.digest())
         self.deaf = True  # nothing that an honest client says from here on is needed
         self.use("handshake")
@@ -314,7 +337,7 @@ class Client(Peer):
             return self._hello({ExtensionType.EARLY_DATA: b""})
         return super().own(kind)
 
-    def _hello(self, more: dict[int, bytes]) -> bytes:
+    def _hello(self, more: dict[int, bytes], **extensions: Any) -> bytes:
         return ClientHello(
             random=bytes(range(32)),
             legacy_session_id=bytes(range(32, 64)),
@@ -327,6 +350,7 @@ class Client(Peer):
             key_share=[KeyShareEntry(self.group, SHARES[self.group])],
             cookie=self.cookie,
             other_extensions=more,
+            **extensions,
         ).encode()
 
     def heard(self, raw: bytes) -> None:
@@ -352,13 +376,13 @@ class Client(Peer):
             self.group = self.group if hello.selected_group is None else hello.selected_group
             return
         self.transcript += raw
-        assert hello.key_share is not None
+        share = hello.key_share
         try:
-            secret = shared_secret(hello.key_share.group, hello.key_share.key_exchange)
+            secret = None if share is None else shared_secret(share.group, share.key_exchange)
         except ValueError:
             self.deaf = True
             return
-        self.schedule = EarlySecret(self.suite).handshake_secret(secret)
+        self.schedule = self.first_stage(hello).handshake_secret(secret)
         self.secrets["handshake"] = self.schedule.client_traffic(self.digest())
         self.reading = Direction(self.schedule.server_traffic(self.digest()))
         self.use("handshake")

@@ -126,7 +126,11 @@ class Peer12(Peer):
             return
         client_random, server_random = self.randoms
         self.main = MainSecret(self.suite, secret, self.digest(), (client_random, server_random))
-        keys = self.main.record_keys()
+        self.secrets_of(self.main)
+
+    def secrets_of(self, main: MainSecret) -> None:
+        """Ours and the other side's."""
+        keys = main.record_keys()
         self.secrets = {"application": keys[self.is_server], "theirs": keys[not self.is_server]}
 
     def _shared_secret(self, raw: bytes) -> bytes | None:
@@ -222,21 +226,23 @@ class Server12(Peer12):
     def _scheme(self) -> int:
         return SignatureScheme.ECDSA_SECP256R1_SHA256 if self.signs_with_ecdsa else ED25519
 
-    def _hello(self, *, resumed: bool) -> bytes:
+    def _hello(self, *, resumed: bool, **more: Any) -> bytes:
         hello = self.client_hello
         assert hello is not None
         protocols = hello.application_layer_protocol_negotiation
         limit = hello.record_size_limit
+        first = next((suite for suite in hello.cipher_suites if suite in SUITES_12), self.suite.id)
+        more = {"cipher_suite": first, **more}
         return ServerHello(
             random=bytes(range(32)),
             legacy_session_id_echo=hello.legacy_session_id if resumed else b"",
-            cipher_suite=next((suite for suite in hello.cipher_suites if suite in SUITES_12), self.suite.id),
             renegotiation_info=b"",
             server_name_acknowledged=hello.server_name and True,
             ec_point_formats=b"\0",
             extended_main_secret=True,
             application_layer_protocol_negotiation=protocols[0] if protocols else None,
             record_size_limit=limit and 100,
+            **more,
         ).encode()
 
     def said(self, raw: bytes) -> None:
@@ -269,10 +275,10 @@ class Client12(Peer12):
             return CertificateVerify12(ED25519, leaf_key(self.name).sign(self.transcript)).encode()
         return super().own(kind)
 
-    def _hello(self) -> bytes:
+    def _hello(self, **more: Any) -> bytes:
+        more = {"legacy_session_id": bytes(range(32, 64)), **more}
         return ClientHello(
             random=bytes(range(32)),
-            legacy_session_id=bytes(range(32, 64)),
             cipher_suites=list(SUITES_12),
             server_name=SERVER_NAME,
             extended_main_secret=True,
@@ -282,6 +288,7 @@ class Client12(Peer12):
             application_layer_protocol_negotiation=[b"h2", b"http/1.1"],
             signature_algorithms=_SCHEMES,
             record_size_limit=200,
+            **more,
         ).encode()
 
     def heard(self, raw: bytes) -> None:

@@ -6,23 +6,26 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fuzz import sessions
 from fuzz.credentials import CLOCK, SERVER_NAME, identity, known, trust
 from fuzz.peers import Client, Peer, Server
 from fuzz.peers12 import Client12, Server12
+from fuzz.peers_back import ClientBack, ClientBack12, ServerBack, ServerBack12
+from fuzz.sessions import Memory
 from fuzz.steps import Step, pieces
 from fuzz.target import check_refusal
 from handfast.config import ClientConfig, ServerConfig
 from handfast.connection import ClientConnection, Connection, ServerConnection
 from handfast.crypto.groups import GROUPS
 from handfast.errors import TLSError
-from handfast.events import HandshakeCompleted
+from handfast.events import Handshake, HandshakeCompleted
 from handfast.handshake.flow import Question
 from handfast.insecure import NoVerification
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH
 from handfast.testing.pairs import EntropyForTests
 from handfast.wire.codepoints import ContentType, NamedGroup
 
-MESSAGE, OWN, RECORD, WIRE, PIECES, KEYS, ACT, SPLIT = range(8)
+MESSAGE, OWN, RECORD, WIRE, PIECES, KEYS, ACT, SPLIT, BOUND = range(9)
 """The kinds of steps.
 
 MESSAGE  a handshake message, as the content has it
@@ -34,10 +37,11 @@ PIECES   from here on the connection gets all bytes in pieces of this size; 0 is
 KEYS     which keys the peer writes with from now on, see EPOCHS
 ACT      what our application does, see ACTS
 SPLIT    from here on a message is sent in records of this size; 0 is for one record
+BOUND    a handshake message like MESSAGE, but what in it depends on the rest is made right: binders, a signature
 """
-KINDS = 8
+KINDS = 9
 
-EPOCHS = ("", "handshake", "application", "next")
+EPOCHS = ("", "handshake", "application", "next", "early")
 
 # Far more than any handshake needs: what a peer makes us send, besides what our application sends itself.
 OUTPUT = 40_000
@@ -133,11 +137,26 @@ SERVERS_12: dict[str, dict[str, Any]] = {
     "optional": {"client_authentication": "optional", "client_trust": trust(), "suite_order": "client"},
     "small": {"record_size_limit": 64, "unknown_names": "refuse", "cipher_suites": _CCM_8},
 }
-CONFIGURATIONS = {"client": CLIENTS, "server": SERVERS, "client_12": CLIENTS_12, "server_12": SERVERS_12}
+CONFIGURATIONS = {
+    "client": CLIENTS,
+    "server": SERVERS,
+    "client_12": CLIENTS_12,
+    "server_12": SERVERS_12,
+    **sessions.CONFIGURATIONS,
+}
 """The configurations that are played with, by the side under test and the version that its peer speaks, TLS 1.3 or 1.2; the
 side itself may speak both. What this version of handfast does not have is left out."""
 
-_PEERS: dict[str, type[Peer]] = {"client": Server, "server": Client, "client_12": Server12, "server_12": Client12}
+_PEERS: dict[str, type[Peer]] = {
+    "client": Server,
+    "server": Client,
+    "client_12": Server12,
+    "server_12": Client12,
+    "client_back": ServerBack,
+    "server_back": ClientBack,
+    "client_back_12": ServerBack12,
+    "server_back_12": ClientBack12,
+}
 
 
 # What has to have come, by HandshakeType, when the handshake is complete: nothing may be left out. In the order of RFC 9846
@@ -147,20 +166,33 @@ _ORDER = {
     "server": re.compile(rb"\x01\x01?\x14"),
     "client_12": re.compile(rb"\x02\x0b\x0c\x0d?\x0e\x14"),
     "server_12": re.compile(rb"\x01\x10\x14"),
+    "client_back": re.compile(rb"\x02?\x02\x08\x0d?\x0b\x0f\x14"),
+    "server_back": re.compile(rb"\x01\x01?\x14"),
+    "client_back_12": re.compile(rb"\x02\x0b\x0c\x0d?\x0e\x04?\x14"),
+    "server_back_12": re.compile(rb"\x01\x10\x14"),
+}
+_ORDER_RESUMED = {
+    "client_back": re.compile(rb"\x02?\x02\x08\x14"),
+    "server_back": re.compile(rb"\x01\x01?\x05?\x14"),
+    "client_back_12": re.compile(rb"\x02\x04?\x14"),
+    "server_back_12": re.compile(rb"\x01\x14"),
 }
 _ORDER_OF = {
     ("server", "required"): re.compile(rb"\x01\x01?\x0b\x0f\x14"),
     ("server", "optional"): re.compile(rb"\x01\x01?\x0b\x0f?\x14"),
     ("server", "retry"): re.compile(rb"\x01\x01\x14"),
     ("server", "cookie"): re.compile(rb"\x01\x01?\x0b\x0f\x14"),
+    ("server_back", "required"): re.compile(rb"\x01\x01?\x0b\x0f\x14"),
+    ("server_back", "retry"): re.compile(rb"\x01\x01\x14"),
+    ("server_back_12", "required"): re.compile(rb"\x01\x0b\x10\x0f\x14"),
     ("server_12", "required"): re.compile(rb"\x01\x0b\x10\x0f\x14"),
     ("server_12", "optional"): re.compile(rb"\x01\x0b\x10\x0f?\x14"),
 }
 
 
-def check_complete(types: bytes, side: str, name: str) -> None:
+def check_complete(types: bytes, side: str, name: str, *, resumed: bool = False) -> None:
     """That these messages may lead to a complete handshake with this side, configured by this name."""
-    order = _ORDER_OF.get((side, name), _ORDER[side])
+    order = _ORDER_RESUMED[side] if resumed else _ORDER_OF.get((side, name), _ORDER[side])
     assert order.match(types), f"complete after {types.hex(' ')}"
 
 
@@ -174,18 +206,27 @@ def types_of(stream: bytes) -> bytes:
     return bytes(found)
 
 
-def connection(side: str, name: str) -> Connection:
-    """A connection that has been started, of this side and with the configuration of this name."""
+def connection(side: str, name: str, memory: Memory | None = None) -> Connection:
+    """A connection that has been started, of this side and with the configuration of this name.
+
+    ``memory``  what it has of sessions, for those that have some
+    """
     settings = {**_BASE, **CONFIGURATIONS[side][name]}
+    memory = memory or Memory()
+    if side in sessions.CONFIGURATIONS:
+        settings = memory.settings(settings)
     started: Connection
     if side.startswith("client"):
         config = ClientConfig(
             **known(ClientConfig, trust=trust(), **settings), entropy_for_tests=EntropyForTests("client")
         )
-        started = ClientConnection(config, server_name=SERVER_NAME)
+        memory.use(config, settings)
+        started = ClientConnection(config, server_name=SERVER_NAME, early_data=memory.early)
     else:
-        settings = known(ServerConfig, identities=[identity()], **settings)
-        started = ServerConnection(ServerConfig(**settings, entropy_for_tests=EntropyForTests("server")))
+        settings = known(ServerConfig, **{"identities": [identity()], **settings})
+        server_config = ServerConfig(**settings, entropy_for_tests=EntropyForTests("server"))
+        memory.use(server_config, settings)
+        started = ServerConnection(server_config)
     started.start()
     return started
 
@@ -207,7 +248,8 @@ class Player:
     def __init__(self, side: str, name: str) -> None:
         """See :func:`connection`."""
         self._configuration = side, name
-        self.connection = connection(side, name)
+        self.memory = Memory()
+        self.connection = connection(side, name, self.memory)
         self.peer = _PEERS[side](self.connection)
         self.failure: TLSError | None = None
         self.wire = b""
@@ -234,6 +276,8 @@ class Player:
             self._say(content)
         elif kind == OWN:
             self._say(self.peer.mended(_edited(self.peer.own(first), content[1:])))
+        elif kind == BOUND:
+            self._say(self.peer.mended(content))
         elif kind == RECORD:
             self._messages_only &= first != ContentType.HANDSHAKE
             self._deliver(self.peer.record(first, content[2:], content[1] if len(content) > 1 else 0))
@@ -262,6 +306,7 @@ class Player:
         self._acts += 1
         try:
             act(self.connection)
+            self.memory.check_act(act is _send)
         except AttributeError:
             if hasattr(self.connection, "update_keys"):
                 raise
@@ -277,16 +322,23 @@ class Player:
                 for event in self.connection.events():
                     assert not isinstance(event, Question), "all questions have their answers here"
                     self._events += 1
-                    if isinstance(event, HandshakeCompleted) and self._messages_only:
-                        check_complete(types_of(b"".join(self.messages)), *self._configuration)
-                        assert self.peer.writing is not None, "complete without encryption"
+                    self.memory.check(event)
+                    if isinstance(event, HandshakeCompleted):
+                        self._check_completed(event.handshake)
                 assert self.connection._layer.held < _HELD, "whole records are held"
         except TLSError as error:
             check_refusal(error)
             self.failure = error
         self._output += len(self.peer.hear())
         assert self._output <= OUTPUT + 512 * self._acts, "a peer makes us send without end"
-        assert self._events <= 2 + len(self.wire) // HEADER_LENGTH, "more events than records"
+        assert self._events <= 4 + len(self.wire) // HEADER_LENGTH, "more events than records"
+
+    def _check_completed(self, facts: Handshake) -> None:
+        side, name = self._configuration
+        self.memory.check_facts(facts, is_server=side.startswith("server"))
+        if self._messages_only:
+            check_complete(types_of(b"".join(self.messages)), side, name, resumed=facts.resumed)
+            assert self.peer.writing is not None, "complete without encryption"
 
     def _check_end(self) -> None:
         """RFC 9846 section 6.2: nothing is sent or received after an alert, and the reason stays the same."""

@@ -7,7 +7,9 @@ from functools import cache
 from fuzz import play
 from fuzz.peers import CLIENT_HELLO_WITH_EARLY_DATA, RETRY_REQUEST, TICKET, Client, message
 from fuzz.peers12 import EC_CERTIFICATE
-from fuzz.play import ACT, ACTS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE, Player
+from fuzz.peers_back import EVERY, FULL, LATE, OFFER, OFFER_EARLY, TICKETS_OF_13
+from fuzz.play import ACT, ACTS, EPOCHS, KEYS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE, Player
+from fuzz.sessions import IDENTITIES, IMPORTED
 from fuzz.steps import Step
 from handfast.wire.codepoints import ContentType, HandshakeType
 from handfast.wire.hello import ClientHello
@@ -65,6 +67,24 @@ NAMELESS_12 = [
     *_END_12,
 ]
 
+# With sessions: a server that resumes, and a client that does, by what it offers.
+BACK_TO_CLIENT = own(H.SERVER_HELLO, H.ENCRYPTED_EXTENSIONS, H.FINISHED)
+RETRIED_BACK = [*own(RETRY_REQUEST), CHANGE_CIPHER_SPEC, *BACK_TO_CLIENT]
+EARLY_KEYS, HANDSHAKE_KEYS = (Step(KEYS, bytes((EPOCHS.index(epoch),))) for epoch in ("early", "handshake"))
+AND_EARLY_DATA = [EARLY_KEYS, DATA, DATA]
+END_OF_EARLY_DATA = [Step(MESSAGE, message(H.END_OF_EARLY_DATA)), HANDSHAKE_KEYS]
+
+
+def offering(name: bytes | None, *, early: bool = False) -> list[Step]:
+    """A ClientHello that offers this session or key; all of them for None. In TLS 1.2 "early" is by ID."""
+    return own((OFFER_EARLY if early else OFFER) + (EVERY if name is None else IDENTITIES.index(name)))
+
+
+TICKET_12 = own(H.NEW_SESSION_TICKET)
+BACK_TO_CLIENT_12 = [*own(H.SERVER_HELLO), *TICKET_12, *_END_12]
+WITH_TICKET_12 = [*own(*_HELLO_12, H.SERVER_HELLO_DONE), *TICKET_12, *_END_12]
+
+
 AFTER_OF_CLIENT = {
     "tickets": own(H.NEW_SESSION_TICKET, H.NEW_SESSION_TICKET),
     "keys": [*own(H.KEY_UPDATE), DATA, ASK_FOR_KEYS, DATA, act("_send")],
@@ -85,12 +105,26 @@ _SHARED_12 = {
 AFTER_OF_CLIENT_12 = {**_SHARED_12, "renegotiation": [DATA, Step(MESSAGE, message(H.HELLO_REQUEST))]}
 AFTER_OF_SERVER_12 = {**_SHARED_12, "renegotiation": [DATA, *own(H.CLIENT_HELLO)]}
 
-# What comes after an honest handshake, by the side under test; "alert" and "renegotiation" end it.
+_TICKETS = {
+    "week": [
+        Step(MESSAGE, TICKETS_OF_13[0]),
+        Step(MESSAGE, TICKETS_OF_13[2]),
+        *own(H.NEW_SESSION_TICKET),
+        act("_send"),
+    ],
+    "too-long": [Step(MESSAGE, TICKETS_OF_13[1])],
+}
+
+# What comes after an honest handshake, by the side under test; "alert", "renegotiation" and "too-long" end it.
 AFTER = {
     "client": AFTER_OF_CLIENT,
     "server": AFTER_OF_SERVER,
     "client_12": AFTER_OF_CLIENT_12,
     "server_12": AFTER_OF_SERVER_12,
+    "client_back": {**AFTER_OF_CLIENT, **_TICKETS},
+    "server_back": AFTER_OF_SERVER,
+    "client_back_12": AFTER_OF_CLIENT_12,
+    "server_back_12": AFTER_OF_SERVER_12,
 }
 
 # By the side under test, and its configuration.
@@ -127,6 +161,54 @@ _HONEST = {
         "optional": NAMELESS_12,
         "small": TO_SERVER_12,
     },
+    "client_back": {
+        "default": BACK_TO_CLIENT,
+        "no early data": BACK_TO_CLIENT,
+        "keys": BACK_TO_CLIENT,
+        "no share": RETRIED_BACK,
+        "two hashes": RETRIED_BACK,
+        "too much": BACK_TO_CLIENT,
+        "old": TO_CLIENT,
+        "other name": TO_CLIENT,
+        "other trust": TO_CLIENT,
+        "stolen": [*own(FULL, LATE), *TO_CLIENT[2:]],
+    },
+    "server_back": {
+        "default": [
+            *offering(b"good", early=True),
+            *AND_EARLY_DATA,
+            act("_send"),
+            *END_OF_EARLY_DATA,
+            *own(H.FINISHED),
+        ],
+        "replayed": [*offering(b"good", early=True), *AND_EARLY_DATA, HANDSHAKE_KEYS, *own(H.FINISHED)],
+        "keys": [*offering(b"key"), *own(H.FINISHED)],
+        "required": [*offering(b"client", early=True), *AND_EARLY_DATA, *END_OF_EARLY_DATA, *own(H.FINISHED)],
+        "retry": [
+            *offering(b"good", early=True),
+            *AND_EARLY_DATA,
+            Step(KEYS, b"\0"),
+            *offering(b"good"),
+            *own(H.FINISHED),
+        ],
+        "groups": [*offering(IMPORTED), *own(H.FINISHED)],
+        "no early data": [*offering(b"other hash"), *own(H.FINISHED)],
+        "small": [*offering(b"old"), *own(H.FINISHED)],
+    },
+    "client_back_12": {
+        "default": BACK_TO_CLIENT_12,
+        "by ID": [*own(H.SERVER_HELLO), *_END_12],
+        "first": WITH_TICKET_12,
+        "fallen back": WITH_TICKET_12,
+        "old": WITH_TICKET_12,
+        "stolen": [*own(FULL), *WITH_TICKET_12[1:]],
+    },
+    "server_back_12": {
+        "default": [*offering(b"1.2"), *_END_12],
+        "cache": [*offering(b"1.2", early=True), *_END_12],
+        "no cache": [*offering(b"1.2 old"), *own(H.CLIENT_KEY_EXCHANGE), *_END_12],
+        "required": [*offering(b"1.2 client"), *_END_12],
+    },
 }
 SIDES = tuple(_HONEST)
 
@@ -155,19 +237,24 @@ def played(side: str, name: str) -> Player:
     return player
 
 
+_HELLOS = (H.CLIENT_HELLO, H.SERVER_HELLO)
+
+
 @cache
 def messages() -> list[tuple[str, bytes]]:
     """Handshake messages of every kind, with names for them: the hellos of both versions, else those of TLS 1.3."""
     found = {}
     for side in SIDES:
+        kinds = _HELLOS if side.endswith("_12") else (*_HELLOS, H.ENCRYPTED_EXTENSIONS)
         for name, raw in said(side):
-            if side in ("client", "server") or raw[0] in (H.CLIENT_HELLO, H.SERVER_HELLO):
+            if side in ("client", "server") or raw[0] in kinds:
                 found.setdefault(raw, name)
-    for side in ("client", "client_12"):
+    for side in ("client", "client_12", "client_back", "client_back_12"):
         for name in play.CONFIGURATIONS[side]:
             peer = Client(play.connection(side, name))
             found.setdefault(_first_hello(peer), f"own_hello{side.removeprefix('client')}-{name}")
     found[TICKET] = "ticket"
+    found |= {raw: f"ticket-{number}" for number, raw in enumerate(TICKETS_OF_13)}
     found[message(H.KEY_UPDATE, b"\1")] = "key_update"
     found[message(H.END_OF_EARLY_DATA)] = "end_of_early_data"
     return [(name, raw) for raw, name in found.items()]

@@ -60,11 +60,27 @@ class _Finder:
         self.blocks.append(block)
         self.at = block.start
         while self.at < block.stop:
+            kind = int.from_bytes(self.body[self.at : self.at + 2])
             self.at += 2
             entry = self.vector(2, block.stop)
-            if entry is not None:
+            if entry is not None and kind == ExtensionType.PRE_SHARED_KEY:
+                self._psks(entry)
+            elif entry is not None:
                 self._filling(entry)
         self.at = block.stop
+
+    def _psks(self, entry: Span) -> None:
+        """OfferedPsks (RFC 9846 section 4.3.11), or the place of the one that was selected."""
+        self.at = entry.start
+        for width, more in ((2, 4), (1, 0)):  # identities with their age, binders
+            outer = self.vector(2, entry.stop)
+            if outer is None:
+                break
+            self.at = outer.start
+            while self.at < outer.stop and self.vector(width, outer.stop) is not None:
+                self.at = min(self.at + more, outer.stop)
+            self.at = outer.stop
+        self.at = entry.stop
 
     def _filling(self, entry: Span) -> None:
         for width in (1, 2):
@@ -129,6 +145,10 @@ class _Finder:
         self.at += 2
         self.vector(2, end)
 
+    def _ticket_12(self, end: int) -> None:
+        self.at = 4
+        self.vector(2, end)
+
     def _client_key_exchange(self, end: int) -> None:
         self.vector(1, end)
 
@@ -152,6 +172,7 @@ _WALKS: dict[int, Callable[[_Finder, int], None]] = {
     H.CERTIFICATE | OF_12: _Finder._certificate_12,
     H.CERTIFICATE_REQUEST | OF_12: _Finder._certificate_request_12,
     H.SERVER_KEY_EXCHANGE | OF_12: _Finder._server_key_exchange,
+    H.NEW_SESSION_TICKET | OF_12: _Finder._ticket_12,
     H.CLIENT_KEY_EXCHANGE | OF_12: _Finder._client_key_exchange,
 }
 

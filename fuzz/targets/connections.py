@@ -9,11 +9,13 @@ from fuzz import play, recorded, steps, vectors
 from fuzz.credentials import SERVER_NAME, rsa_leaf
 from fuzz.peers import CLIENT_HELLO_WITH_EARLY_DATA, RETRY_REQUEST, message
 from fuzz.peers12 import EC_CERTIFICATE, RESUMED
-from fuzz.play import ACT, ACTS, KEYS, KINDS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE
+from fuzz.peers_back import EVERY, FULL, KEY_ALONE, LAST_KEY, LATE, OFFER, OFFER_EARLY, TICKETS_OF_13
+from fuzz.play import ACT, ACTS, BOUND, KEYS, KINDS, MESSAGE, OWN, PIECES, RECORD, SPLIT, WIRE
 from fuzz.recorded import ASK_FOR_KEYS, CHANGE_CIPHER_SPEC, CHANGE_CIPHER_SPEC_12, CLOSE_NOTIFY, DATA, EARLY_DATA
 from fuzz.steps import Step
 from fuzz.target import Change, Target
 from handfast.wire.codepoints import HandshakeType
+from handfast.wire.hello import ClientHello
 from handfast.wire.messages12 import Certificate12
 
 H = HandshakeType
@@ -78,6 +80,14 @@ _STOCK_12 = [
     EARLY_DATA,
     Step(RECORD, b"\x15\0\x01\x64"),
 ]
+_OFFERS = [first + place for first in (OFFER, OFFER_EARLY) for place in range(EVERY + 1)]
+_STOCK_BACK = [
+    *_STOCK,
+    *recorded.own(*_OFFERS, FULL, KEY_ALONE, LAST_KEY, LATE),
+    *(Step(MESSAGE, ticket) for ticket in TICKETS_OF_13),
+    *recorded.END_OF_EARLY_DATA,
+]
+_STOCK_BACK_12 = [*_STOCK_12, *recorded.own(*_OFFERS, FULL, H.NEW_SESSION_TICKET)]
 
 
 def _inside(step: Step, limit: int, random: Random, change: Change) -> Step:
@@ -91,10 +101,10 @@ def _inside_12(step: Step, limit: int, random: Random, change: Change) -> Step:
 def _changed(step: Step, limit: int, random: Random, change: Change, version: int) -> Step:
     """``version``: 0, or OF_12, for what the messages look like."""
     kind, content = step.kind % KINDS, step.content
-    if kind == MESSAGE and len(content) >= 4 and random.random() < 0.95:
+    if kind in (MESSAGE, BOUND) and len(content) >= 4 and random.random() < 0.95:
         # With a length that is wrong a message ends the handshake at once, or never.
         body = vectors.mutated(content[0] | version, content[4:], max(1, min(limit, 0xFFFF) - 4), random, change)
-        return Step(MESSAGE, message(content[0], body))
+        return Step(kind, message(content[0], body))
     if kind == OWN and random.random() < 0.7:
         edit = random.randrange(400).to_bytes(2) + bytes((random.choice((0, 1, 1, 2, 4, 32)),))
         return Step(OWN, content[:1] + edit + random.randbytes(random.choice((0, 1, 1, 2, 4, 32))))
@@ -122,7 +132,7 @@ def _seeds(side: str) -> Mapping[str, bytes]:
     for name, (settings, honest) in recorded.handshakes(side).items():
         found[f"whole-{name}"] = steps.encode(settings, honest)
         said = iter(recorded.played(side, name).messages)
-        literal = [_literal(step, next(said, b"")) if step.kind in (OWN, MESSAGE) else step for step in honest]
+        literal = [_literal(step, next(said, b"")) if step.kind in _SAYING else step for step in honest]
         found[f"whole-{name}-literal"] = steps.encode(settings, literal)
     if side == "server":
         early = recorded.early_handshakes().items()
@@ -134,10 +144,14 @@ def _seeds(side: str) -> Mapping[str, bytes]:
     return found
 
 
+_SAYING = (OWN, MESSAGE, BOUND)
+
+
 def _literal(step: Step, raw: bytes) -> Step:
     """The message itself, unless what is in it depends on all that came before."""
     depends = raw[:1] in (b"", b"\x0c", b"\x0f", b"\x14")  # ServerKeyExchange, CertificateVerify, Finished
-    return step if depends else Step(MESSAGE, raw)
+    bound = raw[:1] == b"\x01" and ClientHello.parse(raw).pre_shared_key is not None
+    return step if depends else Step(BOUND if bound else MESSAGE, raw)
 
 
 # --- after the handshake
@@ -148,7 +162,7 @@ def _sides(settings: int) -> tuple[str, int, list[Step]]:
     side = "server" if settings & 1 else "client"
     honest = [
         (version, number, handshake)
-        for version in (side, f"{side}_12")
+        for version in (side, f"{side}_12", f"{side}_back", f"{side}_back_12")
         for number, handshake in recorded.handshakes(version).values()
     ]
     return honest[(settings >> 1) % len(honest)]
@@ -160,7 +174,7 @@ def _settings(side: str) -> list[int]:
     return found[: len(recorded.handshakes(side))]
 
 
-_SETTINGS = 32  # more than there are
+_SETTINGS = 64  # more than there are
 
 
 def run_established(data: bytes) -> None:
@@ -229,8 +243,15 @@ TARGETS = [
     _of_version("server", _inside, _STOCK),
     _of_version("client_12", _inside_12, _STOCK_12),
     _of_version("server_12", _inside_12, _STOCK_12),
+    _of_version("client_back", _inside, _STOCK_BACK),
+    _of_version("server_back", _inside, _STOCK_BACK),
+    _of_version("client_back_12", _inside_12, _STOCK_BACK_12),
+    _of_version("server_back_12", _inside_12, _STOCK_BACK_12),
     Target(
-        "established", run_established, _established_seeds, steps.mutator(_inside, [*_STOCK, *_STOCK_12], _SETTINGS)
+        "established",
+        run_established,
+        _established_seeds,
+        steps.mutator(_inside, [*_STOCK_BACK, *_STOCK_12], _SETTINGS),
     ),
     Target("stream", run_stream, _stream_seeds, _mutate_stream, max_length=8192),
 ]

@@ -115,6 +115,7 @@ OF_12: tuple[Any, ...] = (
     messages12.CertificateVerify12,
     messages12.Finished12,
     messages12.HelloRequest,
+    messages12.NewSessionTicket12,
 )
 _TYPES_12 = [kind.TYPE for kind in OF_12]
 
@@ -126,7 +127,7 @@ def run_12(data: bytes) -> None:
 
 
 def _seeds_12() -> Mapping[str, bytes]:
-    said = [*recorded.said("client_12"), *recorded.said("server_12")]
+    said = [item for side in recorded.SIDES if side.endswith("_12") for item in recorded.said(side)]
     of_12 = {raw: name for name, raw in said if raw[0] in _TYPES_12}
     of_12[bytes((HandshakeType.HELLO_REQUEST, 0, 0, 0))] = "hello_request"
     return {name: bytes((_TYPES_12.index(raw[0]),)) + raw[4:] for raw, name in of_12.items()}

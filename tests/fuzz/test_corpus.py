@@ -118,7 +118,7 @@ def test_every_side_and_configuration_is_reached_after_the_handshake(monkeypatch
         return honest(side, number)
 
     monkeypatch.setattr(play, "player", player)
-    for settings in range(32):
+    for settings in range(64):
         TARGETS["established"].run(bytes((settings,)))
     assert reached == {(side, number) for side in recorded.SIDES for number, _ in recorded.handshakes(side).values()}
 

@@ -15,7 +15,7 @@ from handfast.certificates.accepted import Accepted
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.names import NameSet
 from handfast.connection import Connection
-from handfast.handshake import client12, server12
+from handfast.handshake import authenticate12
 from handfast.handshake.flow import expect
 from handfast.record.framing import PLAINTEXT_LIMIT, Framing
 from handfast.record.layer import RecordLayer
@@ -150,29 +150,34 @@ def test_the_order_of_messages_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
     honest = {side: seed(side, "whole-default") for side in recorded.SIDES}
     seen = []
     monkeypatch.setattr(
-        play, "check_complete", lambda types, *configuration: seen.append((types.hex(), *configuration))
+        play,
+        "check_complete",
+        lambda types, *configuration, resumed: seen.append((types.hex(), *configuration, resumed)),
     )
     for side, data in honest.items():
         TARGETS[side].run(data)
     assert seen == [
-        ("02080b0f14", "client", "default"),
-        ("0114", "server", "default"),
-        ("020b0c0e14", "client_12", "default"),
-        ("011014", "server_12", "default"),
+        ("02080b0f14", "client", "default", False),
+        ("0114", "server", "default", False),
+        ("020b0c0e14", "client_12", "default", False),
+        ("011014", "server_12", "default", False),
+        ("020814", "client_back", "default", True),
+        ("010514", "server_back", "default", True),
+        ("020414", "client_back_12", "default", True),
+        ("0114", "server_back_12", "default", True),
     ]
 
 
 @pytest.mark.parametrize("side", ["client_12", "server_12"])
 def test_a_handshake_that_completes_without_encryption_is_a_finding(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = [step for step in recorded.handshakes(side)["default"][1] if step != recorded.CHANGE_CIPHER_SPEC_12]
-    script = client12 if side == "client_12" else server12
 
     def without_waiting(wanted: type) -> Any:
         if wanted is not ChangeCipherSpec:
             return (yield from expect(wanted))
         return None
 
-    monkeypatch.setattr(script, "expect", without_waiting)
+    monkeypatch.setattr(authenticate12, "expect", without_waiting)
     monkeypatch.setattr(RecordLayer, "install_read", lambda self, key: None)
     with pytest.raises(AssertionError, match="without encryption"):
         TARGETS[side].run(steps.encode(0, honest))
