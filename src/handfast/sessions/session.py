@@ -140,6 +140,8 @@ class Session(Guarded):
             )
             reader.done("session")
             session.peer()
+            for certificate in session.path:  # here, and not where a new session is made of it
+                parsed(certificate)
         except (DecodeError, UnicodeError, CertificateUnreadable):
             return None
         return session if session.suite_id in SUITES or session.suite_id in SUITES_12 else None

@@ -37,6 +37,14 @@ def test_a_flipped_bit_gives_another_session_or_none(bit: int) -> None:
     assert found is None or found.encode() == bytes(data)
 
 
+def test_a_session_whose_path_cannot_be_read_is_none() -> None:
+    """Else the next ticket, whose life ends with the certificates of the path, would end the connection."""
+    kept = session()
+    assert kept.path
+    kept.path = (*kept.path, kept.path[0][:-1])
+    assert Session.decode(kept.encode()) is None
+
+
 def test_the_peer_of_a_client_was_asked_for_by_name_and_that_of_a_server_was_not() -> None:
     assert session().peer().server_name == "localhost"
     assert session12(ticket=b"", session_id=b"id").peer().server_name == "localhost"
