@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from handfast import reasons
-from handfast.reasons import Reason
+from handfast.reasons import Reason, alert_words
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,6 +59,11 @@ class TLSError(Exception):
         """The alert that this error makes us send (RFC 9846 section 6.2), None where there is none."""
         return self.reason.alert
 
+    @property
+    def hint(self) -> str:
+        """What to try; "" where there is nothing to do."""
+        return self.reason.hint
+
     def copy(self) -> Self:
         """The same error as a new exception, without traceback, cause or context.
 
@@ -72,12 +77,16 @@ class TLSError(Exception):
         return clone
 
     def __str__(self) -> str:
-        facts = "; ".join(f"{name.replace('_', ' ')}: {shown(value)}" for name, value in self.evidence.items())
-        return f"{self.reason.sentence} ({facts})" if facts else self.reason.sentence
+        return self.reason.sentence + _told(self.evidence)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process borders in test runners and worker pools; keep reason and evidence on the way.
         return (_rebuild, (type(self), self.reason.name, self.evidence, dict(self.__dict__)))
+
+
+def _told(evidence: Mapping[str, object]) -> str:
+    facts = "; ".join(f"{name.replace('_', ' ')}: {shown(value)}" for name, value in evidence.items())
+    return f" ({facts})" if facts else ""
 
 
 def _rebuild(kind: type[TLSError], name: str, evidence: Mapping[str, object], state: dict[str, object]) -> TLSError:
@@ -273,6 +282,21 @@ class AlertReceived(TLSError):
     def alert(self) -> int | None:
         """The alert that came."""
         return self.description
+
+    @property
+    def meaning(self) -> str:
+        """What the peer says by it."""
+        return alert_words.meaning(self.description)
+
+    @property
+    def hint(self) -> str:
+        """What to try: an alert says more than that there was one."""
+        return self.reason.hint or alert_words.hint(self.description)
+
+    def __str__(self) -> str:
+        if self.reason is not reasons.ALERT_RECEIVED:
+            return super().__str__()
+        return self.reason.sentence + _told({"alert": self.name, "it means": self.meaning} | self.evidence)
 
 
 class TruncationError(TLSError):

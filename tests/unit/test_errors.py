@@ -118,7 +118,26 @@ def test_every_alert_of_the_table_can_be_chosen(kind: Any, name: str) -> None:
 def test_the_alert_of_an_alert_is_the_one_that_came() -> None:
     error = AlertReceived(40, "handshake_failure")
     assert (error.alert, error.description, error.name, error.sent_by) == (40, 40, "handshake_failure", "peer")
-    assert str(error) == "The peer broke off with an alert. (alert: handshake_failure)"
+    assert str(error).startswith(
+        "The peer broke off with an alert. (alert: handshake_failure; it means: nothing in common"
+    )
+
+
+def test_what_to_try_after_an_alert_is_that_of_the_alert() -> None:
+    error = AlertReceived(48, "unknown_ca")
+    assert error.meaning == "the issuer of the certificate is not trusted there"
+    assert error.hint == "Send the whole chain (fullchain.pem), or let the peer trust the root of it."
+    assert pickle.loads(pickle.dumps(error)).hint == error.hint
+    refused = AlertReceived(70, "protocol_version", reasons.VERSION_REFUSED)
+    assert refused.hint == reasons.VERSION_REFUSED.hint
+    assert "it means" not in str(refused), "its reason has said it"
+    unknown = AlertReceived(200, "200")
+    assert (unknown.meaning, bool(unknown.hint)) == ("an alert that has no name in TLS", True)
+    assert AlertReceived(90, "user_canceled").hint == "", "there is nothing to try"
+
+
+def test_any_error_says_what_to_try() -> None:
+    assert PeerIncompatible(reasons.NO_COMMON_VERSION).hint == reasons.NO_COMMON_VERSION.hint
 
 
 def test_a_decode_error_names_field_and_offset() -> None:

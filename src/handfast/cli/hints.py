@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from handfast.errors import AlertReceived, ConnectionFailed, TLSError, UnknownIssuer
-from handfast.observe import words
 from handfast.reasons import (
     ALERT_RECEIVED,
     CLOSED_DURING_HANDSHAKE,
@@ -51,6 +50,11 @@ _OF_CLIENTS: Final[Mapping[int, str]] = {
     AlertDescription.UNKNOWN_CA: "Show the whole chain (fullchain.pem), or let the server trust the root of it.",
     AlertDescription.CERTIFICATE_UNKNOWN: "The server's log says what it does not like about the certificate.",
 }
+# Where an option of the command line is what to try.
+_OF_ALERTS: Final[Mapping[int, str]] = {
+    AlertDescription.UNRECOGNIZED_NAME: "Ask for a name that the server has: --servername NAME.",
+    AlertDescription.NO_APPLICATION_PROTOCOL: "Offer one that the server speaks, such as --alpn h2,http/1.1, or none.",
+}
 _OLD: Final = "A server that has nothing newer than TLS 1.1 may send it too: it cannot use any of these suites."
 _GONE: Final = "Its own log may say why; who only looks whether a port is open leaves like this too."
 _NEEDED: Final = "the server needs a client certificate, or does not accept this one: TLS 1.2 has no finer alert for it"
@@ -80,7 +84,7 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
     found: list[str] = []
     if isinstance(problem, AlertReceived) and problem.reason is ALERT_RECEIVED:
         ours = _OF_CLIENTS.get(problem.description) if "client_certificate" in problem.evidence else None
-        found.append(ours or words.alert_hint(problem.description))
+        found.append(ours or _OF_ALERTS.get(problem.description) or problem.hint)
         nothing_in_common = ours is None and problem.description == AlertDescription.HANDSHAKE_FAILURE
         if nothing_in_common and "TLSv1.2" in _names(problem, "versions_we_offered"):
             found.append(_OLD)
@@ -102,8 +106,8 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
     if problem.reason is NO_EXTENDED_MAIN_SECRET:
         found.append("Update the peer, or let it speak TLS 1.3: the extended master secret of TLS 1.2 is from 2015.")
     found = [hint for hint in found if hint]
-    if not found and problem.reason.hint:
-        found.append(problem.reason.hint)
+    if not found and problem.hint:
+        found.append(problem.hint)
     return [hint.replace("--ca FILE", "--client-ca FILE") for hint in found] if serving else found
 
 
@@ -111,13 +115,15 @@ def alert_meaning(problem: AlertReceived) -> str:
     """What the sender of an alert says by it, there where it was sent."""
     if problem.description == AlertDescription.HANDSHAKE_FAILURE and "client_certificate" in problem.evidence:
         return _NEEDED
-    return words.alert(problem.description)
+    return problem.meaning
 
 
 def _of_proxies(problem: TLSError) -> str:
     """Where it is an https proxy whose certificate nobody here trusts."""
     if isinstance(problem, UnknownIssuer) and "proxy" in problem.evidence:
-        return "A proxy has to prove itself to the system's roots, whatever --ca says; SSL_CERT_FILE names other ones."
+        return (
+            "Name the root that the proxy's certificate comes from: --proxy-ca FILE. What --ca names is for the server."
+        )
     return ""
 
 

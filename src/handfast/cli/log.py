@@ -18,7 +18,7 @@ from handfast.cli.streams import abandon
 from handfast.cli.watch import Return, Watch
 from handfast.errors import AlertReceived, TLSError, shown
 from handfast.events import Handshake
-from handfast.observe import explain, words
+from handfast.observe import explain
 from handfast.observe.tap import Trace
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.hello import ClientHello
@@ -138,7 +138,7 @@ def visitor(facts: Handshake) -> str:
 
 def _sentence(problem: Exception | str | None) -> str:
     if isinstance(problem, AlertReceived):
-        return f"the client sent the alert {problem.name}: {words.alert(problem.description)}"
+        return f"the client sent the alert {problem.name}: {problem.meaning}"
     if isinstance(problem, TLSError) or not isinstance(problem, Exception):
         return str(problem)
     return f"{type(problem).__name__}: {problem}"

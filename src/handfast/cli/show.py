@@ -22,7 +22,7 @@ from handfast.cli.streams import Paper
 from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
 from handfast.events import Handshake
 from handfast.observe import explain, words
-from handfast.observe.explain_sessions import Resumed
+from handfast.observe.explain_sessions import Resumed, Told
 from handfast.observe.tap import Seen, Trace
 from handfast.transport.starttls.dialogue import Said
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
@@ -118,23 +118,21 @@ class Narrator:
     def _show(self, seen: Seen) -> None:
         self._hellos += isinstance(seen.message, ClientHello)
         again = isinstance(seen.message, ClientHello) and self._hellos > 1
-        purpose, milestone = self._resumed.told(seen)
-        message(self._out, seen, _HELLO_AGAIN if again else purpose, milestone)
+        told = self._resumed.told(seen)
+        message(self._out, seen, told._replace(purpose=_HELLO_AGAIN) if again else told)
 
 
-def message(out: Paper, seen: Seen, purpose: str = "", milestone: str | None = None) -> None:
-    """One message: what it is for, its fields, and what is different from here on.
-
-    ``purpose, milestone``  where the message alone does not tell
-    """
+def message(out: Paper, seen: Seen, told: Told = Told()) -> None:  # noqa: B008 - a tuple
+    """One message: what it is for, its fields, and what is different from here on. ``told``: what it does not say by itself."""
     head = Text().append("--> " if seen.sent else "<-- ", "bold green" if seen.sent else "bold magenta")
     head.append(f"{seen.name:<{NAME}}", "bold").append(f"{_size(seen.length):<13}")
     head.append(f"{'encrypted':<14}", "green") if seen.encrypted else head.append(f"{'in the clear':<14}", "yellow")
     head.append(f"{seen.at * 1000:9.1f} ms", "dim")
     out.print(head)
-    paragraph(out, purpose or explain.purpose(seen.message, from_client=seen.from_client), BODY, "italic")
+    paragraph(out, told.purpose or explain.purpose(seen.message, from_client=seen.from_client), BODY, "italic")
     for name, value, meaning in explain.lines(seen.message):
-        field(out, name, value, meaning)
+        field(out, name, value, told.meanings.get(name, meaning))
+    milestone = told.milestone
     if milestone is None:
         milestone = explain.milestone(seen.message, from_client=seen.from_client)
     if milestone:

@@ -24,6 +24,7 @@ from handfast.observe.phrases import (
     sender,
     size_limit,
 )
+from handfast.reasons import alert_words
 from handfast.wire.alert import Alert, ChangeCipherSpec
 from handfast.wire.codepoints import (
     CipherSuite,
@@ -78,8 +79,6 @@ def milestone(message: Any, *, from_client: bool) -> str:
     return ""
 
 
-alert_meaning = words.alert
-
 _TLS13: Final = ProtocolVersion.TLS_1_3
 
 
@@ -130,6 +129,8 @@ def _client_hello(hello: ClientHello) -> Iterable[Line]:
         meaning = "an earlier session that it would like to go on with"
         if _offers_13(hello):
             meaning = "means nothing in TLS 1.3; makes it look like TLS 1.2 to old middleboxes"
+            if hello.session_ticket:
+                meaning += "; a server of TLS 1.2 says it again if it takes up the session"
         yield "legacy_session_id", count(len(hello.legacy_session_id), "byte"), meaning
 
 
@@ -345,11 +346,11 @@ def _change_cipher_spec_summary(message: ChangeCipherSpec) -> str:
 
 
 def _alert_purpose(message: Alert, _: bool) -> str:
-    return f"{message.name}: {words.alert(message.description)}."
+    return f"{message.name}: {alert_words.meaning(message.description)}."
 
 
 def _alert_summary(message: Alert) -> str:
-    return f"{message.name}: {words.alert(message.description)}"
+    return f"{message.name}: {alert_words.meaning(message.description)}"
 
 
 _FIELDS: Final[dict[type, Callable[[Any], Iterable[Line]]]] = {

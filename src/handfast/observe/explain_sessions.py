@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from handfast.observe.phrases import Line, count, excerpt, listed
 from handfast.observe.tap import Seen
@@ -75,6 +76,19 @@ def resumption(hello: ServerHello) -> str:
     )
 
 
+class Told(NamedTuple):
+    """What is to be told of a message in place of what it says by itself.
+
+    ``purpose``    what it is for; "" for nothing else
+    ``milestone``  what is different after it; None for nothing else, "" for nothing at all
+    ``meanings``   of its fields, by their names
+    """
+
+    purpose: str = ""
+    milestone: str | None = None
+    meanings: Mapping[str, str] = MappingProxyType({})
+
+
 class Resumed:
     """Tells the messages of a handshake that is resumed, as far as one message alone does not show that it is.
 
@@ -86,7 +100,7 @@ class Resumed:
         self._asked = b""
         self._resumed = self._by_key = False
 
-    def told(self, seen: Seen) -> tuple[str, str | None]:
+    def told(self, seen: Seen) -> Told:
         """What a message is for, and what is different after it, where it is another thing than in a full handshake."""
         message = seen.message
         if isinstance(message, ClientHello):
@@ -94,14 +108,14 @@ class Resumed:
         elif isinstance(message, ServerHello) and message.version == ProtocolVersion.TLS_1_2:
             self._resumed = bool(self._asked) and message.legacy_session_id_echo == self._asked
             if self._resumed:
-                return _RESUMED_12, None
+                return Told(_RESUMED_12, meanings=_MEANINGS_12)
         elif isinstance(message, ServerHello) and not message.is_retry_request:
             self._by_key = message.selected_identity is not None
         elif type(message) is Finished and not seen.from_client and self._by_key:
-            return _FINISHED_13, None
+            return Told(_FINISHED_13)
         elif isinstance(message, Finished12) and self._resumed:
-            return (_LAST_12, _DONE) if seen.from_client else (_FIRST_12, "")
-        return "", None
+            return Told(_LAST_12, _DONE) if seen.from_client else Told(_FIRST_12, "")
+        return Told()
 
 
 _FINISHED_13: Final = (
@@ -112,6 +126,12 @@ _RESUMED_12: Final = (
     "The server knows the session, and says so by its ID: no certificate, no key exchange. The session's main secret and "
     "the two randoms make the keys, so there is no forward secrecy of its own, and a round trip less."
 )
+_MEANINGS_12: Final = {
+    "cipher_suite": "the session's: its kind of keys and of certificate are those of the handshake that it goes back to",
+    "extended_main_secret": "the session's secret was made from a hash of its whole handshake: no other session has the same",
+    "session_id": "what the client has said, said again: that is how the server takes up the session",
+    "session_ticket": "a new ticket follows, in place of the one that the client has shown",
+}
 _FIRST_12: Final = (
     "The server proves first, since it has nothing to wait for: it has the session's secret, and nobody changed the hellos. "
     "Who has the secret is the server that the session was made with."

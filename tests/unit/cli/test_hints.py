@@ -209,5 +209,5 @@ def test_a_server_that_greets_in_plain_text_may_begin_tls_later(first: object, w
 
 
 def test_a_proxy_is_not_trusted_by_the_servers_roots() -> None:
-    assert "SSL_CERT_FILE" in hints(UnknownIssuer(proxy="https://proxy.example:443"))[0]
+    assert "--proxy-ca FILE" in hints(UnknownIssuer(proxy="https://proxy.example:443"))[0]
     assert hints(UnknownIssuer()) == [UNKNOWN_ISSUER.hint]

@@ -12,6 +12,7 @@ from handfast.insecure import NoVerification
 from handfast.observe import explain, words
 from handfast.observe.tap import Seen
 from handfast.profiles import KNOWN_GROUPS, KNOWN_SUITES
+from handfast.reasons import alert_words
 from handfast.testing import Authority
 from handfast.wire.alert import FATAL, Alert, ChangeCipherSpec
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
@@ -212,7 +213,7 @@ def test_a_certificate_that_cannot_be_read_is_said() -> None:
 
 def test_every_alert_of_the_registry_is_explained() -> None:
     for description in AlertDescription.names():
-        assert words.alert(description) != words.alert(200), AlertDescription.name(description)
+        assert alert_words.meaning(description) != alert_words.meaning(200), AlertDescription.name(description)
 
 
 def test_everything_that_we_can_offer_has_words() -> None:

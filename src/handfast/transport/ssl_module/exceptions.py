@@ -138,7 +138,7 @@ def explanation(error: TLSError) -> str:
     if error.step:
         text += f" [at {error.step}]"
     hint = _ABOUT_OURS.get(error.description, "") if isinstance(error, AlertReceived) else ""
-    if hint := hint or error.reason.hint:
+    if hint := hint or error.hint:
         text += f" {hint}"
     return text if error.__cause__ is None else f"{text} The cause: {shown(repr(error.__cause__))}"
 
