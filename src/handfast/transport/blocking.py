@@ -215,6 +215,7 @@ class TLSSocket:
         self._unsent = memoryview(b"")  # sealed bytes that the socket has not taken yet
         self._write_lock = threading.Lock()
         self._end_of_data = False
+        self._heard = False  # a byte of the peer's
         self._broken: ConnectionFailed | None = None  # what a write found that did not raise it
         self._on_session = on_session
         self._on_early_data = on_early_data
@@ -391,6 +392,7 @@ class TLSSocket:
             raise self._gone(error) from None
         else:
             if data:
+                self._heard = True
                 self.connection.receive_data(data)
             elif self._broken is not None:
                 raise self._broken.copy()  # a reset is told to one call only: the read sees nothing but the end
@@ -504,13 +506,15 @@ class TLSSocket:
         """The connection has failed: deliver the alert, then close.
 
         Closing a socket with unread data resets the connection, and the peer then sees the reset instead of the alert.
-        So we half-close, and read for a bounded time until the peer is done.
+        So we half-close, and read for a bounded time until the peer is done. There is nothing to wait for where it has not
+        said a word.
         """
         deadline = time.monotonic() + limits.CLOSE_SECONDS
         try:
             if self._send_last(deadline):
                 self.below.end_writing()
-                self._drain(deadline)
+                if self._heard:
+                    self._drain(deadline)
         except (TLSError, OSError):
             pass
         finally:

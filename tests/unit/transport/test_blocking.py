@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -211,6 +212,17 @@ def test_a_peer_that_never_answers() -> None:
     assert caught.value.step == "ServerHello"
     assert isinstance(caught.value, TimeoutError)
     assert peer.result().endswith(ALERT_RECORD + b"\1\x5a" + ALERT_RECORD + b"\1\0")
+
+
+def test_who_has_not_said_a_word_is_not_waited_for() -> None:
+    """There is nothing to read, so the alert arrives without that. One that has spoken gets the time to be done."""
+    here, there = tcp_pair()
+    with there:
+        started = time.monotonic()
+        with fails(HandshakeTimeout, reasons.HANDSHAKE_TIMEOUT):
+            wrap(here, client_config(handshake_timeout=0.05), server_name="localhost")
+        assert time.monotonic() - started < limits.CLOSE_SECONDS
+        assert read_all(there).endswith(ALERT_RECORD + b"\1\x5a" + ALERT_RECORD + b"\1\0")
 
 
 def test_a_peer_that_sends_a_byte_now_and_then() -> None:
