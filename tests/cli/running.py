@@ -50,7 +50,8 @@ def document(run: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
 class Serving:
     """A running `handfast serve`.
 
-    ``lines``  what it said before the first connection
+    ``lines``     what it said before the first connection
+    ``warnings``  what it warned of before that, where it says all on one stream
     """
 
     def __init__(self, process: subprocess.Popen[str], as_json: bool) -> None:
@@ -58,8 +59,12 @@ class Serving:
         announced = process.stderr if as_json else process.stdout
         assert announced is not None
         self.lines: list[str] = []
+        self.warnings = ""
         while line := announced.readline().rstrip("\n"):
-            self.lines.append(line)
+            if line.startswith("handfast:") or not (self.lines or line.startswith("serving")):
+                self.warnings += f"{line} "
+            else:
+                self.lines.append(line)
         found = re.search(r"port (\d+)", self.lines[0])
         assert found is not None, self.lines
         self.port = int(found[1])

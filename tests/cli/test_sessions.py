@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -114,8 +115,12 @@ def test_what_a_resumed_handshake_of_tls_1_2_stands_on_is_told(folder: Path, tmp
         "round trips 1 before the client may send data; a full handshake of TLS 1.2 needs two",
         "no forward secrecy of its own all keys come from the session's: who gets the key that the server seals its tickets",
         "next time the same session",
+        "the session's secret was made from a hash of its whole handshake: no other session has the same",
+        "what the client has said, said again: that is how the server takes up the session",
+        "a server of TLS 1.2 says it again if it takes up the session",
     ):
         assert words in text, words
+    assert "up to ClientKeyExchange" not in text, "there is none"
     assert text.index("The server proves first") < text.index("==== the handshake is complete")
     assert text.count("==== the handshake is complete") == 1
 
@@ -210,6 +215,8 @@ def test_an_expired_session_is_told(folder: Path, tmp_path: Path) -> None:
     [
         (["--session", "GARBAGE"], "--session: GARBAGE is not a file of sessions"),
         (["--session", "FOLDER"], "--session: FOLDER is no file"),
+        (["--session", "gone/x"], "--session: its folder is not there folder gone"),
+        (["--session", ""], "--session: needs the name of a file"),
         (["--session", "x", "--no-verify"], "--session: means nothing with --no-verify"),
         (["--reconnect", "1", "--no-verify"], "--reconnect: means nothing with --no-verify"),
         (["--reconnect", "1", "--pipe"], "--reconnect: goes with neither --get nor --pipe"),
@@ -254,6 +261,23 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_handshake(folder: Pat
         run = handfast("connect", f"localhost:{port}", "--ca", folder / "ca.pem", "--session", tmp_path / "s", "-q")
     assert run.returncode == 0
     assert "Sessions are not kept in" in told(run)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process are POSIX's")
+def test_a_disk_that_is_full_does_not_stop_the_handshake_and_nothing_is_said_to_be_kept(
+    folder: Path, tmp_path: Path
+) -> None:
+    """A limit to the length of files stands for the disk: the lock fits, and the sessions do not."""
+    file = tmp_path / "sessions"
+    limited = "import resource, runpy, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)); runpy.run_module('handfast', run_name='__main__')"
+    with s_server(folder) as port:
+        command = [sys.executable, "-c", limited, "connect", f"localhost:{port}", "--ca", str(folder / "ca.pem")]
+        run = subprocess.run([*command, "--session", str(file)], capture_output=True, timeout=30, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "Sessions are not kept in" in told(run)
+    assert "not all kept in" in told(run)
+    assert not file.exists()
 
 
 # --- early data -----------------------------------------------------------------------------------------------------
@@ -480,6 +504,7 @@ def test_two_servers_share_their_sessions_by_a_store(folder: Path, tmp_path: Pat
         (["--tickets", "0", "--early-data"], "--early-data: means nothing with --tickets 0"),
         (["--tickets", "0", "--store", "redis://localhost", "--store-secret", "SHORT"], "--store: means nothing with --tickets 0"),
         (["--tickets", "17"], "--tickets: has to be 0 to 16"),
+        (["--tls", "1.2", "--early-data"], "--early-data: means nothing with --tls 1.2: TLS 1.3 alone has early data"),
     ],
 )  # fmt: skip
 def test_what_serve_cannot_do_is_a_sentence(tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -490,9 +515,18 @@ def test_what_serve_cannot_do_is_a_sentence(tmp_path: Path, arguments: list[str]
     assert words in told(run)
 
 
+def test_a_store_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(os.urandom(32))
+    secret.chmod(0o644)
+    with serving("--store", f"unix://{tmp_path}/gone.sock", "--store-secret", secret, "--json") as server:
+        assert server.process.stderr is not None
+        assert "may be used by others (mode 644), who could open every ticket" in server.warnings
+        assert "The shared store of sessions has failed" in server.process.stderr.readline()
+
+
 def test_how_often_clients_came_back_is_told_at_the_end(folder: Path, own: list[object]) -> None:
     import signal
-    import sys
 
     command = [sys.executable, "-m", "handfast", "serve", "--port", "0", *map(str, own)]
     with subprocess.Popen(

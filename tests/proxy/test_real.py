@@ -196,3 +196,24 @@ def test_the_command_line(tmp_path: Path) -> None:
         run = command("connect", f"localhost:{port}", "--ca", ca, "--proxy", f"{USER}:{PASSWORD}@127.0.0.1:{proxy}")
         assert run.returncode == 2
         assert PASSWORD.encode() not in run.stdout + run.stderr
+
+
+def test_the_command_line_trusts_an_https_proxy_by_roots_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca = authority().write(tmp_path)
+    other = Authority.create("of nobody").write(tmp_path, "other")
+    with echoing() as port, tinyproxy(tmp_path) as plain, over_tls(plain, tmp_path) as proxy:
+        way = ["--proxy", f"https://localhost:{proxy}"]
+        target = ["connect", f"localhost:{port}", "--ca", ca]
+        assert command(*target, *way, "--proxy-ca", ca).returncode == 0
+        for trusting in ([], ["--proxy-ca", other]):
+            run = command(*target, *way, *trusting)
+            assert run.returncode == 1
+            assert b"--proxy-ca FILE" in run.stderr
+        monkeypatch.setenv("https_proxy", f"https://localhost:{proxy}")
+        assert command(*target, "--proxy", "environment", "--proxy-ca", ca).returncode == 0
+        run = command(*target, "--proxy", f"http://127.0.0.1:{plain}", "--proxy-ca", ca)
+        assert (run.returncode, b"is for https proxies" in run.stderr) == (2, True)
+        run = command(*target, "--proxy-ca", ca)
+        assert (run.returncode, b"means nothing without --proxy" in run.stderr) == (2, True)

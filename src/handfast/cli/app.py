@@ -69,7 +69,18 @@ _Proxy = Annotated[
         "what HTTPS_PROXY says.",
     ),
 ]
+_ProxyCa = Annotated[
+    list[Path] | None,
+    _option(_SHOWN, "FILE", "Trust the roots in this file for the certificate of an https proxy. Repeatable."),
+]
 _ServerName = Annotated[str | None, _option(_SERVER, "NAME", "The name to ask for and to verify, if it is not HOST.")]
+_Ca = Annotated[
+    list[Path] | None, _option(_SERVER, "FILE", "Trust the roots in this file, not the system's. Repeatable.")
+]
+_Relax = Annotated[list[str] | None, _option(_SERVER, "RULE", "Let a certificate break this rule; an error names it.")]
+_NoVerify = Annotated[
+    bool, _flag(_SERVER, "--no-verify", "Accept any certificate, of anybody. For looking at servers only.")
+]
 _Starttls = Annotated[
     str | None,
     _option(_SERVER, "PROTOCOL", "Speak this protocol first, and begin TLS by its command (STARTTLS): ALL_PROTOCOLS."),
@@ -148,15 +159,9 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         ),
     ],
     servername: _ServerName = None,
-    ca: Annotated[
-        list[Path] | None, _option(_SERVER, "FILE", "Trust the roots in this file, not the system's. Repeatable.")
-    ] = None,
-    relax: Annotated[
-        list[str] | None, _option(_SERVER, "RULE", "Let a certificate break this rule; an error names it.")
-    ] = None,
-    no_verify: Annotated[
-        bool, _flag(_SERVER, "--no-verify", "Accept any certificate, of anybody. For looking at servers only.")
-    ] = False,
+    ca: _Ca = None,
+    relax: _Relax = None,
+    no_verify: _NoVerify = False,
     cert: _Cert = None,
     key: _Key = None,
     alpn: Annotated[list[str] | None, _option(_OFFER, "A,B", "Application protocols, such as h2,http/1.1.")] = None,
@@ -186,6 +191,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         float, _option(_SHOWN, "S", "Seconds for the TCP connection, for the handshake, and for each read.")
     ] = 10.0,
     proxy: _Proxy = None,
+    proxy_ca: _ProxyCa = None,
     starttls: _Starttls = None,
 ) -> None:
     """Shake hands with a server, and show the handshake message by message."""
@@ -205,6 +211,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         verify=not no_verify,
         timeout=timeout,
         proxy=proxy,
+        proxy_ca=tuple(proxy_ca or ()),
         starttls=starttls,
         session=session,
         early_data=early_data,

@@ -160,6 +160,8 @@ def _check(options: Options) -> None:
         raise ConfigurationError(setting="--output", problem="needs --get or --early-data")
     if not 0 < options.timeout < 1e6:
         raise ConfigurationError(setting="--timeout", problem="has to be a number of seconds above 0")
+    if options.proxy_ca and options.proxy is None:
+        raise ConfigurationError(setting="--proxy-ca", problem="means nothing without --proxy")
     if options.relax and not options.verify:
         raise ConfigurationError(setting="--relax", problem="means nothing with --no-verify")
     _check_sessions(options)

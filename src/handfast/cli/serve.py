@@ -139,6 +139,9 @@ def _check(options: Options) -> None:
     if options.require_client_cert and not options.client_ca:
         problem = "needs --client-ca FILE: the authorities that clients' certificates have to come from"
         raise ConfigurationError(setting="--require-client-cert", problem=problem)
+    if options.early_data and options.tls and "1.3" not in options.tls:
+        problem = f"means nothing with --tls {','.join(options.tls)}: TLS 1.3 alone has early data"
+        raise ConfigurationError(setting="--early-data", problem=problem)
     if options.echo and options.www is not None:
         raise ConfigurationError(setting="--echo and --www", problem="are two different servers")
     if options.www is not None and not options.www.is_dir():
@@ -242,6 +245,7 @@ class Service:
             early_data=self._early_data,
         )
         announce()
+        await self._stores.look()
         await stop.wait()
         server.close()
         for client in self._clients:

@@ -15,8 +15,10 @@ from handfast.cli.identity import identity
 from handfast.cli.sessions import Keeper, exposed, read_early_data
 from handfast.cli.streams import Body
 from handfast.config import ClientConfig, ServerVerifier
+from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
 from handfast.observe.keylog import FileKeyLog
+from handfast.transport.proxy import Proxy, chosen
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Options:
     verify: bool = True
     timeout: float = 10.0
     proxy: str | None = None
+    proxy_ca: tuple[Path, ...] = ()
     starttls: str | None = None
     session: Path | None = None
     early_data: Path | None = None
@@ -54,6 +57,7 @@ class Settings:
 
     ``keeper``      of the sessions; None where none are kept
     ``early_data``  what --early-data names; b"" for none
+    ``all_kept``    False once a session could not be kept
     """
 
     def __init__(self, options: Options) -> None:
@@ -62,8 +66,11 @@ class Settings:
         self.identity: Identity | None = identity(options.cert, options.key)
         self.early_data = b"" if options.early_data is None else read_early_data(options.early_data)
         self.keeper: Keeper | None = None
+        self.all_kept = True
+        if options.session is not None:
+            _check_folder(options.session)
         if options.session is not None or options.reconnect:
-            self.keeper = Keeper(options.session, _warn)
+            self.keeper = Keeper(options.session, self._not_kept)
             problem = exposed(options.session) if options.session is not None else ""
             if problem:
                 _warn(problem)
@@ -98,6 +105,24 @@ class Settings:
         """The roots."""
         return TrustStore.from_files(*self.options.ca) if self.options.ca else TrustStore.default()
 
+    def proxy(self, host: str) -> Proxy | None:
+        """The proxy to ``host``, if there is one, and whom to trust on the way to it."""
+        proxy = chosen(self.options.proxy, host)
+        if proxy is None or not self.options.proxy_ca:
+            return proxy
+        if proxy.scheme != "https":
+            problem = f"is for https proxies: {proxy} is not spoken to over TLS"
+            raise ConfigurationError(setting="--proxy-ca", problem=problem)
+        proxy.config = ClientConfig(
+            trust=TrustStore.from_files(*self.options.proxy_ca), handshake_timeout=self.options.timeout
+        )
+        return proxy
+
+    def _not_kept(self, text: str) -> None:
+        """The store's warning, of which there is at most one a minute."""
+        self.all_kept = False
+        _warn(text)
+
     def close(self) -> None:
         """Close the files."""
         self.body.close()
@@ -106,6 +131,14 @@ class Settings:
             if self.keylog.failure is not None:
                 _warn(f"the key log {self.keylog.path} is not complete: {self.keylog.failure.strerror}")
             self.keylog = None
+
+
+def _check_folder(path: Path) -> None:
+    """Say now what the store could only warn of, when the handshake is over."""
+    if path == Path():
+        raise ConfigurationError(setting="--session", problem="needs the name of a file")
+    if not path.parent.is_dir():
+        raise ConfigurationError(setting="--session", problem="its folder is not there", folder=str(path.parent))
 
 
 def _warn(text: str) -> None:

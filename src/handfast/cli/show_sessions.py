@@ -76,11 +76,11 @@ def early_data(out: Paper, early: Early) -> None:
         row(out, "  answer", "none")
 
 
-def received(out: Paper, visit: Visit, path: Path | None, version: str) -> None:
-    """What there is to come back with next time."""
+def received(out: Paper, visit: Visit, path: Path | None, version: str, *, kept: bool = True) -> None:
+    """What there is to come back with next time. ``kept``: whether the file took all of it."""
     where = f"in {shown(path)}" if path is not None else "for this run"
     if not visit.received:
-        if version == _TLS12 and visit.session is not None:
+        if version == _TLS12 and visit.offered:
             row(out, "next time", "the same session", where)
         else:
             row(out, "next time", "nothing", "the server has given no session to come back with")
@@ -90,7 +90,12 @@ def received(out: Paper, visit: Visit, path: Path | None, version: str) -> None:
     early = f", with up to {count(size, 'byte')} of early data" if size else ""
     once = "; each is good for once" if version != _TLS12 else ""
     life = f" for {ago(visit.lifetime or 0)}" if visit.lifetime else ""
-    row(out, "next time", f"{count(len(visit.received), 'session')}{life}{early}", f"kept {where}{once}")
+    row(
+        out,
+        "next time",
+        f"{count(len(visit.received), 'session')}{life}{early}",
+        f"kept {where}{once}" if kept else f"not all kept {where}: see the warning",
+    )
 
 
 def connections(out: Paper, visits: Sequence[visit.Visit]) -> None:

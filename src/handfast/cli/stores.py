@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import stat
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from handfast.cli.watch import Watch
-from handfast.errors import ConfigurationError
+from handfast.errors import ConfigurationError, shown
 from handfast.reasons import FILE_UNREADABLE
 from handfast.sessions.keys import TicketKeyRing
 from handfast.sessions.memory import MemoryCache
@@ -29,10 +31,19 @@ class Kept:
     watch: Watch
     shared: Any = None
 
+    async def look(self) -> None:
+        """Ask the store for a sign of life, so that one that is not there is known before the first client comes."""
+        if self.shared is not None:
+            await self.shared.run(_ping(), lambda: None)
+
     async def close(self) -> None:
         """Let go of the store."""
         if self.shared is not None:
             await self.shared.close()
+
+
+def _ping() -> Generator[tuple[str], Any, None]:
+    yield ("PING",)
 
 
 def kept(tickets: int, store: str | None, secret: Path | None, early_data: bool, warn: Callable[[str], None]) -> Kept:
@@ -49,7 +60,7 @@ def kept(tickets: int, store: str | None, secret: Path | None, early_data: bool,
     from handfast.transport.stores.shared_states import RedisStore
 
     shared = Shared.from_url(store, asynchronous=True, warn=warn)
-    ring = RedisKeyRing(shared, _read(secret))
+    ring = RedisKeyRing(shared, _read(secret, warn))
     return Kept(Watch(ring, RedisStore(shared, ring), RedisReplayGuard(shared) if early_data else None), shared)
 
 
@@ -67,15 +78,20 @@ def _check(tickets: int, store: str | None, secret: Path | None, early_data: boo
         raise ConfigurationError(setting=option, problem="means nothing with --tickets 0: nobody can come back")
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, warn: Callable[[str], None]) -> bytes:
     try:
         secret = path.read_bytes()
+        mode = path.stat().st_mode
     except OSError as error:
         problem = error.strerror or type(error).__name__
         raise ConfigurationError(FILE_UNREADABLE, file=str(path), problem=problem) from None
     if len(secret) < _SECRET:
         problem = f"has to be {_SECRET} random bytes or more (openssl rand -out FILE {_SECRET})"
         raise ConfigurationError(setting="--store-secret", problem=problem, file=str(path), bytes=len(secret))
+    if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
+        warn(
+            f"--store-secret: {shown(path)} may be used by others (mode {mode & 0o777:o}), who could open every ticket"
+        )
     return secret
 
 

@@ -18,7 +18,6 @@ from handfast.errors import AlertReceived, ConnectionFailed, TLSError, Truncatio
 from handfast.events import Handshake
 from handfast.observe.tap import Trace
 from handfast.transport.blocking import TLSSocket, dial
-from handfast.transport.proxy import chosen
 from handfast.transport.starttls.dialogue import Dialogue, Said
 from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.messages13 import NewSessionTicket
@@ -60,8 +59,9 @@ class Visit:
     def run(self, host: str, port: int, server_name: str) -> None:
         """Connect, and do what is asked for then."""
         options, settings = self._options, self._settings
+        proxy = settings.proxy(host)
         if self._tell:
-            way = f", through {proxy}" if (proxy := chosen(options.proxy, host)) else ""
+            way = f", through {proxy}" if proxy else ""
             verb = "connecting" if self.number == 1 else "connecting again"
             self._narration.print(f"{verb} to {shown(host)}, port {port}{way}", end="\n\n")
         self.trace.restart()
@@ -72,7 +72,7 @@ class Visit:
             server_name=server_name,
             timeout=options.timeout,
             tap=self.trace,
-            proxy=options.proxy,
+            proxy=proxy,
             starttls=self._dialogue,
             early_data=settings.early_data,
         )
@@ -102,7 +102,7 @@ class Visit:
     def _send_early_data_again(self, tls: TLSSocket) -> None:
         """Data that did not arrive early is sent now, which nobody but the user can allow: by --early-data he did."""
         data = self._settings.early_data
-        self.early = sessions.early(tls.handshake, self.session, len(data), self._settings.config)
+        self.early = sessions.early(tls.handshake, self.session, len(data))
         if self.early.outcome != "accepted":
             tls.sendall(data)
             self.early = replace(self.early, sent_again=True)
@@ -193,7 +193,8 @@ class Visit:
         if self.early is not None:
             show_sessions.early_data(out, self.early)
         if self._settings.keeper is not None:
-            show_sessions.received(out, self.session, self._settings.keeper.path, facts.version)
+            keeper, kept = self._settings.keeper, self._settings.all_kept
+            show_sessions.received(out, self.session, keeper.path, facts.version, kept=kept)
         show.times(out, facts, tls.tcp_connect_seconds, self.trace)
         show.exports(out, self._exports)
         if not self._options.verify:
