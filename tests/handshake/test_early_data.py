@@ -11,7 +11,7 @@ from handfast.connection import ClientConnection, ServerConnection
 from handfast.errors import MisuseError, PeerIncompatible, PeerMisbehaved
 from handfast.events import EarlyData, EarlyDataRejected, HandshakeCompleted
 from handfast.sessions.session import Session
-from tests.handshake.parties import Lines, client_config, client_identity, fails, identity, server_config
+from tests.handshake.parties import Lines, Recorder, client_config, client_identity, fails, identity, server_config
 from tests.handshake.returning import Guard, Sessions, Tickets, Times, Visit, first_session, visit
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
@@ -268,6 +268,66 @@ def test_a_client_that_is_no_longer_welcome() -> None:
     there.receive_data(here.data_to_send())
     with pytest.raises(CertificateRefused):
         there.next_event()
+
+
+def test_two_hellos_with_one_ticket_are_no_replay() -> None:
+    """A client may race them: each has a binder of its own (RFC 9846 section 8.2)."""
+    client, server = both()
+    session = first_session(client, server)
+    for _ in range(2):
+        assert visit(client, server, session=session, early_data=GET).early == GET
+
+
+def test_the_limit_is_that_of_the_ticket() -> None:
+    """And not what the server would allow by now (RFC 9846 section 4.7.1)."""
+    client, server = both({}, {"max_early_data": 100})
+    session = first_session(client, server)
+    assert visit(client, {**server, "max_early_data": 10}, session=session, early_data=bytes(100)).early == bytes(100)
+    session.max_early_data = 101
+    here = ClientConnection(client_config(**client), server_name="localhost", session=session, early_data=bytes(101))
+    there = ServerConnection(server_config(**{**server, "max_early_data": 1_000}))
+    here.start()
+    there.start()
+    there.receive_data(here.data_to_send())
+    with fails(PeerMisbehaved, reasons.TOO_MUCH_ACCEPTED_EARLY_DATA):
+        list(there.events())
+
+
+def test_a_ticket_that_allows_none() -> None:
+    """A client that sends some all the same gets it back, also where the server has come to take early data."""
+    client, server = both({}, {"early_data": None})
+    session = first_session(client, server)
+    session.max_early_data = 1_000
+    made = visit(client, {**server, "early_data": Guard()}, session=session, early_data=GET)
+    assert rejected(made)
+    assert made.resumed
+
+
+@pytest.mark.parametrize("age_add", [0, 1, (1 << 32) - 30_000, (1 << 32) - 1])
+def test_the_age_goes_round(age_add: int) -> None:
+    """It is hidden by an addition modulo 2^32 (RFC 9846 section 4.3.11.1)."""
+    times = Times()
+    client, server = both({"clock": times.clock}, {"clock": times.clock, "ticket_count": 1})
+    session = first_session(client, server)
+    tickets = server["tickets"]
+    [(ticket, state)] = tickets.kept.items()
+    sealed = Session.decode(state)
+    assert sealed is not None
+    sealed.age_add = session.age_add = age_add
+    tickets.kept[ticket] = sealed.encode()
+    times.later(minutes=1)
+    tap = Recorder()
+    assert visit(client, server, session=session, early_data=GET, tap=tap).early == GET
+    offered = tap.messages[0][1].pre_shared_key
+    assert offered.identities[0].obfuscated_ticket_age == (60_000 + age_add) % (1 << 32)
+
+
+@pytest.mark.parametrize("allowed", [14_336, 100_000])
+def test_the_largest_early_data_can_be_refused_by_a_retry(allowed: int) -> None:
+    client, server = both({}, {"max_early_data": allowed})
+    session = first_session(client, server)
+    made = visit(client, {**server, "groups": ["secp384r1"]}, session=session, early_data=bytes(allowed)).talk()
+    assert (made.facts.hello_retry_request, made.early, made.rejected) == (True, b"", [bytes(allowed)])
 
 
 # --- versions

@@ -151,6 +151,15 @@ def test_what_is_no_key_is_no_answer(answer: Any) -> None:
     assert caught.value.evidence["question"] == "FindPsk"
 
 
+def test_a_callback_finds_no_key_of_the_other_role() -> None:
+    """Who holds a key as a client takes no hello of it: that could be its own, sent back (Selfie, RFC 9257 section 4.1)."""
+    client, _ = pair_of()
+    here, there = started(client, {"psks": lambda identity: client["psks"][0]})
+    with fails(TLSError, reasons.CALLBACK_FAILED) as caught:
+        carry(here, there)
+    assert caught.value.evidence == {"question": "FindPsk", "problem": "the key is for a client"}
+
+
 # --- RFC 9258, by an independent computation
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from handfast import CertificateRefused, ConfigurationError, limits, reasons
-from handfast.errors import MisuseError, PeerIncompatible, PeerMisbehaved, TLSError
-from handfast.events import HandshakeCompleted, SessionReceived
-from handfast.handshake.psk import TICKET_TO_OFFER
+from handfast import CertificateRefused, reasons
+from handfast.connection import ClientConnection, ServerConnection
+from handfast.errors import MisuseError, PeerIncompatible
 from handfast.insecure import NoVerification
 from handfast.sessions.external import ExternalPsk
-from handfast.sessions.session import Session, milliseconds
+from handfast.sessions.memory import MemorySessions
+from handfast.sessions.session import milliseconds
+from handfast.sessions.verdict import WhyNot
 from handfast.testing import Authority
 from tests.handshake.parties import (
     COOKIE_KEY,
@@ -25,7 +26,6 @@ from tests.handshake.parties import (
     identity,
     server_config,
     started,
-    trust,
 )
 from tests.handshake.returning import Sessions, Tickets, Times, Visit, first_session, visit
 
@@ -142,6 +142,45 @@ def test_the_server_s_certificate_is_known_to_the_client_alone() -> None:
 def test_what_makes_a_full_handshake(client: dict[str, Any], server: dict[str, Any]) -> None:
     here, there = both({"cipher_suites": None, "identities": [client_identity()]})
     assert not again(here, {**there, "cipher_suites": None}, client, server).talk().resumed
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "why"),
+    [
+        ("1.3", {"max_version": "1.2"}, WhyNot.OTHER_VERSION),
+        ("1.2", {"min_version": "1.3"}, WhyNot.OTHER_VERSION),
+        ("1.3", {"cipher_suites": ["TLS_AES_256_GCM_SHA384"]}, WhyNot.OTHER_HASH),
+        ("1.2", {"cipher_suites": ["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"]}, WhyNot.OTHER_SUITE),
+    ],
+)
+def test_what_is_not_even_offered(version: str, changes: dict[str, Any], why: WhyNot) -> None:
+    """A hello has suites that go with its session (RFC 9846 section 4.2.2, RFC 5246 section 7.4.1.2)."""
+    client, server = both()
+    first_session({**client, "max_version": version}, server)
+    tap = Recorder()
+    made = visit({**client, **changes}, server, tap=tap)
+    hello = tap.messages[0][1]
+    assert hello.pre_shared_key is None
+    assert not hello.session_ticket
+    assert not made.resumed
+    assert made.facts.resumption is not None
+    assert made.facts.resumption.why_not is why
+
+
+def test_a_ticket_that_was_not_offered_is_not_lost() -> None:
+    """Another configuration with the same store can use it; one that was offered is gone (RFC 9846 appendix C.4)."""
+    client, server = both({"sessions": MemorySessions()}, {"ticket_count": 1})
+    first_session(client, server)
+    assert not visit({**client, "cipher_suites": ["TLS_AES_256_GCM_SHA384"]}, {}).resumed
+    assert not visit(client, {}).resumed, "that server does not know it"
+    assert not visit(client, server).resumed
+
+
+def test_a_ticket_that_was_not_offered_is_still_good() -> None:
+    client, server = both({"sessions": MemorySessions()}, {"ticket_count": 1})
+    first_session(client, server)
+    assert not visit({**client, "cipher_suites": ["TLS_AES_256_GCM_SHA384"]}, {}).resumed
+    assert visit(client, server).resumed
 
 
 def test_a_session_of_another_name_is_not_offered() -> None:
@@ -262,6 +301,26 @@ def test_a_session_does_not_outlive_the_client_s_certificate() -> None:
     # Its last ticket has a second left, and a certificate that ends in less than one gets none.
     times.later(seconds=0.5)
     assert visit(client, server).sessions == []
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_session_does_not_outlive_any_certificate_of_the_path(version: str) -> None:
+    times = Times()
+    ends = (times.now + timedelta(minutes=30)).replace(microsecond=0)
+    root = Authority.create()
+    middle = root.intermediate("short", not_after=ends)
+    server = {"identities": [middle.issue("localhost")], "tickets": Tickets(), "clock": times.clock}
+    client = {"trust": root.trust, "sessions": Sessions(), "clock": times.clock, "max_version": version}
+    assert first_session(client, server).expires == milliseconds(ends)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_nor_a_certificate_that_was_not_verified(version: str) -> None:
+    times = Times()
+    ends = (times.now + timedelta(minutes=30)).replace(microsecond=0)
+    server = {"identities": [identity_until(ends)], "tickets": Tickets(), "clock": times.clock}
+    client = {"verifier": NoVerification(), "sessions": Sessions(), "clock": times.clock, "max_version": version}
+    assert first_session(client, server).expires == milliseconds(ends)
 
 
 def identity_until(moment: Any) -> Any:
@@ -401,174 +460,32 @@ def test_a_psk_of_another_hash_is_dropped_after_a_retry() -> None:
     assert hellos[1].psk_key_exchange_modes == b"\1"
 
 
-# --- tickets that are none
-
-
-@pytest.mark.parametrize("answer", [b"", b"x", b"\1" * 100, bytes(1000)])
-def test_what_a_store_opens_may_be_anything(answer: bytes) -> None:
-    """What is no session, or one of another version of the library, is a full handshake."""
-    tickets = Tickets()
-    client, server = both({}, {"tickets": tickets})
-    first_session(client, server)
-    tickets.kept = dict.fromkeys(tickets.kept, answer)
-    assert not visit(client, server).talk().resumed
-
-
-def test_a_session_of_tls_1_2_is_no_psk() -> None:
-    tickets = Tickets()
-    client, server = both({}, {"tickets": tickets})
-    first_session({**client, "max_version": "1.2"}, server)
-    [state] = tickets.kept.values()
-    first_session(client, server)
-    tickets.kept = dict.fromkeys(tickets.kept, state)
-    assert not visit(client, server).talk().resumed
-
-
-def test_a_session_without_its_secret_is_refused() -> None:
-    """Whoever has only seen a ticket go by cannot use it: that is what the binder is for."""
-    client, server = both()
-    session = first_session(client, server)
-    session.secret = bytes(32)
-    here, there = started({**client, "sessions": Sessions(session)}, server)
-    with fails(PeerMisbehaved, reasons.BAD_BINDER) as caught:
-        carry(here, there)
-    assert caught.value.evidence == {}
-    assert caught.value.alert == 51
-
-
-class Silent:
-    """A store that has nothing to give, and answers nothing in time."""
-
-    def seal(self, state: bytes, seconds: int) -> None:
-        """None."""
-
-    def open(self, ticket: bytes) -> None:
-        """None."""
-
-
-@pytest.mark.parametrize("version", ["1.2", "1.3"])
-@pytest.mark.parametrize(
-    ("length", "offered"), [(TICKET_TO_OFFER, True), (TICKET_TO_OFFER + 1, False), (65_300, False)]
-)
-def test_a_ticket_that_would_not_fit_into_a_hello_is_not_offered(length: int, offered: bool, version: str) -> None:
-    """Else a server could give its clients a ticket after which they cannot connect any more."""
-
-    class Long(Tickets):
-        """Its tickets are long."""
-
-        def seal(self, state: bytes, seconds: int) -> bytes:
-            ticket = bytes(length)
-            self.kept[ticket] = state
-            return ticket
-
-    client, server = both({"max_version": version}, {"tickets": Long()})
-    first_session(client, server)
-    assert visit(client, server).talk().resumed is offered
-
-
-def test_a_sealer_that_cannot_seal() -> None:
-    made = visit({"sessions": Sessions()}, {"tickets": Silent()}).talk()
-    assert made.sessions == []
-
-
-@pytest.mark.parametrize("method", ["seal", "open"])
-def test_a_store_that_raises_fails_the_handshake_and_tells_nothing(method: str) -> None:
-    secret = b"a secret of the session"
-
-    class Broken(Tickets):
-        """Says more than it should."""
-
-    def broken(self: Any, *_: Any) -> None:
-        raise RuntimeError("disk full")
-
-    client, server = both()
-    first_session(client, server)
-    setattr(Broken, method, broken)
-    tickets = Broken()
-    tickets.kept = server["tickets"].kept
-    here, there = started(client, {**server, "tickets": tickets})
-    with fails(TLSError, reasons.CALLBACK_FAILED) as caught:
-        for _ in range(2):
-            carry(here, there)
-            carry(there, here)
-    name = "SealTicket" if method == "seal" else "OpenTicket"
-    assert caught.value.evidence == {"question": name, "exception": "RuntimeError: disk full"}
-    assert caught.value.alert == 80
-    assert secret.hex() not in repr(caught.value)
-
-
-def test_no_representation_shows_a_secret() -> None:
-    client, server = both()
-    made = visit(client, server)
-    [session, _] = made.sessions
-    for text in (repr(session), repr(made.here), repr(made.there), str(made.client), repr(server["tickets"].kept)[:0]):
-        assert session.secret.hex() not in text
-        assert repr(session.secret)[2:-1] not in text
-    assert repr(session) == "<Session>"
-
-
-def test_sessions_come_behind_the_end_of_the_handshake() -> None:
-    client, server = both()
-    made = visit(client, server)
-    assert [type(event) for event in made.here] == [HandshakeCompleted, SessionReceived, SessionReceived]
-    assert client["sessions"].kept == made.sessions
-
-
-def test_trust_is_that_of_the_roots() -> None:
-    client, server = both()
-    session = first_session(client, server)
-    assert len(session.trust) >= 16
-    other: Session = first_session({"trust": trust(), "sessions": Sessions()}, server)
-    assert other.trust == session.trust
-
-
-def test_however_often_it_is_renewed_a_session_ends_after_seven_days() -> None:
-    """RFC 9846 section 4.7.1: else a client that comes back each week would never see a certificate again."""
+def test_after_a_retry_the_ticket_is_as_old_as_it_is_then() -> None:
+    """RFC 9846 section 4.2.2: the age is worked out anew, and the binder with it."""
     times = Times()
-    client, server = both()
-    client["clock"] = server["clock"] = times.clock
-    server["ticket_lifetime"] = limits.SESSION_SECONDS
-    first = first_session(client, server)
-    for _ in range(6):
-        times.later(days=1)
-        made = visit(client, server)
-        assert made.resumed
-        assert {session.verified for session in made.sessions} == {first.verified}
-        assert {session.expires for session in made.sessions} == {first.expires}
-    times.later(hours=23)
-    assert server["tickets"].seconds[-1] == 86_400
-    assert visit(client, server).resumed
-    times.later(hours=2)
-    assert not visit(client, server).resumed
+    client, server = both({"clock": times.clock}, {"clock": times.clock})
+    first_session(client, server)
+    tap = Recorder()
+    here = ClientConnection(client_config(**client), server_name="localhost", tap=tap)
+    there = ServerConnection(server_config(**{**server, **P384}))
+    here.start()
+    there.start()
+    times.later(seconds=5)
+    made = Visit(here, there).run()
+    assert (made.resumed, made.facts.hello_retry_request) == (True, True)
+    hellos = [message for _, message, _ in tap.messages if message.NAME == "ClientHello"]
+    first, second = (hello.pre_shared_key.identities[0] for hello in hellos)
+    assert second.identity == first.identity
+    assert (second.obfuscated_ticket_age - first.obfuscated_ticket_age) % (1 << 32) == 5_000
 
 
-def test_only_the_first_few_tickets_of_a_hello_are_opened() -> None:
-    """Each may be a question to a store that others wait for, too."""
+def test_each_binder_has_the_hash_of_its_key() -> None:
+    """RFC 9846 section 4.3.11.2: nobody knows yet which suite it will be."""
     client, server = both()
     first_session(client, server)
-    tickets = server["tickets"]
-    tickets.opened.clear()
-    server["psks"] = lambda identity: None
-    keys = [ExternalPsk(b"key %d" % number, bytes(32), role="client") for number in range(limits.PSK_IDENTITIES - 1)]
-    client["sessions"].kept.clear()
-    visit({**client, "psks": keys}, server)
-    assert tickets.opened == [key.identity for key in keys[: limits.TICKETS_OPENED]]
-
-
-@pytest.mark.parametrize("wanted", [(256, 0), (-1, 0), (1,), (1, 2, 3)])
-def test_numbers_of_tickets_that_cannot_be_asked_for(wanted: Any) -> None:
-    with fails(ConfigurationError, reasons.BAD_CONFIGURATION) as caught:
-        client_config(ticket_request=wanted)
-    assert caught.value.evidence["setting"] == "ticket_request"
-
-
-def test_a_key_has_to_stand_under_its_own_name() -> None:
-    key = ExternalPsk(b"one", bytes(32), role="server")
-    with fails(ConfigurationError, reasons.BAD_CONFIGURATION):
-        server_config(psks={b"another": key})
-
-
-def test_more_keys_than_a_hello_may_have() -> None:
-    keys = [ExternalPsk(b"key %d" % number, bytes(32), role="client") for number in range(limits.PSK_IDENTITIES)]
-    with fails(ConfigurationError, reasons.BAD_CONFIGURATION):
-        client_config(psks=keys)
+    key = {
+        role: ExternalPsk(b"384", bytes(range(32)), role=role, hash_name="sha384")  # type: ignore[arg-type]
+        for role in ("client", "server")
+    }
+    made = visit({**client, "psks": [key["client"]]}, {"psks": {b"384": key["server"]}, "tickets": Tickets()}).talk()
+    assert (made.resumed, made.facts.cipher_suite) == (True, "TLS_AES_256_GCM_SHA384")

@@ -350,6 +350,47 @@ def test_the_wrong_age_is_no_reason_to_refuse_the_session() -> None:
     assert (client.events[0].handshake.resumed, client.events[0].handshake.early_data) == (True, "rejected")
 
 
+@pytest.mark.parametrize("known", [0, 1], ids=["the first", "the second"])
+def test_early_data_goes_with_the_first_key_alone(known: int) -> None:
+    """RFC 9846 section 4.3.10: the server has to have selected it; here the other one claims the right age, too."""
+    guard = Guard()
+    client = at_server(early_data=guard)
+    hello = client.hello_with(session(), early_data=True, **ALPN)
+    assert hello.pre_shared_key is not None
+    [ours] = hello.pre_shared_key.identities
+    identities = [PskIdentity(b"unknown", ours.obfuscated_ticket_age)]
+    identities.insert(known, ours)
+    hello.pre_shared_key = OfferedPsks(identities, [bytes(32), bytes(32)])
+    hello.extension_types = []
+    assert client.psk is not None
+    hello = client.bound(hello, client.psk, client.psk)
+    client.say(hello.raw)
+    client.hear()
+    assert client.server_hello.selected_identity == known
+    assert hello.pre_shared_key is not None
+    assert [binder for binder, _ in guard.seen] == ([] if known else hello.pre_shared_key.binders[:1])
+    assert client.connection.awaiting == ("Finished" if known else "EndOfEarlyData")
+
+
+def test_a_binder_that_nobody_checks_does_not_make_a_copy_new() -> None:
+    """RFC 9846 section 8.2: what a copy is recognised by comes from validated parts of the ClientHello alone."""
+    guard = Guard()
+    awaited = []
+    client = at_server(early_data=guard)
+    hello = client.hello_with(session(), early_data=True, **ALPN)
+    assert hello.pre_shared_key is not None
+    hello.pre_shared_key = OfferedPsks([*hello.pre_shared_key.identities, PskIdentity(b"x")], [bytes(32), bytes(32)])
+    hello.extension_types = []
+    assert client.psk is not None
+    raw = client.bound(hello, client.psk, client.psk).raw
+    for last in range(3):
+        client = at_server(early_data=guard)
+        client.psk = PskSecret(suites.SUITES[session().suite_id], session().secret, "res")
+        client.deliver(client.wire(ContentType.HANDSHAKE, client.noted(raw[:-1] + bytes((last,)))))
+        awaited.append(client.connection.awaiting)
+    assert awaited == ["EndOfEarlyData", "Finished", "Finished"]
+
+
 # --- early data: what a client may not do
 
 
@@ -490,3 +531,22 @@ def test_a_server_takes_no_ticket() -> None:
     raw = NewSessionTicket(1, 1, b"", b"x").encode()
     client.hear()
     check_refused(client, PeerMisbehaved, reasons.UNEXPECTED_MESSAGE, lambda: client.handshake(raw))
+
+
+@pytest.mark.parametrize(("ours", "with_dhe"), [(["psk_ke", "psk_dhe_ke"], False), (["psk_dhe_ke", "psk_ke"], True)])
+@pytest.mark.parametrize("theirs", [b"\0\1", b"\1\0"])
+def test_of_the_modes_the_server_s_order_counts(ours: list[str], with_dhe: bool, theirs: bytes) -> None:
+    """RFC 9846 section 4.3.9 has none for the client's: forward secrecy is the server's to give."""
+    client = at_server(psk_modes=ours)
+    client.say(client.hello_with(session(), psk_key_exchange_modes=theirs))
+    client.hear()
+    assert (client.server_hello.key_share is not None) is with_dhe
+    client.say_finished()
+    assert client.events[0].handshake.resumed
+
+
+def test_an_empty_record_after_the_end_of_early_data() -> None:
+    """Early data may have them, the rest of the handshake may not (RFC 9846 section 5.1)."""
+    client = ended(begun(b"early"))
+    act = lambda: client.send(ContentType.APPLICATION_DATA, b"")  # noqa: E731
+    check_refused(client, BadRecord, reasons.EMPTY_RECORD, act)

@@ -281,3 +281,67 @@ def test_an_id_that_nobody_knows(session_id: bytes) -> None:
     assert client.connection.awaiting == "ClientKeyExchange"
     assert client.server_hello.legacy_session_id_echo != session_id
     assert len(client.server_hello.legacy_session_id_echo) == 32
+
+
+def test_beside_a_ticket_an_id_means_nothing() -> None:
+    """RFC 5077 section 3.4: where a ticket is shown, the server must not look for the ID, not even if the ticket is foreign."""
+    known = session("ID")
+    server = ServerConnection(server_config(max_version="1.2", tickets=Tickets(), session_cache=CACHE))
+    server.start()
+    client = RawClient12(server)
+    client.say_hello(session_ticket=b"foreign", legacy_session_id=known.session_id, cipher_suites=[known.suite_id])
+    assert client.connection.awaiting == "ClientKeyExchange"
+    assert client.server_hello.legacy_session_id_echo != known.session_id
+
+
+def test_beside_an_empty_ticket_it_does() -> None:
+    """That is how a client says that it would take one (RFC 5077 section 3.1); it gets one, too."""
+    known = session("ID")
+    server = ServerConnection(server_config(max_version="1.2", tickets=Tickets(), session_cache=CACHE))
+    server.start()
+    client = RawClient12(server)
+    client.known = known
+    client.say_hello(session_ticket=b"", legacy_session_id=known.session_id, cipher_suites=[known.suite_id])
+    assert client.server_hello.legacy_session_id_echo == known.session_id
+    assert client.server_hello.session_ticket_promised
+    client.change_cipher_spec()
+    client.say(client.finished())
+    assert client.events[0].handshake.resumed
+
+
+@pytest.mark.parametrize(
+    ("asks", "promised", "named"), [({}, None, True), ({"session_ticket": b""}, True, False)], ids=["ID", "ticket"]
+)
+def test_a_client_is_given_one_way_to_come_back(asks: dict[str, Any], promised: bool | None, named: bool) -> None:
+    """RFC 5077 sections 3.2 and 3.4: a ticket for those who ask for it, with an empty ID, which would be another way."""
+    server = ServerConnection(server_config(max_version="1.2", tickets=Tickets(), session_cache=Cache()))
+    server.start()
+    client = RawClient12(server)
+    client.say_hello(**asks)
+    assert client.server_hello.session_ticket_promised is promised
+    assert bool(client.server_hello.legacy_session_id_echo) is named
+
+
+@WAYS
+def test_a_client_that_keeps_to_no_record_size(way: str) -> None:
+    """RFC 8449 section 4: the limit is agreed anew when a session is resumed."""
+    known = session(way)
+    server = ServerConnection(server_config(max_version="1.2", record_size_limit=100, **stores(way)))
+    server.start()
+    client = RawClient12(server)
+    client.known = known
+    client.say_hello(**shown(way), record_size_limit=16_384)
+    assert client.server_hello.record_size_limit == 100
+    client.change_cipher_spec()
+    client.say(client.finished())
+    client.send(ContentType.APPLICATION_DATA, bytes(100))
+    with fails(BadRecord, reasons.RECORD_OVERFLOW):
+        client.send(ContentType.APPLICATION_DATA, bytes(101))
+
+
+@pytest.mark.parametrize("session_id", [b"", b"x"])
+def test_no_echo_where_none_was_sent_is_no_resumption(session_id: bytes) -> None:
+    """RFC 5246 section 7.4.1.3: an empty session ID says that this session is not kept."""
+    server = at_client("ticket")
+    server.say(server.hello(legacy_session_id_echo=session_id))
+    assert server.connection.awaiting == "Certificate"

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from handfast import reasons
 from handfast.config import ServerConfig
 from handfast.connection import ClientConnection
-from handfast.errors import ConfigurationError, PeerMisbehaved
+from handfast.errors import ConfigurationError
 from handfast.events import SessionReceived
 from handfast.handshake.tickets import tickets_for
 from handfast.limits import SESSION_SECONDS, TICKETS
@@ -17,7 +16,7 @@ from handfast.sessions.session import milliseconds
 from handfast.wire.codepoints import ExtensionType
 from handfast.wire.hello import ClientHello
 from handfast.wire.messages13 import NewSessionTicket
-from tests.handshake.parties import Recorder, fails, identity, server_config
+from tests.handshake.parties import Recorder, identity, server_config
 from tests.handshake.returning import Sessions, Tickets, Times, visit
 
 DAY = 86_400
@@ -52,6 +51,7 @@ def test_a_server_gives_as_many_as_it_is_set_to(count: int) -> None:
     assert len(made.sessions) == count
     assert len({session.ticket for session in made.sessions}) == count
     assert len({session.secret for session in made.sessions}) == count, "each has a nonce, so each has a key"
+    assert len({session.age_add for session in made.sessions}) == count, "and hides its age by a number of its own"
 
 
 def test_a_client_says_how_many_it_wants() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from handfast.errors import ConfigurationError
 from handfast.sessions.external import ExternalPsk
 from handfast.sessions.session import Session
-from tests.sessions.stores import session, session12, values
+from tests.sessions.stores import START, session, session12, values
 
 KEY = bytes(range(16))
 
@@ -49,6 +51,18 @@ def test_the_peer_of_a_client_was_asked_for_by_name_and_that_of_a_server_was_not
     assert session().peer().server_name == "localhost"
     assert session12(ticket=b"", session_id=b"id").peer().server_name == "localhost"
     assert session(ticket=b"").peer().server_name is None
+
+
+def test_a_session_is_valid_from_its_first_millisecond_to_its_last() -> None:
+    kept = session()
+    at = {milliseconds: START + timedelta(milliseconds=milliseconds) for milliseconds in (-1, 0, 7_199_999, 7_200_000)}
+    assert {span: kept.is_valid(moment) for span, moment in at.items()} == {
+        -1: False,
+        0: True,
+        7_199_999: True,
+        7_200_000: False,
+    }
+    assert kept.age(at[7_200_000]) == 7_200_000
 
 
 def test_a_key_has_128_bits() -> None:
