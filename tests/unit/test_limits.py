@@ -49,7 +49,7 @@ HELD_BY = {
     "PSK_IDENTITIES": "unit/wire/test_psk.py::test_pre_shared_keys_are_capped",
     "SESSION_SECONDS": "unit/handshake/test_tickets.py::test_no_session_outlives_seven_days",
     "TICKETS": "unit/handshake/test_tickets.py::test_what_a_client_asks_for_has_a_limit",
-    "TICKETS_OPENED": "handshake/test_sessions13.py::test_only_the_first_few_tickets_of_a_hello_are_opened",
+    "TICKETS_OPENED": "handshake/test_tickets13.py::test_only_the_first_few_tickets_of_a_hello_are_opened",
     "CODEPOINTS_OF_A_LIST": "unit/wire/test_cursor.py::test_a_list_of_code_points_is_capped",
     "SERVER_NAME": "unit/test_limits.py::test_a_server_name",
     "PATH_DEPTH": "unit/certificates/test_chains.py::test_the_path_has_a_limit",
