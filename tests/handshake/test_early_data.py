@@ -370,6 +370,21 @@ def test_a_server_answers_before_the_handshake_is_over() -> None:
     assert data.data == b"200"
 
 
+def test_nothing_is_exported_meanwhile() -> None:
+    """There is no early exporter: what a replay would make as well must not be taken for the other (section 7.5)."""
+    client, server = both()
+    first_session(client, server)
+    here = ClientConnection(client_config(**client), server_name="localhost", early_data=GET)
+    there = ServerConnection(server_config(**server))
+    here.start()
+    there.start()
+    there.receive_data(here.data_to_send())
+    assert list(there.events()) == [EarlyData(GET)]
+    for side in (here, there):
+        with pytest.raises(MisuseError, match="not complete"):
+            side.export_keying_material("EXPERIMENTAL x", 32)
+
+
 def test_the_alert_of_a_client_whose_early_data_was_refused_can_be_read() -> None:
     """Once the server has said no, the client has the keys of the handshake."""
     client, server = both({}, {"identities": [identity("p256", "localhost")]})

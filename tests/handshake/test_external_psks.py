@@ -76,6 +76,13 @@ def test_one_of_several() -> None:
     assert answer.selected_identity == 2
 
 
+def test_it_has_no_age() -> None:
+    """RFC 9846 section 4.3.11: a client says 0."""
+    tap = Recorder()
+    visit(*pair_of(), tap=tap)
+    assert [each.obfuscated_ticket_age for each in tap.messages[0][1].pre_shared_key.identities] == [0]
+
+
 def test_keys_of_another_hash_are_not_offered() -> None:
     client, _ = pair_of(hash_name="sha384")
     tap = Recorder()

@@ -520,6 +520,19 @@ def test_after_a_retry_the_binder_is_over_all_of_it(right: bool) -> None:
         check_refused(client, PeerMisbehaved, reasons.BAD_BINDER, lambda: client.say(again))
 
 
+@pytest.mark.parametrize("changes", [{"psk_key_exchange_modes": b"\0\1"}, {"ticket_request": (1, 1)}])
+def test_after_a_retry_the_rest_is_the_same(changes: dict[str, Any]) -> None:
+    """RFC 9846 section 4.2.2, RFC 9149 section 3."""
+    client = at_server(groups=["secp384r1"])
+    client.say(client.hello_with(session(), supported_groups=[NamedGroup.X25519, NamedGroup.SECP384R1]))
+    client.hear()
+    again = client.hello_again(**changes)
+    assert client.psk is not None
+    raw = client.bound(again, client.psk).raw
+    error = check_refused(client, PeerMisbehaved, reasons.HELLO_CHANGED, lambda: client.say(raw))
+    assert error.evidence == {"differing": list(changes)}
+
+
 # --- tickets
 
 

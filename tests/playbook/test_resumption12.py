@@ -345,3 +345,21 @@ def test_no_echo_where_none_was_sent_is_no_resumption(session_id: bytes) -> None
     server = at_client("ticket")
     server.say(server.hello(legacy_session_id_echo=session_id))
     assert server.connection.awaiting == "Certificate"
+
+
+def test_a_session_is_kept_once_the_server_has_proved_itself() -> None:
+    """RFC 5077 section 3.3: its Finished comes before the ticket is good for anything."""
+    store = Sessions()
+    client = ClientConnection(client_config(max_version="1.2", sessions=store), server_name="localhost")
+    client.start()
+    server = RawServer12(client)
+    server.say(server.hello(session_ticket_promised=True, legacy_session_id_echo=b"kept"))
+    server.say(server.certificate())
+    server.say(server.exchange(), server.done())
+    server.hear()
+    server.say(NewSessionTicket12(100, b"ticket"))
+    server.change_cipher_spec()
+    with pytest.raises(PeerMisbehaved) as caught:
+        server.say(Finished12(bytes(12)))
+    assert caught.value.reason is reasons.BAD_FINISHED
+    assert (store.kept, server.events) == ([], [])
