@@ -169,6 +169,32 @@ def test_a_session_ends(way: str) -> None:
     assert not visit({**client, "sessions": Sessions(session)}, server).resumed
 
 
+def test_however_often_its_ticket_is_renewed_a_session_has_one_beginning() -> None:
+    """A server can say any lifetime; seven days after it has proved itself a client wants to see its certificate."""
+
+    class Generous(Tickets):
+        """Each of its tickets opens to a session that has just been made."""
+
+        def open(self, ticket: bytes) -> bytes | None:
+            state = super().open(ticket)
+            session = None if state is None else Session.decode(state)
+            assert session is not None
+            session.expires = session.verified + 604_800_000
+            return session.encode()
+
+    times = Times()
+    client, server = both("ticket", {"clock": times.clock}, {"clock": times.clock, "tickets": Generous()})
+    server["ticket_lifetime"] = 604_800
+    first = first_session(client, server)
+    for _ in range(6):
+        times.later(days=1)
+        [renewed] = visit(client, server).sessions
+        assert renewed.verified == first.verified
+        assert renewed.expires <= first.verified + 604_800_000
+    times.later(days=1, seconds=1)
+    assert not visit(client, server).resumed
+
+
 def test_no_session_where_no_second_is_left() -> None:
     times = Times()
     ends = times.now + timedelta(seconds=30)
