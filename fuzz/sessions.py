@@ -134,7 +134,8 @@ class Memory:
 
     ``admits``    what the guard says
     ``trust``     what the sessions stand on
-    ``found``     the sessions that a ticket or ID was opened to, and the keys from outside that were found
+    ``found``     on a server the sessions that a ticket or ID was opened to, and the keys from outside that were found; on
+                  a client what it can offer
     ``admitted``  whether the guard has said yes; ``completed``  whether the handshake is complete
     ``required``  whether a client has to have a certificate
     ``ours, early``  on the client: the session to resume, and the early data
@@ -224,6 +225,7 @@ class Memory:
             return
         name = settings.get("session")
         self.ours = None if name is None else clients_session(name, config)
+        self.found = [*config.psks, *([self.ours] if self.ours else [])]
         data = settings.get("early_data")
         self.early = data if isinstance(data, bytes) else b""
 
@@ -256,8 +258,7 @@ class Memory:
             assert not is_server or self.admitted, "early data that the guard has not admitted"
         if not facts.resumed:
             return
-        offered = self.found if is_server else [*KEYS.values(), *([self.ours] if self.ours else [])]
-        allowed = [each for each in offered if self._allows(each, facts)]
+        allowed = [each for each in self.found if self._allows(each, facts)]
         assert allowed, "resumed, though no session allows it"
         chains = [each.chain if isinstance(each, Session) else () for each in allowed]
         assert (() if facts.peer is None else facts.peer.chain) in chains, "the peer is somebody else"

@@ -15,10 +15,16 @@ from handfast.certificates.accepted import Accepted
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.names import NameSet
 from handfast.connection import Connection
-from handfast.handshake import authenticate12
+from handfast.events import ApplicationData
+from handfast.handshake import authenticate12, server13
 from handfast.handshake.flow import expect
 from handfast.record.framing import PLAINTEXT_LIMIT, Framing
 from handfast.record.layer import RecordLayer
+from handfast.sessions.keys import TicketKey
+from handfast.sessions.memory import Shelf
+from handfast.sessions.sealing import SealingKey
+from handfast.sessions.session import Session
+from handfast.transport.stores.shared import Shared
 from handfast.wire import messages12
 from handfast.wire.alert import ChangeCipherSpec
 from handfast.wire.codepoints import HandshakeType
@@ -146,6 +152,25 @@ def test_a_handshake_that_is_complete_too_soon_is_a_finding(side: str, name: str
             play.check_complete(bytes.fromhex(types), side, name)
 
 
+# The same for handshakes that resume.
+RESUMED = {
+    "client_back": (["020814", "02020814"], ["0214", "0208", "02080b0f14", "0814"]),
+    "server_back": (["0114", "010514", "010114"], ["01", "14", "0105", "010b14", "010101"]),
+    "client_back_12": (["0214", "020414"], ["02", "14", "020b0c0e14", "020404"]),
+    "server_back_12": (["0114"], ["01", "14", "011014"]),
+}
+
+
+@pytest.mark.parametrize("side", RESUMED)
+def test_a_resumed_handshake_that_is_complete_too_soon_is_a_finding(side: str) -> None:
+    enough, too_little = RESUMED[side]
+    for types in enough:
+        play.check_complete(bytes.fromhex(types), side, "default", resumed=True)
+    for types in too_little:
+        with pytest.raises(AssertionError):
+            play.check_complete(bytes.fromhex(types), side, "default", resumed=True)
+
+
 def test_the_order_of_messages_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = {side: seed(side, "whole-default") for side in recorded.SIDES}
     seen = []
@@ -213,6 +238,113 @@ def _without_limits(honest: Any) -> Any:
         self._receive_limit = 2 * PLAINTEXT_LIMIT
 
     return start
+
+
+# --- sessions, keys and early data
+
+
+@pytest.mark.parametrize("side", ["client_back", "server_back", "client_back_12", "server_back_12"])
+def test_a_session_that_is_resumed_when_it_is_dead_is_a_finding(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    resuming = {
+        "client_back": recorded.BACK_TO_CLIENT,
+        "server_back": [*recorded.offering(b"old"), *recorded.own(H.FINISHED)],
+        "client_back_12": recorded.BACK_TO_CLIENT_12,
+        "server_back_12": [*recorded.offering(b"1.2 old"), recorded.CHANGE_CIPHER_SPEC_12, *recorded.own(H.FINISHED)],
+    }
+    names = list(play.CONFIGURATIONS[side])
+    old = names.index("old") if "old" in names else 0
+    data = steps.encode(old, resuming[side])
+    TARGETS[side].run(data)
+    monkeypatch.setattr(Session, "is_valid", lambda *arguments: True)
+    with pytest.raises(AssertionError, match="no session allows it"):
+        TARGETS[side].run(data)
+
+
+def test_early_data_without_the_guards_yes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    replayed = seed("server_back", "whole-replayed")
+    TARGETS["server_back"].run(replayed)
+
+    def admitted(link: Any, config: Any, terms: Any) -> Any:
+        yield from ()
+        link.early_data_left = 200
+        return True
+
+    monkeypatch.setattr(server13, "admitted_early_data", admitted)
+    with pytest.raises(AssertionError, match="has not admitted"):
+        TARGETS["server_back"].run(replayed)
+
+
+def test_early_data_that_looks_like_any_other_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    early = seed("server_back", "whole-default")
+    monkeypatch.setattr("handfast.connection.EarlyData", ApplicationData)
+    with pytest.raises(AssertionError, match="before the handshake is complete"):
+        TARGETS["server_back"].run(early)
+
+
+def test_data_that_is_sent_too_early_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may answer early data at once, and nothing else."""
+    TARGETS["server_back"].run(steps.encode(0, [*recorded.offering(b"good", early=True), recorded.act("_send")]))
+    late = steps.encode(0, [*recorded.offering(b"good"), recorded.act("_send")])
+    TARGETS["server_back"].run(late)
+    monkeypatch.setattr(Connection, "_check_can_send", lambda *arguments, **settings: None)
+    with pytest.raises(AssertionError, match="data may be sent"):
+        TARGETS["server_back"].run(late)
+
+
+def test_a_session_that_nobody_can_read_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = seed("client_back", "then-tickets")
+    honest = Session.encode
+    monkeypatch.setattr(Session, "encode", lambda self: honest(self) + b"x")
+    with pytest.raises(AssertionError, match="nobody can read"):
+        TARGETS["client_back"].run(data)
+
+
+STORED = {
+    "state-good": (Session, "decode", an_index_error),
+    "entries": (Shelf, "put", an_index_error),
+    "ticket": (SealingKey, "open", lambda self, sealed, context: None),
+    "opened": (TicketKey, "open", lambda self, ticket, context: (1 << 60, b"forged")),
+    "key": (TicketKey, "sealed", an_index_error),
+    "replies-moved": (TicketKey, "open", lambda self, ticket, context: (1 << 60, b"of another place")),
+    "replies-failing": (Shared, "_failed", an_index_error),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_what_is_stored_and_does_harm_is_a_finding(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = seed("stored", name)
+    TARGETS["stored"].run(data)
+    monkeypatch.setattr(*STORED[name])
+    with pytest.raises((AssertionError, IndexError)):
+        TARGETS["stored"].run(data)
+
+
+def test_a_hello_that_is_changed_is_bound_again() -> None:
+    """So a server gets as far as the change, and not to a binder that is wrong."""
+    hello, *rest = recorded.handshakes("server_back")["default"][1]
+    raw = recorded.played("server_back", "default").messages[0]
+    other = raw[:10] + bytes((raw[10] ^ 1,)) + raw[11:]  # a byte of the random
+    outcomes = []
+    for first in (Step(play.BOUND, other), Step(play.MESSAGE, other), Step(play.OWN, hello.content + b"\0\6\1x")):
+        player = play.player("server_back", 0)
+        player.play([first, *rest])
+        outcomes.append(player.failure.reason.name if player.failure else "")
+    assert outcomes == ["", "bad_binder", ""]
+
+
+def test_the_vectors_of_offered_keys_are_found() -> None:
+    """Identities and binders, each with a length of its own, and the lists of them."""
+    raw = recorded.played("server_back", "default").messages[0]
+    without = recorded.played("server", "default").messages[0]
+    spans, _ = vectors.find(H.CLIENT_HELLO, raw[4:])
+    bodies = {raw[4:][span.start : span.stop] for span in spans}
+    assert b"good" in bodies
+    offered = ClientHello.parse(raw).pre_shared_key
+    assert offered is not None
+    assert set(offered.binders) <= bodies
+    assert not {b"good"} & {
+        without[4:][span.start : span.stop] for span in vectors.find(H.CLIENT_HELLO, without[4:])[0]
+    }
 
 
 # --- what a change leaves right, and what a peer may do besides being honest
