@@ -22,6 +22,8 @@ from handfast.transport.stores.warner import Warner
 WAIT: Final = 0.25  # seconds
 PAUSE: Final = 1.0  # seconds from a failure to the next try: so one handshake waits in a second, and not each
 
+_GRACE: Final = 0.02  # seconds
+
 T = TypeVar("T")
 Command = tuple[Any, ...]
 Script = Generator[Command, Any, T]
@@ -31,7 +33,7 @@ class Shared(Guarded):
     """One Redis or Valkey, by the ``redis`` client (``pip install handfast[store]``).
 
     ``client``  a ``redis.Redis``, for blocking servers, or a ``redis.asyncio.Redis``, for those of asyncio: with it the
-                stores return awaitables. It must not decode replies; give it timeouts and no retries, as
+                stores return awaitables. It must not decode replies; give it no retries, and a blocking one timeouts, as
                 :meth:`from_url` does
     ``prefix``  of all names there. Between { and } it keeps a cluster from spreading them
     ``wait``    seconds for which a handshake may be held up. A blocking client waits so long for each reply
@@ -118,10 +120,9 @@ class Shared(Guarded):
         until = time.monotonic() + self._wait
         try:
             while True:
-                reply = self.client.execute_command(*command)
+                command = script.send(self.client.execute_command(*command))
                 if time.monotonic() > until:
                     raise TimeoutError
-                command = script.send(reply)
         except StopIteration as end:
             answer: T = self._answered(end)
             return answer
@@ -130,11 +131,16 @@ class Shared(Guarded):
         return otherwise()
 
     async def _await(self, script: Script[T], command: Command, otherwise: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._wait):
-                while True:
-                    reply = await self.client.execute_command(*command)
-                    command = script.send(reply)
+            async with asyncio.timeout(None) as limit:
+                # Where it was the loop that had no time, the reply is there by now, and has to be read before it is late.
+                timer = loop.call_later(self._wait, lambda: limit.reschedule(loop.time() + _GRACE))
+                try:
+                    while True:
+                        command = script.send(await self.client.execute_command(*command))
+                finally:
+                    timer.cancel()
         except StopIteration as end:
             answer: T = self._answered(end)
             return answer
@@ -192,7 +198,10 @@ def _client(url: str, wait: float, asynchronous: bool) -> Any:
         problem = "the redis package is missing: pip install handfast[store]"
         raise ConfigurationError(setting="store", problem=problem) from None
     # RESP 2, and no word of who we are: a new connection then needs no round trip of its own.
-    settings: dict[str, Any] = {"protocol": 2, "socket_timeout": wait, "socket_connect_timeout": wait}
+    settings: dict[str, Any] = {"protocol": 2}
+    # Of a client of asyncio Shared limits the whole script; its own limits would take a loop that was held up for a slow store.
+    seconds = None if asynchronous else wait
+    settings |= {"socket_timeout": seconds, "socket_connect_timeout": seconds}
     if "driver_info" in inspect.signature(redis.connection.AbstractConnection.__init__).parameters:
         settings["driver_info"] = None
     else:  # before 7.2

@@ -41,7 +41,8 @@ class RedisReplayGuard(Guarded):
     """Remembers binders for a fleet (a ReplayGuard): of one flight that reaches several nodes, one is taken.
 
     A store that is new, was restarted, has failed over, or had to throw something away admits nothing for one window. A
-    node that could not reach it admits nothing for one window either, and does not ask meanwhile.
+    node that could not reach it admits nothing for one window either. It tells the store of what comes meanwhile all the
+    same: so other nodes know of that, and the window of a store that is new begins at once.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -52,10 +53,6 @@ class RedisReplayGuard(Guarded):
 
     def admit(self, binder: bytes, seconds: float) -> bool | Awaitable[bool]:
         """Whether this binder is new to all nodes; it is remembered for so many seconds, which is the window."""
-        with self._lock:
-            if self._shared.clock.monotonic() < self._unreachable_until:
-                self._counts["refused: unreachable"] += 1
-                return False
         return self._shared.run(self._judge(binder, seconds), lambda: self._unreachable(seconds))
 
     @property
@@ -69,7 +66,6 @@ class RedisReplayGuard(Guarded):
         reply: bytes = yield ("EVAL", _ADMIT, 2, *names, int(1_000 * seconds))
         verdict = reply.decode("ascii")
         with self._lock:
-            # Another call may have failed while this one was under way; what was promised there holds here too.
             if verdict == "admitted" and self._shared.clock.monotonic() < self._unreachable_until:
                 verdict = "refused: unreachable"
             self._counts[verdict] += 1
