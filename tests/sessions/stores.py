@@ -78,9 +78,9 @@ def values(item: Session) -> tuple[Any, ...]:
     return tuple(getattr(item, field.name) for field in dataclasses.fields(item))
 
 
-def eventually(condition: Callable[[], Any]) -> Any:
+def eventually(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """What the condition says once it holds."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while not (found := condition()):
         assert time.monotonic() < until, "it never came to that"
         time.sleep(0.01)
