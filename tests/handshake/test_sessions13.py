@@ -87,6 +87,15 @@ def test_nobody_shows_a_certificate() -> None:
     ]
 
 
+def test_a_server_does_not_say_the_name_again() -> None:
+    """RFC 6066 section 3: not when a session is resumed."""
+    client, server = both()
+    taps = [Recorder(), Recorder()]
+    assert [visit(client, server, tap=tap).facts.server_name for tap in taps] == ["localhost"] * 2
+    answers = [message for tap in taps for _, message, _ in tap.messages if message.NAME == "EncryptedExtensions"]
+    assert [answer.server_name_acknowledged for answer in answers] == [True, None]
+
+
 def test_both_sides_export_the_same_and_not_what_they_did_before() -> None:
     client, server = both()
     first = visit(client, server)

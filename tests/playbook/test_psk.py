@@ -14,6 +14,7 @@ from handfast.crypto import suites
 from handfast.crypto.schedule13 import PskSecret
 from handfast.errors import BadRecord, DecodeError, PeerIncompatible, PeerMisbehaved
 from handfast.events import EarlyData
+from handfast.sessions.external import ExternalPsk
 from handfast.sessions.session import Session
 from handfast.wire.codepoints import AlertDescription, CipherSuite, ContentType, ExtensionType, NamedGroup
 from handfast.wire.extensions import KeyShareEntry
@@ -163,6 +164,19 @@ def test_early_data_is_not_accepted_without_its_session() -> None:
     server.use_handshake_keys()
     server.reading = early
     check_refused(server, PeerMisbehaved, reasons.BAD_EARLY_DATA, lambda: server.say(EARLY))
+
+
+def test_early_data_is_not_accepted_with_the_second_key() -> None:
+    """RFC 9846 section 4.3.11: the client must see to that."""
+    key = ExternalPsk(b"both know it", bytes(range(32)), role="client")
+    server = at_client(b"early", psks=[key])
+    server.known = PskSecret(server.suite, key.key, "ext")
+    server.take_up(selected_identity=1)
+    early = server.reading
+    with fails(PeerMisbehaved, reasons.BAD_EARLY_DATA):
+        server.say(EARLY)
+    server.reading = early
+    assert server.heard_alert() == (AlertDescription.ILLEGAL_PARAMETER, True)
 
 
 def test_early_data_is_not_accepted_where_none_was_offered() -> None:
