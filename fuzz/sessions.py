@@ -256,12 +256,25 @@ class Memory:
         if facts.early_data == "accepted":
             assert facts.resumed, "early data without a session"
             assert not is_server or self.admitted, "early data that the guard has not admitted"
+        self._check_report(facts)
         if not facts.resumed:
             return
         allowed = [each for each in self.found if self._allows(each, facts)]
         assert allowed, "resumed, though no session allows it"
         chains = [each.chain if isinstance(each, Session) else () for each in allowed]
         assert (() if facts.peer is None else facts.peer.chain) in chains, "the peer is somebody else"
+
+    def _check_report(self, facts: Handshake) -> None:
+        """What is said of it is what happened."""
+        report = facts.resumption
+        if report is None:
+            assert not facts.resumed
+            assert facts.early_data != "accepted"  # it may come without anything to come back with
+            return
+        assert facts.resumed == (report.why_not is None), report
+        assert report.by or not facts.resumed, report
+        if facts.early_data is not None:
+            assert (facts.early_data == "accepted") == (report.why_not_early is None), report
 
     def _allows(self, kept: Session | ExternalPsk, facts: Handshake) -> bool:
         """Whether this may have been resumed."""
