@@ -165,7 +165,8 @@ class _Config:
     ``identities``    certificates with their keys. A server's first one is its default; a client needs one only where
                       servers ask who it is, and the first that the server can accept is used
     ``check_peer``    called with the peer's identity, once it is proven; refuses it by raising a TLSError:
-                      CertificateRefused lets it choose the alert. May be asynchronous
+                      CertificateRefused lets it choose the alert. May be asynchronous. Not called where a key from
+                      outside was used (``psks``): nobody shows an identity then
     ``profile``                what is offered and accepted, by name or as a value: "intermediate" is TLS 1.3, and TLS 1.2
                                with ephemeral keys, AEADs and the extended main secret; "modern" is TLS 1.3 alone. See
                                handfast.profiles
@@ -371,7 +372,8 @@ class ServerConfig(_Config):
                          ChaCha20 first gets it all the same, since it has no fast AES
     ``unknown_names``    what a client gets that asks for a name no identity has: the first identity, or an alert
     ``client_authentication``  whether clients are asked for a certificate, and whether they have to have one. A
-                         certificate that does not verify ends the handshake in both cases
+                         certificate that does not verify ends the handshake in both cases. A client with a key from
+                         outside (``psks``) is not asked, "required" or not: its key has let it in
     ``client_trust``     the roots that clients' certificates have to lead to
     ``client_verifier``  decides on clients' certificates, instead of the roots above; ASK makes it an event
     ``client_authorities``  the names (DER) that clients are told to choose their certificate by; None for those of the
