@@ -59,9 +59,7 @@ def parse(arguments: list[str]) -> None:
     context.close()
 
 
-@pytest.mark.parametrize(
-    ("place", "line"), [pair for pair in ALL if pair[1][0] == "handfast"], ids=lambda item: str(item)
-)
+@pytest.mark.parametrize(("place", "line"), [pair for pair in ALL if pair[1][0] == "handfast"], ids=str)
 def test_the_parser_takes_it(place: str, line: list[str]) -> None:
     parse(line[1:])
 

@@ -1,7 +1,8 @@
-"""Each link of the documents to a file, and to a heading, leads there."""
+"""Each link of the documents to a file, and to a heading, leads there; and two pages do not say different numbers."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,20 @@ def test_every_document_is_in_the_index() -> None:
     index = {(ROOT / "docs" / target.partition("#")[0]).resolve() for _, target in links(ROOT / "docs" / "README.md")}
     documents = {path for path in (ROOT / "docs").glob("*.md") if path.name != "README.md"}
     assert documents <= index
+
+
+def test_the_readme_counts_cpythons_tests_as_their_page_does() -> None:
+    page = (ROOT / "docs" / "cpython-test-ssl.md").read_text("utf-8")
+    found = re.search(r"these are (\d+) tests\. (\d+) are skipped", page)
+    assert found is not None
+    can_run = int(found[1]) - int(found[2])
+    fail = len(re.findall(r"^- `\w+\.\w+`$", page, re.MULTILINE))
+    assert f"{can_run - fail} of the {can_run} tests of CPython's `test_ssl`" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_changelog_counts_bogos_tests_as_their_page_does() -> None:
+    page = (ROOT / "docs" / "conformance.md").read_text("utf-8")
+    row = re.search(r"^\| \*\*all\*\* \| ([\d,]+) \| ([\d,]+) \|.* ([\d,]+) \|$", page, re.MULTILINE)
+    assert row is not None
+    text = f"{row[1]} of {row[3]} pass, {'none fails' if row[2] == '0' else row[2] + ' fail'}"
+    assert text in (ROOT / "CHANGELOG.md").read_text("utf-8")
