@@ -41,19 +41,19 @@ def run(request: pytest.FixtureRequest) -> Loop:
 
 
 class SlowSigner:
-    """A key somewhere else: each signature takes a while."""
+    """A key somewhere else: each signature takes until it is released."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self) -> None:
         self._local = identity().signer
         self.schemes = self._local.schemes
-        self._seconds = seconds
+        self.released = asyncio.Event()
         self.begun = 0
         self.cancelled = 0
 
     async def sign(self, scheme: int, content: bytes) -> bytes:
         self.begun += 1
         try:
-            await asyncio.sleep(self._seconds)
+            await self.released.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -62,8 +62,8 @@ class SlowSigner:
         return signature
 
 
-def slow_identity(seconds: float) -> tuple[Identity, SlowSigner]:
-    signer = SlowSigner(seconds)
+def slow_identity() -> tuple[Identity, SlowSigner]:
+    signer = SlowSigner()
     return Identity(identity().chain, signer), signer
 
 
@@ -89,20 +89,20 @@ class AsyncVerifier:
 
 
 def test_a_slow_signer_holds_up_nobody_else(run: Loop) -> None:
-    slow, signer = slow_identity(1.0)
+    slow, signer = slow_identity()
 
     async def main() -> None:
         quick = identity("p384", "quick.example")
         async with serving(identities=[slow, quick]) as served:
-            started = time.monotonic()
             waiting = asyncio.ensure_future(served.connect())
             for _ in range(10):
                 _, writer = await served.connect(server_name="quick.example")
                 await closed(writer)
             assert not waiting.done()
-            assert signer.begun == 1
+            await wait_until(lambda: signer.begun)
+            assert not waiting.done()
+            signer.released.set()
             _, writer = await waiting
-            assert time.monotonic() - started >= 1.0
             assert writer.get_extra_info("handshake").version == "TLSv1.3"
             await closed(writer)
 
@@ -219,7 +219,7 @@ def test_a_local_key_and_verifier_take_no_task(run: Loop) -> None:
 
 def test_the_peer_goes_away_meanwhile(run: Loop) -> None:
     """A reset ends the wait: the answer's task is cancelled, not left."""
-    slow, signer = slow_identity(1000.0)
+    slow, signer = slow_identity()
 
     async def main() -> None:
         from handfast import ClientConnection
@@ -239,10 +239,10 @@ def test_the_peer_goes_away_meanwhile(run: Loop) -> None:
 
 
 def test_the_time_is_over_meanwhile(run: Loop) -> None:
-    slow, signer = slow_identity(1000.0)
+    slow, signer = slow_identity()
 
     async def main() -> None:
-        async with serving(identities=[slow], handshake_timeout=0.2) as served:
+        async with serving(identities=[slow], handshake_timeout=1.0) as served:
             with fails(AlertReceived, reasons.CLOSED_DURING_HANDSHAKE):
                 await served.connect()
             (error,) = await served.failed()
@@ -335,7 +335,7 @@ class Slow(ChainVerifier):
         super().__init__(trust())
         self.threads: list[threading.Thread] = []
         self.released = threading.Event()
-        self.in_time = False
+        self.in_time = self.done = False
 
     def is_slow(self, chain: Sequence[bytes]) -> bool:
         assert all(isinstance(der, bytes) for der in chain)
@@ -345,6 +345,7 @@ class Slow(ChainVerifier):
         self.threads.append(threading.current_thread())
         if self.says_so:
             self.in_time = self.released.wait(self.seconds)
+            self.done = True
 
     def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         self._work()
@@ -424,6 +425,7 @@ def test_a_chain_that_takes_long_and_is_refused(run: Loop) -> None:
 
 def test_a_configuration_stays_as_it_was(run: Loop) -> None:
     slow = Slow()
+    slow.seconds = 0.01
     config = client_config(verifier=slow)
 
     async def main() -> None:
@@ -437,14 +439,17 @@ def test_a_configuration_stays_as_it_was(run: Loop) -> None:
 
 def test_the_wait_for_a_thread_has_an_end(run: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CLOSE_SECONDS", 0.2)
+    slow = Slow()
+    slow.seconds = 30.0
 
     async def main() -> None:
         async with serving() as served:
-            config = client_config(verifier=Slow(), handshake_timeout=0.1)
-            started = time.monotonic()
+            config = client_config(verifier=slow, handshake_timeout=1.0)
             with fails(HandshakeTimeout, reasons.HANDSHAKE_TIMEOUT):
                 await served.connect(config=config)
-            assert time.monotonic() - started < 0.45
+            assert slow.threads
+            assert not slow.done, "nobody has waited for it"
+            slow.released.set()
 
     run(main())
 
