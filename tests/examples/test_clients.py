@@ -57,6 +57,14 @@ def test_websockets(example: Make, websocket: int, files: dict[str, Path]) -> No
     assert len(client.handshakes) == 1
 
 
+def test_sessions_are_resumed_by_the_next_run_too(
+    example: Make, https: int, files: dict[str, Path], tmp_path: Path
+) -> None:
+    url, file = f"https://localhost:{https}/", tmp_path / "sessions"
+    said = [example("httpx_sessions.py").run(url, files["ca"], file) for _ in range(2)]
+    assert said == ["200\n200\n2 handshakes, 1 resumed\n", "200\n200\n2 handshakes, 2 resumed\n"]
+
+
 def test_more_than_ssl(example: Make, https: int, files: dict[str, Path]) -> None:
     client = example("more_than_ssl.py")
     said = client.run("localhost", https, files["ca"])
