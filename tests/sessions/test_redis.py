@@ -156,6 +156,19 @@ def test_two_nodes_that_start_at_once_come_to_one_key(open_shared, running, time
     assert len({node.seal(b"", 100)[:16] for node in nodes}) == 1
 
 
+def test_a_ticket_for_longer_than_the_lifetime_dies_early_elsewhere(open_shared, running, time) -> None:
+    one, other = rings(open_shared, running, time, lifetime=HOUR)
+    assert one.max_lifetime == RedisStore(one._shared, one).max_lifetime == HOUR
+    ticket = one.seal(b"state", 20 * HOUR)
+    assert other.open(ticket) == b"state"
+    for _ in range(14 * 60):
+        time.passes(60)
+        for node in (one, other):
+            node.seal(b"", HOUR)
+    assert one.open(ticket) == b"state", "it knows what it has sealed"
+    assert other.open(ticket) is None, "which is why a configuration should ask for no more than max_lifetime"
+
+
 def test_a_lock_that_was_left_behind_holds_nobody_up_for_long(open_shared, running, time) -> None:
     (node,) = rings(open_shared, running, time, 1)
     shared = node._shared

@@ -91,6 +91,11 @@ class RedisKeyRing(Guarded):
         return self._ring.open(ticket, context)
 
     @property
+    def max_lifetime(self) -> int:
+        """Seconds for which all nodes open a ticket; what is sealed for longer, others may call dead before its time."""
+        return self._ring.lifetime
+
+    @property
     def keys(self) -> tuple[TicketKey, ...]:
         """The keys that this node has, the newest first."""
         return self._ring.keys

@@ -56,6 +56,11 @@ class RedisStore(Guarded):
         return self._shared.run(self._find(self._shared.name("ticket", ticket)), self._missed)
 
     @property
+    def max_lifetime(self) -> int:
+        """Seconds for which all nodes can read a state: that of the ring."""
+        return self._keys.max_lifetime
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many were "stored", and "hit", "unknown" (or expired), "refused" (the key is gone, or forged), "failed"."""
         with self._lock:
