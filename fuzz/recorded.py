@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pathlib import Path
 
 from fuzz import play
 from fuzz.peers import CLIENT_HELLO_WITH_EARLY_DATA, RETRY_REQUEST, TICKET, Client, message
@@ -15,6 +17,8 @@ from handfast.wire.codepoints import ContentType, HandshakeType
 from handfast.wire.hello import ClientHello
 
 H = HandshakeType
+
+_VECTORS = Path(__file__).parents[1] / "tests" / "vectors"
 
 
 def own(*kinds: int) -> list[Step]:
@@ -255,9 +259,22 @@ def messages() -> list[tuple[str, bytes]]:
             found.setdefault(_first_hello(peer), f"own_hello{side.removeprefix('client')}-{name}")
     found[TICKET] = "ticket"
     found |= {raw: f"ticket-{number}" for number, raw in enumerate(TICKETS_OF_13)}
+    for name, raw in _of_the_rfc():
+        found.setdefault(raw, name)
     found[message(H.KEY_UPDATE, b"\1")] = "key_update"
     found[message(H.END_OF_EARLY_DATA)] = "end_of_early_data"
     return [(name, raw) for raw, name in found.items()]
+
+
+def _of_the_rfc() -> list[tuple[str, bytes]]:
+    """The messages of the handshakes in RFC 8448 that end in a ticket, and that resume with it and early data."""
+    found = []
+    for part in ("simple_1rtt", "resumed_0rtt"):
+        vectors = json.loads((_VECTORS / f"rfc8448_{part}.json").read_text(encoding="ascii"))
+        kinds = ("client_hello", "server_hello", "encrypted_extensions", "new_session_ticket")
+        said = vectors["messages"].items()
+        found += [(f"rfc8448_{part}-{name}", bytes.fromhex(raw)) for name, raw in said if name in kinds]
+    return found
 
 
 def said(side: str) -> list[tuple[str, bytes]]:

@@ -18,7 +18,7 @@ from handfast.events import ApplicationData, EarlyData, EarlyDataRejected, Hands
 from handfast.handshake.psk import Psk, fingerprint
 from handfast.limits import SESSION_SECONDS
 from handfast.sessions.external import ExternalPsk
-from handfast.sessions.session import Session, milliseconds
+from handfast.sessions.session import CLOCKS, Basis, Session, milliseconds
 from handfast.wire.codepoints import CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 
 EARLY = b"early data"
@@ -73,11 +73,12 @@ _FACTS: dict[str, dict[str, Any]] = {
     "no early data": _of_13(protocol=None, max_early_data=0),
     "no protocol": _of_13(protocol=None),
     "client": _of_13(**_CHAIN),
-    "key": _of_13(identity=fingerprint(KEYS[KEY])),
+    "key": _of_13(basis={"identity": fingerprint(KEYS[KEY]), "key_name": KEY}),
     "old": _of_13(issued=_NOW - 2 * _HOUR, expires=_NOW),
-    "future": _of_13(issued=_NOW + 1),
+    "future": _of_13(issued=_NOW + CLOCKS + 1),
     "other name": _of_13(server_name="other.example"),
     "other trust": _of_13(trust=b"somebody else's"),
+    "other certificate": _of_13(basis={"shown": bytes(32)}),
     "stolen": _of_13(),
     "1.2": _of_12(),
     "1.2 client": _of_12(**_CHAIN),
@@ -100,7 +101,8 @@ def session(ticket: bytes, *, trusted: bytes, theirs: bool = False) -> Session:
     length = 48 if "1.2" in name or name == "other hash" else 32
     whose = f"their {name}" if theirs and name.endswith("stolen") else name
     facts: dict[str, Any] = {"server_name": SERVER_NAME, "scheme": 0, "issued": _NOW - 1_000, "expires": _NOW + _HOUR}
-    facts |= {"verified": _NOW - _HOUR, "trust": trusted, "age_add": 7, **_FACTS[name]}
+    facts |= {"trust": trusted, "age_add": 7, **_FACTS[name]}
+    facts["basis"] = Basis(_NOW - _HOUR, **facts.get("basis", {"shown": identity().fingerprint}))
     return Session(secret=_secret(whose, length), **facts)
 
 
@@ -121,7 +123,7 @@ def clients_session(name: str, config: ClientConfig) -> Session:
     """What our client keeps: the server has proved who it is, and there is a ticket, or an ID in its place."""
     ticket = name.removesuffix(" by ID").encode("ascii")
     kept = session(ticket, trusted=config.trust_id)
-    if not kept.identity:  # else it has shown a key from outside
+    if not kept.basis.identity:  # else it has shown a key from outside
         kept.chain = kept.path = identity().chain
         kept.scheme = SignatureScheme.ED25519
     kept.ticket, kept.session_id = (b"", ticket) if name.endswith(" by ID") else (ticket, b"")
@@ -282,9 +284,11 @@ class Memory:
             return facts.version == "TLSv1.3"
         return (
             ProtocolVersion.name(kept.version) == facts.version
-            and kept.issued <= _NOW < kept.expires
+            and kept.issued <= _NOW + CLOCKS
+            and kept.expires > _NOW
             and kept.server_name == facts.server_name
             and kept.trust == self.trust
+            and (kept.basis.identity or kept.basis.shown == identity().fingerprint)
             and (bool(kept.chain) or not self.required)
             and kept.secret not in _STOLEN
         )
@@ -299,7 +303,7 @@ def check_state(state: bytes) -> None:
     kept = Session.decode(state)
     assert kept is not None, "a session that nobody can read"
     assert kept.encode() == state
-    assert kept.expires <= kept.verified + 1_000 * SESSION_SECONDS
+    assert kept.expires <= kept.basis.verified + 1_000 * SESSION_SECONDS
     assert kept.expires <= _NOW + 1_000 * SESSION_SECONDS
 
 

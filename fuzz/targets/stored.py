@@ -21,7 +21,7 @@ from handfast.connection import ClientConnection, ServerConnection
 from handfast.errors import TLSError
 from handfast.sessions.keys import TicketKey, TicketKeyRing
 from handfast.sessions.sealing import SealingKey
-from handfast.sessions.session import Session
+from handfast.sessions.session import CLOCKS, Session
 from handfast.testing.pairs import EntropyForTests
 from handfast.transport.stores.file import FileSessions
 from handfast.transport.stores.shared import Shared
@@ -79,7 +79,7 @@ def come_back(kept: Session) -> None:
     for side in (client, server):
         assert side.handshake is not None, "a session that is of no use keeps a client away"
     if client.handshake is not None and client.handshake.resumed:
-        assert kept.is_valid(NOW)
+        assert kept.is_valid(NOW, CLOCKS)
         assert kept.server_name == SERVER_NAME
 
 
@@ -316,15 +316,15 @@ _RUNS = (run_state, run_file, run_entries, run_ticket, run_opened, run_ring, run
 # --- seeds
 
 
-def _states() -> dict[str, bytes]:
+def kept_session(ticket: bytes) -> Session:
+    """A session as a client keeps it."""
     chain = (leaf(SERVER_NAME, "root"),)
-    found = {}
-    for ticket in TICKETS:
-        kept = sessions.session(ticket, trusted=_TRUSTED)
-        kept.chain, kept.path, kept.ticket = chain, chain, ticket
-        found[ticket.decode("ascii").replace(" ", "-")] = kept.encode()
-    by_id = sessions.session(b"1.2", trusted=_TRUSTED)
-    by_id.chain, by_id.path, by_id.session_id = chain, chain, bytes(32)
+    return replace(sessions.session(ticket, trusted=_TRUSTED), chain=chain, path=chain, ticket=ticket)
+
+
+def _states() -> dict[str, bytes]:
+    found = {ticket.decode("ascii").replace(" ", "-"): kept_session(ticket).encode() for ticket in TICKETS}
+    by_id = replace(kept_session(b"1.2"), ticket=b"", session_id=bytes(32))
     return {**found, "by-id": by_id.encode()}
 
 
@@ -365,15 +365,18 @@ def _mutate(data: bytes, limit: int, random: Random, change: Change) -> bytes:
     return data[:1] + change(data[1:] or b"\0", max(1, limit - 1))
 
 
-_NUMBERS = {"version": 2, "suite_id": 2, "issued": 8, "expires": 8, "verified": 8, "group": 2, "scheme": 2}
+_NUMBERS = {"version": 2, "suite_id": 2, "issued": 8, "expires": 8, "group": 2, "scheme": 2}
 _NUMBERS |= {"age_add": 4, "max_early_data": 4}
-_TEXTS = {"secret": 255, "protocol": 255, "identity": 255, "trust": 255, "ticket": 600, "session_id": 255}
+_TEXTS = {"secret": 255, "protocol": 255, "trust": 255, "ticket": 600, "session_id": 255}
 
 
 def _changed(kept: Session, random: Random, change: Change, data: bytes) -> bytes:
-    name = random.choice((*_NUMBERS, *_TEXTS, "path"))
-    if name == "path":
-        value: Any = tuple(change(der, 1_500) or b"\0" for der in kept.path)
+    name = random.choice((*_NUMBERS, *_TEXTS, "path", "basis"))
+    if name == "basis":
+        shown = change(kept.basis.shown or b"\0", 255)
+        value: Any = replace(kept.basis, verified=random.choice((0, kept.expires, random.getrandbits(64))), shown=shown)
+    elif name == "path":
+        value = tuple(change(der, 1_500) or b"\0" for der in kept.path)
     elif name in _NUMBERS:
         width = _NUMBERS[name]
         old = getattr(kept, name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fuzz import steps
 from fuzz.steps import Step
-from fuzz.targets import TARGETS
+from fuzz.targets import TARGETS, stored
 from fuzz.targets.records import RAW
 from handfast import limits
 from handfast.errors import BadRecord
@@ -100,3 +102,21 @@ def test_early_data_in_empty_records_comes_to_an_end() -> None:
 @pytest.mark.parametrize("finding", FINDINGS)
 def test_finding(finding: str) -> None:
     TARGETS[finding.partition("-")[0]].run(bytes.fromhex(FINDINGS[finding]))
+
+
+# What was kept, and made a connection fail: a client's file and a server's cache of its own may hand out what is damaged.
+DAMAGED = {
+    # A certificate of the path does not parse: the next ticket, whose life ends with it, ended the connection.
+    "path": lambda kept: {"path": (kept.path[0][:-1],)},
+    # A server of TLS 1.2 hands on when a session ends: so many seconds do not fit into a ticket (OverflowError).
+    "expires": lambda kept: {"expires": 1 << 60},
+    # A client's hello named a session by an ID that no hello can have, and that its server refused.
+    "session-id": lambda kept: {"ticket": b"", "session_id": bytes(33)},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("ticket", [b"good", b"1.2"])
+def test_a_kept_session_that_is_damaged(name: str, ticket: bytes) -> None:
+    kept = stored.kept_session(ticket)
+    TARGETS["stored"].run(bytes((stored.STATE,)) + replace(kept, **DAMAGED[name](kept)).encode())

@@ -255,7 +255,7 @@ def test_a_session_that_is_resumed_when_it_is_dead_is_a_finding(side: str, monke
     old = names.index("old") if "old" in names else 0
     data = steps.encode(old, resuming[side])
     TARGETS[side].run(data)
-    monkeypatch.setattr(Session, "is_valid", lambda *arguments: True)
+    monkeypatch.setattr(Session, "is_valid", lambda *arguments, **settings: True)
     with pytest.raises(AssertionError, match="no session allows it"):
         TARGETS[side].run(data)
 
