@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from handfast import ClientConfig, ClientConnection, TrustStore
+from handfast.cli.stores import YOUNG
 from handfast.sessions.memory import MemorySessions
 from handfast.testing import Authority
 from handfast.transport.blocking import connect
@@ -23,7 +24,7 @@ from tests.cli.running import SCHEMAS, Serving, document, handfast, lines_of, s_
 from tests.peers import require_peer
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-GUARD_SECONDS = 20.5  # a guard that has just been made admits nothing
+GUARD_SECONDS = YOUNG + 0.5  # a guard that has just been made admits nothing
 
 
 @pytest.fixture(scope="module")
@@ -419,7 +420,7 @@ def flight(server: Serving, folder: Path) -> bytes:
 @pytest.mark.timeout(90)
 def test_early_data_is_taken_once_and_a_replay_is_told(folder: Path, tmp_path: Path, own: list[object]) -> None:
     with serving(*own, "--json", "--early-data") as server:
-        assert any("early data is taken from 20 seconds on" in line for line in server.lines)
+        assert any(f"early data is taken from {YOUNG} seconds on" in line for line in server.lines)
         visit(server.port, folder, "--session", tmp_path / "sessions")
         logged(server)
         young = visit(

@@ -187,9 +187,8 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
     if other and not options.echo:
         out.print(f"only HTTP/1.1 is spoken inside, so a client that takes {shown(other)} will not understand it")
     if options.early_data:
-        out.print(
-            f"early data is taken from {YOUNG} seconds on: before that nobody can tell it from a replay of earlier"
-        )
+        since = f"once the store is {YOUNG} seconds old" if options.store else f"from {YOUNG} seconds on"
+        out.print(f"early data is taken {since}: before that nobody can tell it from a replay of earlier")
     out.print("try it:")
     name = "" if ca or place in leaf.names.texts else f" --servername {_name(leaf)}"
     out.print(f"  handfast connect {place}:{port}{name}" + _options(" --ca", ca, " --cert", " --key", trust))
