@@ -748,12 +748,12 @@ def test_keys_rotate_under_load_and_no_ticket_is_lost(open_shared, running) -> N
         RedisKeyRing(open_shared(running), SECRET, rotation=2, lifetime=10, ahead=1.0, refresh=0.2) for _ in range(2)
     ]
     assert nodes[1].open(nodes[0].seal(b"the first", 10)) == b"the first"
-    until = real_time.monotonic() + 5
+    until = real_time.monotonic() + 60
     lost: list[bytes] = []
     names: set[bytes] = set()
 
     def load(sealing: RedisKeyRing, opening: RedisKeyRing) -> None:
-        while real_time.monotonic() < until:
+        while len(names) < 4 and real_time.monotonic() < until:
             ticket = sealing.seal(b"state", 10)
             names.add(ticket[:16])
             if opening.open(ticket) != b"state":
@@ -765,7 +765,7 @@ def test_keys_rotate_under_load_and_no_ticket_is_lost(open_shared, running) -> N
     for thread in threads:
         thread.join()
     assert not lost
-    assert 3 <= len(names) <= 4
+    assert len(names) == 4
 
 
 def test_keys_made_by_hand_are_keys_of_the_ring(open_shared, running, time) -> None:
