@@ -25,7 +25,7 @@ from bench import credentials
 from handfast.sessions.keys import TicketKeyRing
 from handfast.sessions.memory import MemoryCache, MemorySessions
 from handfast.sessions.replay import MemoryReplayGuard
-from handfast.sessions.session import Session, milliseconds
+from handfast.sessions.session import Basis, Session, milliseconds
 from handfast.wire.codepoints import CipherSuite, ProtocolVersion
 
 SESSIONS = 100_000
@@ -40,7 +40,7 @@ def session(number: int, chain: tuple[bytes, ...] = ()) -> Session:
         secret=os.urandom(32),
         issued=now,
         expires=now + 7_200_000,
-        verified=now,
+        basis=Basis(now),
         server_name=f"{number}.example",
         protocol=b"h2",
         group=0x001D,

@@ -76,6 +76,8 @@ ASK = _Later()
 
 Names = Sequence[int | str]
 
+_PSK_IDENTITIES = 24_576  # bytes: there may be a ticket as well, and all extensions have 65,535
+_TRUST_ID = 255  # bytes that a session has for it
 _INNER_LIMIT = (1 << 14) + 1  # content, content type and padding of one record (RFC 9846 section 5.4)
 
 
@@ -324,6 +326,9 @@ class ClientConfig(_Config):
         _check_tickets(self.ticket_request)
         if len(self.psks) >= limits.PSK_IDENTITIES:  # one is for a session
             raise ConfigurationError(setting="psks", problem=f"there can be {limits.PSK_IDENTITIES - 1} keys")
+        if sum(len(psk.identity) for psk in self.psks) > _PSK_IDENTITIES:
+            problem = f"their identities may have {_PSK_IDENTITIES} bytes together: they have to fit into a ClientHello"
+            raise ConfigurationError(setting="psks", problem=problem)
         self._set("share_ids", self._shares() if ProtocolVersion.TLS_1_3 in self.versions else ())
         self._set("server_verifier", self._default_verifier() if self.verifier is None else self.verifier)
 
@@ -340,7 +345,7 @@ class ClientConfig(_Config):
     @property
     def trust_id(self) -> bytes:
         """What a session of ours stands on; b"" where the verifier cannot say that, and nothing is resumed."""
-        return getattr(self.server_verifier, "trust_id", b"")
+        return _trust_id(self.server_verifier)
 
     def _default_verifier(self) -> ServerVerifier:
         from handfast.certificates.policy import ChainVerifier
@@ -355,6 +360,12 @@ class ClientConfig(_Config):
     def authorities(self) -> list[bytes] | None:
         """What the ClientHello has as certificate_authorities: distinguished names (DER), None to leave it out."""
         return (list(self._roots().subjects()) or None) if self.certificate_authorities else None
+
+
+def _trust_id(verifier: object) -> bytes:
+    """What a verifier says that it trusts; b"" for one that cannot say it, or says what no session has room for."""
+    found = getattr(verifier, "trust_id", b"")
+    return found if isinstance(found, bytes) and len(found) <= _TRUST_ID else b""
 
 
 Chooser = Callable[["ClientHello"], "Identity | Awaitable[Identity | None] | None"]
@@ -373,7 +384,7 @@ class ServerConfig(_Config):
     ``unknown_names``    what a client gets that asks for a name no identity has: the first identity, or an alert
     ``client_authentication``  whether clients are asked for a certificate, and whether they have to have one. A
                          certificate that does not verify ends the handshake in both cases. A client with a key from
-                         outside (``psks``) is not asked, "required" or not: its key has let it in
+                         outside (``psks``) is not asked, so "required" does not go with those
     ``client_trust``     the roots that clients' certificates have to lead to
     ``client_verifier``  decides on clients' certificates, instead of the roots above; ASK makes it an event
     ``client_authorities``  the names (DER) that clients are told to choose their certificate by; None for those of the
@@ -424,6 +435,11 @@ class ServerConfig(_Config):
                 raise ConfigurationError(setting="psks", problem="each key has to stand under its own identity")
         if not 0 < self.ticket_lifetime <= limits.SESSION_SECONDS:
             raise ConfigurationError(setting="ticket_lifetime", problem="has to be 1 second to 7 days")
+        for kept in (self.tickets, self.session_cache):
+            longest = getattr(kept, "max_lifetime", None)
+            if longest is not None and self.ticket_lifetime > longest:
+                problem = f"is longer than the store keeps its keys: RedisKeyRing(..., lifetime={self.ticket_lifetime})"
+                raise ConfigurationError(setting="ticket_lifetime", problem=problem)
         if not 0 <= self.ticket_count <= limits.TICKETS:
             raise ConfigurationError(setting="ticket_count", problem=f"has to be 0 to {limits.TICKETS}")
         if not 0 <= self.max_early_data < 1 << 32:
@@ -433,6 +449,11 @@ class ServerConfig(_Config):
         _one_of("suite_order", self.suite_order, "server", "client")
         _one_of("unknown_names", self.unknown_names, "default", "refuse")
         _one_of("client_authentication", self.client_authentication, "none", "optional", "required")
+        if self.psks is not None and self.client_authentication == "required":
+            problem = (
+                'with psks it cannot be "required": who has a key shows no certificate; "optional" is what there is'
+            )
+            raise ConfigurationError(setting="client_authentication", problem=problem)
         _one_of("retry", self.retry, "when_needed", "always")
         if self.cookie_key is not None and len(self.cookie_key) < _COOKIE_KEY:
             raise ConfigurationError(setting="cookie_key", problem=f"has to have {_COOKIE_KEY} bytes or more")
@@ -451,7 +472,7 @@ class ServerConfig(_Config):
         """
         if self.client_authentication == "none":
             return _NOBODY
-        return getattr(self.verifier_of_clients, "trust_id", b"")
+        return _trust_id(self.verifier_of_clients)
 
     def _default_verifier(self) -> ClientVerifier | None:
         from handfast.certificates.policy import ChainVerifier

@@ -55,10 +55,10 @@ from handfast.handshake import established
 from handfast.handshake.client import client, refusal
 from handfast.handshake.established import Established
 from handfast.handshake.flow import Flow, Question
+from handfast.handshake.keeping import Keeping
 from handfast.handshake.link import Link
 from handfast.handshake.runner import Runner
 from handfast.handshake.server import server
-from handfast.handshake.tickets import session_of
 from handfast.reasons import (
     CLOSED_DURING_HANDSHAKE,
     INTERNAL_ERROR,
@@ -557,6 +557,7 @@ class ClientConnection(Connection):
         self._client_config = config
         self._server_name = None if server_name is None else normalized(server_name)
         super().__init__(config, tap)
+        self._keeping = Keeping(config, self._link)
 
     def _script(self) -> Flow[Established]:
         return client(self._link, self._client_config, self._server_name, self._session, self._early_data)
@@ -567,19 +568,16 @@ class ClientConnection(Connection):
         if data and self._handshake.early_data != "accepted":
             self._events.append(EarlyDataRejected(data))
         if self._established is not None and self._established.session is not None:
-            self._keep(self._established.session)
+            self._events.append(SessionReceived(self._keeping.keep(self._established.session)))
 
     def _take_ticket(self, message: NewSessionTicket) -> None:
-        end = self._established
-        if end is None or not message.ticket_lifetime:
-            return  # closed meanwhile; or a ticket that is to be thrown away at once (RFC 9846 section 4.7.1)
-        session = session_of(end, message, self.clock.wall(), self._client_config)
-        self._keep(session)
+        session = self._keeping.ticket(self._established, message)
+        if session is not None:
+            self._events.append(SessionReceived(session))
 
-    def _keep(self, session: Session) -> None:
-        if self._client_config.sessions is not None:
-            self._client_config.sessions.put(session)
-        self._events.append(SessionReceived(session))
+    def _fail(self, error: TLSError) -> None:
+        super()._fail(error)
+        self._keeping.failed(error)
 
     def _refusal(self, alert: Alert) -> AlertReceived:
         if self._runner.step == ServerHello.NAME:

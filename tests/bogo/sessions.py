@@ -52,6 +52,9 @@ class Sessions:
         self.newest = session
         self.count += 1
 
+    def forget(self, session: Session) -> None:
+        """Each connection of the runner's has its own process."""
+
     def take(self, server_name: str | None) -> Any:
         return answered(self._options, lambda: self._given)
 

@@ -62,6 +62,9 @@ class Sessions:
     def put(self, session: Session) -> None:
         self.kept.append(session)
 
+    def forget(self, session: Session) -> None:
+        self.kept = [each for each in self.kept if each.secret != session.secret]
+
     def take(self, server_name: str | None) -> Session | None:
         self.asked.append(server_name)
         return self.kept[-1] if self.kept else None

@@ -10,11 +10,22 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from handfast import TLSError, reasons
+from handfast import ConfigurationError, TLSError, reasons
 from handfast.connection import ClientConnection
 from handfast.errors import MisuseError, PeerIncompatible, PeerMisbehaved
 from handfast.sessions.external import ExternalPsk
-from tests.handshake.parties import COOKIE_KEY, Recorder, carry, client_config, client_identity, fails, started
+from handfast.sessions.verdict import WhyNot
+from tests.handshake.parties import (
+    COOKIE_KEY,
+    Recorder,
+    carry,
+    client_config,
+    client_identity,
+    fails,
+    server_config,
+    started,
+    trust,
+)
 from tests.handshake.returning import Sessions, Tickets, first_session, visit
 
 KEY = bytes(range(32))
@@ -237,13 +248,11 @@ def session_of_key(client: dict[str, Any], server: dict[str, Any]) -> Any:
 def test_a_session_may_stand_on_a_key() -> None:
     client, server = resuming()
     session = session_of_key(client, server)
-    assert (session.chain, len(session.identity)) == ((), 32)
-    # So that it is the session that counts.
-    server["psks"] = {b"another": ExternalPsk(b"another", KEY, role="server")}
+    assert (session.chain, len(session.basis.identity)) == ((), 32)
     for _ in range(3):
         made = visit(client, server).talk()
-        assert (made.resumed, made.facts.peer) == (True, None)
-    assert {each.identity for each in client["sessions"].kept} == {session.identity}
+        assert (made.resumed, made.facts.peer, made.facts.resumption.by) == (True, None, "ticket")
+    assert {each.basis.identity for each in client["sessions"].kept} == {session.basis.identity}
 
 
 @pytest.mark.parametrize(
@@ -279,10 +288,50 @@ def test_a_ticket_of_a_server_for_all_opens_none_that_asks_for_a_key() -> None:
     assert visit({**client, "sessions": None}, {**server, "identities": []}).resumed
 
 
+@pytest.mark.parametrize(
+    "psks",
+    [{}, {b"them": ExternalPsk(b"them", KEY, role="server")}],
+    ids=["no key", "other identity"],
+)
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_key_that_was_withdrawn_opens_nothing_any_more(psks: dict[bytes, ExternalPsk], asked: bool) -> None:
+    """Nor does the key of another tenant: a session goes on for as long as the key that it stands on is there."""
+    client, server = resuming()
+    session = session_of_key(client, server)
+    gone = {**server, "psks": psks.get if asked else psks}
+    made = visit({**client, "psks": client["psks"], "sessions": Sessions(session)}, gone)
+    assert not made.resumed
+    assert made.server.handshake is not None
+    assert made.server.handshake.resumption is not None
+    assert made.server.handshake.resumption.why_not is WhyNot.OTHER_IDENTITY
+
+
+def test_a_key_that_was_changed_opens_nothing_any_more() -> None:
+    """So it comes to the key itself, which is offered next to the ticket, and is another one."""
+    client, server = resuming()
+    session_of_key(client, server)
+    here, there = started(client, {**server, "psks": {b"us": ExternalPsk(b"us", bytes(32), role="server")}})
+    with fails(PeerMisbehaved, reasons.BAD_BINDER):
+        carry(here, there)
+
+
+def test_who_has_a_key_shows_no_certificate_so_none_can_be_required() -> None:
+    with pytest.raises(ConfigurationError, match="shows no certificate"):
+        server_config(**pair_of()[1], client_authentication="required", client_trust=trust())
+
+
+def test_both_sides_can_tell_which_key_it_was() -> None:
+    made = visit(*pair_of())
+    for side in (made.client, made.server):
+        assert side.handshake is not None
+        assert side.handshake.resumption is not None
+        assert (side.handshake.resumption.by, side.handshake.resumption.identity) == ("external PSK", b"us")
+
+
 def test_a_session_of_a_key_is_no_client_certificate() -> None:
     client, server = resuming(identities=[client_identity()])
     session = session_of_key(client, server)
-    asking = {**server, "psks": {}, "client_authentication": "required"}
+    asking = {**server, "psks": None, "client_authentication": "required"}
     made = visit({**client, "sessions": Sessions(session)}, asking).talk()
     assert not made.resumed
     assert made.server.handshake is not None

@@ -179,7 +179,7 @@ def test_however_often_its_ticket_is_renewed_a_session_has_one_beginning() -> No
             state = super().open(ticket)
             session = None if state is None else Session.decode(state)
             assert session is not None
-            session.expires = session.verified + 604_800_000
+            session.expires = session.basis.verified + 604_800_000
             return session.encode()
 
     times = Times()
@@ -189,8 +189,8 @@ def test_however_often_its_ticket_is_renewed_a_session_has_one_beginning() -> No
     for _ in range(6):
         times.later(days=1)
         [renewed] = visit(client, server).sessions
-        assert renewed.verified == first.verified
-        assert renewed.expires <= first.verified + 604_800_000
+        assert renewed.basis.verified == first.basis.verified
+        assert renewed.expires <= first.basis.verified + 604_800_000
     times.later(days=1, seconds=1)
     assert not visit(client, server).resumed
 
@@ -245,7 +245,7 @@ def test_a_client_is_still_known(way: str) -> None:
     assert back.server.handshake.peer.der == client_identity().chain[0]
     assert back.server.handshake.client_signature_scheme == "ecdsa_secp256r1_sha256"
     assert sorted(asked) == ["client", "client", "server", "server"]
-    assert {session.identity for session in client["sessions"].kept} == {client_identity().fingerprint}
+    assert {session.basis.identity for session in client["sessions"].kept} == {client_identity().fingerprint}
 
 
 @by_each_way
@@ -274,6 +274,7 @@ def test_a_peer_that_is_no_longer_welcome(way: str, side: str) -> None:
     with pytest.raises(CertificateRefused):
         carry(here, there)
         carry(there, here)
+        carry(here, there)
 
 
 # --- stores

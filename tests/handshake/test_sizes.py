@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from handfast import ApplicationData
+from handfast import ApplicationData, reasons
 from handfast.crypto.suites import SUITES_12
+from handfast.errors import BadRecord
 from handfast.testing import pair, pump
 from tests.handshake.parties import (
     ALL_SUITES,
@@ -15,8 +16,10 @@ from tests.handshake.parties import (
     Recorder,
     client_config,
     client_identity,
+    fails,
     server_config,
 )
+from tests.handshake.returning import Guard, Sessions, Tickets, first_session, visit
 
 ALL_SUITES_12 = tuple(suite.name for suite in SUITES_12.values())
 LARGEST = (1 << 14) + 1
@@ -158,3 +161,20 @@ def test_records_of_tls_1_2_are_as_long_as_their_content(suite: str) -> None:
     pump(client, server)
     overhead = (8 if "CCM_8" in suite else 16) + (0 if "CHACHA20" in suite else 8)
     assert [length for _, _, length, _ in seen.records] == [33 + overhead, 1 + overhead]
+
+
+def test_early_data_is_sent_before_the_server_s_limit_is_known() -> None:
+    """RFC 8449 section 4: it is for what comes after it was agreed on."""
+    client = {"sessions": Sessions(), "record_size_limit": 16_385}
+    server = {"tickets": Tickets(), "early_data": Guard(), "record_size_limit": 100}
+    first_session(client, server)
+    back = visit(client, server, early_data=bytes(1_000)).talk()
+    assert (back.facts.early_data, back.early) == ("accepted", bytes(1_000))
+    back.client.send(bytes(300))
+    back.server.receive_data(back.client.data_to_send())
+    assert [len(event.data) for event in back.server.events()] == [99, 99, 99, 3]
+    back.client._layer.limit_sending(1 << 14)
+    back.client.send(bytes(100))
+    back.server.receive_data(back.client.data_to_send())
+    with fails(BadRecord, reasons.RECORD_OVERFLOW):
+        list(back.server.events())

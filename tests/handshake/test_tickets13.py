@@ -9,7 +9,7 @@ import pytest
 from handfast import ConfigurationError, limits, reasons
 from handfast.errors import PeerMisbehaved, TLSError
 from handfast.events import HandshakeCompleted, SessionReceived
-from handfast.handshake.psk import TICKET_TO_OFFER
+from handfast.limits import TICKET_OFFERED
 from handfast.sessions.external import ExternalPsk
 from handfast.sessions.session import Session
 from tests.handshake.parties import (
@@ -67,9 +67,7 @@ class Silent:
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
-@pytest.mark.parametrize(
-    ("length", "offered"), [(TICKET_TO_OFFER, True), (TICKET_TO_OFFER + 1, False), (65_300, False)]
-)
+@pytest.mark.parametrize(("length", "offered"), [(TICKET_OFFERED, True), (TICKET_OFFERED + 1, False), (65_300, False)])
 def test_a_ticket_that_would_not_fit_into_a_hello_is_not_offered(length: int, offered: bool, version: str) -> None:
     """Else a server could give its clients a ticket after which they cannot connect any more."""
 
@@ -153,7 +151,7 @@ def test_however_often_it_is_renewed_a_session_ends_after_seven_days() -> None:
         times.later(days=1)
         made = visit(client, server)
         assert made.resumed
-        assert {session.verified for session in made.sessions} == {first.verified}
+        assert {session.basis.verified for session in made.sessions} == {first.basis.verified}
         assert {session.expires for session in made.sessions} == {first.expires}
     times.later(hours=23)
     assert server["tickets"].seconds[-1] == 86_400

@@ -209,7 +209,7 @@ def test_a_client_that_breaks_off_says_so_with_the_keys_of_the_handshake() -> No
 
 
 def test_early_data_and_a_retry() -> None:
-    server = at_client(b"early", groups=["x25519", "secp384r1"])
+    server = at_client(b"early", groups=["X25519MLKEM768", "x25519", "secp384r1"], key_shares=["x25519"])
     request = server.retry()
     server.fold()
     server.reading = None  # the second hello has no keys

@@ -150,7 +150,7 @@ def test_a_ticket_within_a_full_handshake_comes_before_the_change_of_keys() -> N
     server.say(server.finished())
     _, received = server.events
     assert received.session.ticket == b"no lifetime said"
-    assert received.session.expires - received.session.issued == 604_800_000
+    assert received.session.expires - received.session.issued == 86_400_000, "RFC 5246 appendix F.1.4"
 
 
 @WAYS
@@ -363,3 +363,13 @@ def test_a_session_is_kept_once_the_server_has_proved_itself() -> None:
         server.say(Finished12(bytes(12)))
     assert caught.value.reason is reasons.BAD_FINISHED
     assert (store.kept, server.events) == ([], [])
+
+
+def test_beside_a_ticket_an_id_means_nothing_to_who_has_no_tickets_either() -> None:
+    """RFC 5077 section 3.4: the ID is one that the client has made up for the ticket."""
+    known = session("ID")
+    server = ServerConnection(server_config(max_version="1.2", session_cache=CACHE))
+    server.start()
+    client = RawClient12(server)
+    client.say_hello(session_ticket=b"a ticket", legacy_session_id=known.session_id, cipher_suites=[known.suite_id])
+    assert client.connection.awaiting == "ClientKeyExchange"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handfast import Clock
-from handfast.sessions.session import Session, milliseconds
+from handfast.sessions.session import Basis, Session, milliseconds
 from handfast.wire.codepoints import CipherSuite, ProtocolVersion
 from tests.handshake.parties import client_config, identity, server_config
 from tests.interop.processes import free_port
@@ -55,7 +55,7 @@ def session(server_name: str | None = "localhost", *, now: datetime = START, **f
         "suite_id": CipherSuite.TLS_AES_128_GCM_SHA256,
         "secret": bytes(32),
         "issued": milliseconds(now),
-        "verified": milliseconds(now),
+        "basis": Basis(milliseconds(now)),
         "expires": milliseconds(now + timedelta(hours=2)),
         "server_name": server_name,
         "protocol": b"h2",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ from handfast.insecure import NoVerification
 from handfast.reasons import BAD_BINDER
 from handfast.record.layer import RecordLayer
 from handfast.record.protection13 import Opener, Sealer
-from handfast.sessions.session import Session, milliseconds
-from handfast.testing import Authority
+from handfast.sessions.session import Basis, Session, milliseconds
+from handfast.testing import Authority, IssuedIdentity
 from handfast.wire.codepoints import NamedGroup, ProtocolVersion
 from handfast.wire.hello import ClientHello, ServerHello
 from handfast.wire.messages13 import EncryptedExtensions, EndOfEarlyData, Finished
@@ -87,7 +88,7 @@ def session(**changes: Any) -> Session:
         "suite_id": SUITE.id,
         "secret": SECRETS["resumption_psk"],
         "issued": milliseconds(ISSUED),
-        "verified": milliseconds(ISSUED),
+        "basis": Basis(milliseconds(ISSUED)),
         "expires": milliseconds(ISSUED) + 30_000,
         "server_name": "server",
         "protocol": None,
@@ -278,7 +279,8 @@ class Tickets:
 
     def open(self, ticket: bytes) -> bytes:
         assert ticket.hex() == TRACE["ticket"]
-        return session(chain=(), ticket=b"", trust=TRUST).encode()
+        basis = Basis(milliseconds(ISSUED), shown=server_identity().fingerprint)
+        return session(chain=(), ticket=b"", trust=TRUST, basis=basis).encode()
 
 
 class Guard:
@@ -292,9 +294,15 @@ class Guard:
         return True
 
 
+@cache
+def server_identity() -> IssuedIdentity:
+    """Any one will do: nobody is shown a certificate."""
+    return Authority.create().issue("server")
+
+
 def traced_server(guard: Guard) -> ServerConnection:
     config = ServerConfig(
-        identities=[Authority.create().issue("server")],
+        identities=[server_identity()],
         tickets=Tickets(),
         early_data=guard,
         clock=CLOCK,

@@ -14,7 +14,7 @@ from handfast.config import ClientConfig
 from handfast.crypto.suites import SUITES
 from handfast.errors import ConfigurationError, shown
 from handfast.events import Handshake
-from handfast.handshake.psk import obstacle
+from handfast.handshake.usable import obstacle
 from handfast.observe.phrases import count
 from handfast.reasons import FILE_UNREADABLE
 from handfast.sessions.memory import MemorySessions
@@ -92,6 +92,10 @@ class Keeper:
         visit.age = session.age(now) / 1_000
         return session
 
+    def forget(self, session: Session) -> None:
+        """Keep a session no more."""
+        self._store.forget(session)
+
     def put(self, session: Session) -> None:
         """Keep a session: a new one, or one that was taken and may not be offered."""
         if session is not self.visit.session:
@@ -168,6 +172,7 @@ class Early:
 
     ``outcome``     "accepted", "rejected", or "not sent" early
     ``why``         where it was not accepted
+    ``misfit``      whether it was made for another application protocol than the one that was agreed
     ``sent_again``  whether it was sent after the handshake
     ``answer``      bytes that the server then sent, the first of them after ``waited`` seconds from the start
     """
@@ -175,6 +180,7 @@ class Early:
     size: int
     outcome: str
     why: str = ""
+    misfit: bool = False
     sent_again: bool = False
     answer: int = 0
     waited: float | None = None
@@ -199,7 +205,9 @@ def early(facts: Handshake, visit: Visit, size: int) -> Early:
     why = None if facts.resumption is None else facts.resumption.why_not_early
     if visit.session is None or why is None or not visit.offered:
         return Early(size, outcome, visit.why_not or "there was no session to send it by")
-    return Early(size, outcome, _words(_NOT_EARLY if outcome == "rejected" else _NOT_SENT, why, visit.session, facts))
+    words = _words(_NOT_EARLY if outcome == "rejected" else _NOT_SENT, why, visit.session, facts)
+    misfit = (facts.alpn or "").encode() != (visit.session.protocol or b"")
+    return Early(size, outcome, f"{words}; so it is not sent at all" if misfit else words, misfit)
 
 
 def read_early_data(path: Path) -> bytes:

@@ -161,7 +161,7 @@ def summary(
     if kept is not None:
         show_sessions.resumption(out, kept, facts)
     _server(out, facts, trusted)
-    if facts.resumed and kept is not None and kept.session is not None and kept.session.identity:
+    if facts.resumed and kept is not None and kept.session is not None and kept.session.basis.identity:
         row(out, "client", "known by the certificate shown before", "the session stands for it")
     elif proof is not None:
         _client(out, proof)

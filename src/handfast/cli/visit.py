@@ -103,7 +103,7 @@ class Visit:
         """Data that did not arrive early is sent now, which nobody but the user can allow: by --early-data he did."""
         data = self._settings.early_data
         self.early = sessions.early(tls.handshake, self.session, len(data))
-        if self.early.outcome != "accepted":
+        if self.early.outcome != "accepted" and not self.early.misfit:
             tls.sendall(data)
             self.early = replace(self.early, sent_again=True)
 

@@ -6,6 +6,7 @@ are asked is noted on the way.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
@@ -117,7 +118,7 @@ class Watch:
 
     def note(self, name: bytes, why: str) -> None:
         """Why a ticket, an ID or a binder was turned down. Of a flood of them the oldest are forgotten."""
-        self._verdicts[name] = why
+        self._verdicts[_short(name)] = why
         while len(self._verdicts) > _NOTED:
             self._verdicts.popitem(last=False)
 
@@ -135,7 +136,7 @@ class Watch:
         return found
 
     def _came_back(self, hello: ClientHello, facts: Handshake) -> Return | None:
-        verdicts = [self._verdicts.pop(name) for name in _shown(hello) if name in self._verdicts]
+        verdicts = [self._verdicts.pop(name) for name in map(_short, _shown(hello)) if name in self._verdicts]
         found = facts.resumption
         if found is None or found.by is None:
             return None
@@ -156,8 +157,13 @@ class Watch:
 
     def _why_early(self, why: WhyNot, hello: ClientHello) -> str:
         binder = hello.pre_shared_key.binders[0] if hello.pre_shared_key is not None else b""
-        verdict = self._verdicts.pop(binder, "")
+        verdict = self._verdicts.pop(_short(binder), "")
         return verdict or _NOT_EARLY.get(why, why.value)
+
+
+def _short(name: bytes) -> bytes:
+    """A ticket may be long, and most of those that are noted never come to the end of their connection."""
+    return hashlib.sha256(name).digest()
 
 
 def _shown(hello: ClientHello) -> list[bytes]:

@@ -10,7 +10,7 @@ from handfast.handshake.established import Established
 from handfast.handshake.flow import Flow, expect
 from handfast.handshake.hello import Offer, offer
 from handfast.handshake.link import Link
-from handfast.handshake.psk import session_to_offer
+from handfast.handshake.psk import known_peer, session_to_offer
 from handfast.handshake.retry import retry
 from handfast.reasons import (
     DOWNGRADE,
@@ -43,6 +43,8 @@ def client(
     """
     session = yield from session_to_offer(link, config, server_name, session)
     sent = offer(link, config, server_name, session, early_data)
+    if sent.message.early_data:
+        yield from known_peer(config, sent.psks[0])  # before it gets anything
     link.layer.initial_version = ProtocolVersion.TLS_1_0
     link.send(sent.message)
     link.flush()

@@ -29,7 +29,7 @@ from handfast.crypto.suites import SUITES_12, Suite
 from handfast.errors import PeerIncompatible, PeerMisbehaved
 from handfast.handshake import authenticate12, negotiate12
 from handfast.handshake.authenticate import ask_verifier, check_finished, check_solicited, our_identities
-from handfast.handshake.established import Established, Outcome, credential_of
+from handfast.handshake.established import Established, Outcome, client_basis
 from handfast.handshake.flow import CheckPeer, Flow, VerifyPeer, expect, expect_either
 from handfast.handshake.hello import Offer
 from handfast.handshake.link import Link
@@ -124,7 +124,7 @@ def client12(link: Link, offer: Offer, answer: ServerHello) -> Flow[Established]
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, exchange.group, exchange.algorithm, our_scheme,
         answer.application_layer_protocol_negotiation, offer.server_name, peer, identity, retried=False,
-        credential=credential_of(identity),
+        basis=client_basis(identity),
     )  # fmt: skip
     session = session_of(link, offer, outcome, main, ticket, answer)
     return Established(outcome, verified, main.exporter(), ours.verify_data, session=session)

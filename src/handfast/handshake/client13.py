@@ -35,7 +35,7 @@ from handfast.handshake.authenticate import (
     prove_identity,
     verify_identity,
 )
-from handfast.handshake.established import Established, Outcome, credential_of
+from handfast.handshake.established import Established, Outcome, client_basis
 from handfast.handshake.flow import Flow, VerifyPeer, expect, expect_either
 from handfast.handshake.hello import Offer, agreed_suite
 from handfast.handshake.link import Link
@@ -123,7 +123,7 @@ def client13(
     outcome = Outcome(
         ProtocolVersion.TLS_1_3, suite, 0 if share is None else share.group, scheme, our_scheme, protocol,
         offer.server_name, peer, identity, retried, psk is not None, early if early_was_sent else None,
-        0 if psk is None else psk.verified, credential_of(identity) if psk is None else psk.credential,
+        client_basis(identity) if psk is None else psk.basis,
     )  # fmt: skip
     return Established(outcome, verified, exporter, resumption=main.resumption(transcript.digest()))
 

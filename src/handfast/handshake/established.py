@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from handfast.certificates.identity import Identity, PeerIdentity
@@ -18,11 +19,12 @@ from handfast.handshake.flow import Message
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import shown_protocol
 from handfast.reasons import RENEGOTIATION, RENEGOTIATION_REFUSED, UNEXPECTED_MESSAGE
-from handfast.sessions.session import Session
+from handfast.sessions.session import Basis, Session, expiry, milliseconds
 from handfast.sessions.verdict import Resumption
 from handfast.wire.codepoints import HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.messages13 import KeyUpdate, NewSessionTicket
 
+_NEW: Final = Basis()
 _EXPORTER_LABEL: Final = 249  # HkdfLabel has room for 255 bytes, "tls13 " among them (RFC 9846 section 7.1)
 
 
@@ -42,8 +44,7 @@ class Outcome:
     retried: bool
     resumed: bool = False
     early_data: bool | None = None  # whether it was taken; None where none was offered
-    verified: int = 0  # when the peer proved who it is, for a resumed session; see Session.verified
-    credential: bytes = b""  # what a session of it stands on besides the server's certificate; see Session.identity
+    basis: Basis = _NEW  # what sessions of it stand on
 
     def facts(self, timings: Timings, resumption: Resumption | None) -> Handshake:
         """The same in words, for the application."""
@@ -65,9 +66,35 @@ class Outcome:
         )
 
 
-def credential_of(identity: Identity | None) -> bytes:
-    """The client's certificate, as a session names it."""
-    return b"" if identity is None else identity.fingerprint
+def client_basis(identity: Identity | None) -> Basis:
+    """What a client's session stands on that has shown this identity."""
+    return _NEW if identity is None else Basis(identity=identity.fingerprint)
+
+
+def session_from(
+    outcome: Outcome, secret: bytes, now: datetime, lifetime: int, trust: bytes, *, scheme: int
+) -> Session:
+    """What is kept of a connection: for ``lifetime`` seconds, or for less, see expiry. ``scheme``: of the peer's proof."""
+    peer, basis = outcome.peer, outcome.basis
+    made = milliseconds(now)
+    if not basis.verified:
+        basis = replace(basis, verified=made)
+    return Session(
+        version=outcome.version,
+        suite_id=outcome.suite.id,
+        secret=secret,
+        issued=made,
+        expires=expiry(now, lifetime, peer, basis.verified),
+        basis=basis,
+        server_name=outcome.server_name,
+        protocol=outcome.protocol,
+        group=outcome.group,
+        scheme=scheme,
+        chain=() if peer is None else peer.chain,
+        path=() if peer is None else peer.path,
+        verified_by="chain" if peer is None else peer.verified_by,
+        trust=trust,
+    )
 
 
 @dataclass(slots=True, repr=False)

@@ -78,7 +78,7 @@ def offer(
         offer_psks(link, sent)
     note_offer(link, session, sent.psks)
     if early_data:
-        why_not = early_obstacle(sent, len(early_data))
+        why_not = early_obstacle(sent, early_length(config, early_data))
         if why_not is None:
             hello.early_data = True
         elif link.resumption is not None:
@@ -109,6 +109,12 @@ def offer_session12(config: ClientConfig, hello: ClientHello, session: Session |
         hello.legacy_session_id = session.session_id
 
 
+def early_length(config: ClientConfig, data: bytes) -> int:
+    """Bytes of early data with their padding: a server that skips them counts that too (section 4.7.1)."""
+    records = -(-len(data) // PLAINTEXT_LIMIT)
+    return len(data) + records * config.record_padding
+
+
 def early_obstacle(sent: Offer, length: int) -> WhyNot | None:
     """Why early data may not go with the session; what it was for has to be what we offer now (section 4.3.10)."""
     session = sent.session
@@ -118,6 +124,8 @@ def early_obstacle(sent: Offer, length: int) -> WhyNot | None:
         return WhyNot.NOT_ALLOWED
     if session.suite_id not in sent.config.suite_ids:
         return WhyNot.OTHER_SUITE
+    if session.group and session.group not in sent.config.group_ids:
+        return WhyNot.OTHER_ALGORITHM
     fits = session.protocol is None or session.protocol in sent.config.protocols
     return None if fits else WhyNot.OTHER_PROTOCOL
 

@@ -16,6 +16,7 @@ from handfast.handshake.flow import Message
 from handfast.reasons import EXCESS_HANDSHAKE_DATA, INTERLEAVED_RECORD, TOO_MUCH_ACCEPTED_EARLY_DATA
 from handfast.record.layer import RecordLayer
 from handfast.record.reassembly import Reassembly
+from handfast.sessions.session import Session
 from handfast.sessions.verdict import Resumption
 from handfast.wire.alert import ChangeCipherSpec
 from handfast.wire.codepoints import ContentType, ProtocolVersion
@@ -42,6 +43,7 @@ class Link(Guarded):
     ``version``  what is spoken (ProtocolVersion), 0 until that is agreed
     ``early_data_left``  on a server: bytes of early data that may still come; None where none may
     ``resumption``  what became of what the client had to come back with
+    ``session``  on a client of TLS 1.2: the one that the connection goes on with, or has made
     ``answers_early``  on a server: it has taken early data, and may answer it before the handshake is over
     """
 
@@ -56,6 +58,7 @@ class Link(Guarded):
         "layer",
         "messages",
         "resumption",
+        "session",
         "timings",
         "transcript",
         "version",
@@ -71,6 +74,7 @@ class Link(Guarded):
         self.early_data_left: int | None = None
         self.answers_early = False
         self.resumption: Resumption | None = None
+        self.session: Session | None = None
         self.messages = Reassembly()
         self.transcript = Transcript()
         self.clock = config.clock

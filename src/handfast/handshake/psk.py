@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from handfast.certificates.identity import PeerIdentity
 from handfast.config import ClientConfig, ServerConfig
@@ -16,6 +15,7 @@ from handfast.errors import PeerMisbehaved, TLSError
 from handfast.handshake.flow import CheckPeer, FindPsk, Flow, LoadSession, OpenTicket
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate import required, suites_in_order
+from handfast.handshake.usable import fingerprint, known_session, obstacle
 from handfast.limits import TICKETS_OPENED
 from handfast.reasons import (
     BAD_BINDER,
@@ -26,16 +26,13 @@ from handfast.reasons import (
     WRONG_PSK_HASH,
 )
 from handfast.sessions.external import ExternalPsk
-from handfast.sessions.session import Session
+from handfast.sessions.session import Basis, Session
 from handfast.sessions.verdict import Resumption, WhyNot
 from handfast.wire.codepoints import ExtensionType, ProtocolVersion
 from handfast.wire.hello import ClientHello, ServerHello
 from handfast.wire.psk import PSK_DHE_KE, PSK_KE, OfferedPsks, PskIdentity
 
 AGE_MODULUS = 1 << 32
-TICKET_TO_OFFER = (
-    1 << 15
-)  # bytes: all extensions of a ClientHello have 65,535, and a server's ticket is no reason to fail
 
 
 @dataclass(slots=True, repr=False)
@@ -67,24 +64,15 @@ class Psk(Guarded):
         return self.source if isinstance(self.source, Session) else None
 
     @property
-    def verified(self) -> int:
-        """When the peer proved who it is; 0 for a key from outside, which proves that each time."""
-        return self.source.verified if isinstance(self.source, Session) else 0
-
-    @property
     def hash(self) -> str:
         """Of the suites that it goes with."""
         return self.suite.hash
 
     @property
-    def credential(self) -> bytes:
-        """What a session of a connection with it stands on: the client's certificate, a key from outside, or neither."""
-        return self.source.identity if isinstance(self.source, Session) else fingerprint(self.source)
-
-
-def fingerprint(key: ExternalPsk) -> bytes:
-    """Tells keys from outside apart, in the sessions that stand on one."""
-    return hmac.digest(key.key, key.identity, "sha256")
+    def basis(self) -> Basis:
+        """What a session of a connection with it stands on. A key from outside proves each time who the peer is."""
+        source = self.source
+        return source.basis if isinstance(source, Session) else Basis(0, fingerprint(source), source.identity)
 
 
 def known_peer(config: ClientConfig | ServerConfig, psk: Psk) -> Flow[tuple[PeerIdentity | None, int]]:
@@ -123,35 +111,6 @@ def session_to_offer(
     if config.sessions is not None and is_taken_out and why_not is not WhyNot.EXPIRED:
         config.sessions.put(session)  # others may use it
     return None
-
-
-def obstacle(config: ClientConfig, session: Session, server_name: str | None, now: datetime) -> WhyNot | None:
-    """Why a session does not stand for what a full handshake with this configuration would show; None if it does.
-
-    Same name, same trust, a client identity that we still have, and algorithms that we still offer. Where the server has
-    shown no certificate, but a key from outside, we still have to have that key.
-    """
-    in_13 = session.version == ProtocolVersion.TLS_1_3
-    if session.version not in config.versions:
-        return WhyNot.OTHER_VERSION
-    if in_13 and session.suite.hash not in {SUITES[suite].hash for suite in config.suite_ids}:
-        return WhyNot.OTHER_HASH
-    if not in_13 and session.suite_id not in config.suite_12_ids:
-        return WhyNot.OTHER_SUITE
-    if session.server_name != server_name:
-        return WhyNot.OTHER_NAME
-    if not session.trust or not hmac.compare_digest(session.trust, config.trust_id):
-        return WhyNot.OTHER_TRUST
-    if session.chain:
-        ours = {identity.fingerprint for identity in config.identities}
-        proven = not session.identity or session.identity in ours or config.choose_identity is not None
-    else:
-        proven = session.identity in {fingerprint(key) for key in config.psks}
-    if not proven:
-        return WhyNot.OTHER_IDENTITY
-    if not session.is_valid(now):
-        return WhyNot.EXPIRED
-    return WhyNot.TICKET_TOO_LONG if len(session.ticket) > TICKET_TO_OFFER else None
 
 
 def offered_psks(config: ClientConfig, session: Session | None) -> list[Psk]:
@@ -201,8 +160,8 @@ def note_answer(link: Link, session: Session | None, suite: Suite, taken: Psk | 
     found = link.resumption
     if found is None or found.by is None:
         return
-    if isinstance(taken, Psk) and taken.session is None:
-        found.by, found.age = "external PSK", None
+    if isinstance(taken, Psk) and isinstance(taken.source, ExternalPsk):
+        found.by, found.age, found.identity = "external PSK", None, taken.source.name
     elif taken is None and session is not None and session.version != link.version:
         found.refuse(WhyNot.OTHER_VERSION, session)
     elif taken is None and session is not None and session.suite.hash != suite.hash:
@@ -308,63 +267,18 @@ def _known(
     """The session or key that an identity stands for."""
     found = link.resumption
     assert found is not None, "the client has shown something"
-    if config.psks is not None:
+    if config.psks is not None and (index < TICKETS_OPENED or isinstance(config.psks, Mapping)):
         key: ExternalPsk | None = yield FindPsk(identity.identity)
         if key is not None and key.role != "server":  # one key has one direction (Selfie, RFC 9257 section 4.1)
             raise TLSError(CALLBACK_FAILED, question=FindPsk.NAME, problem=f"the key is for a {key.role}")
         if key is not None:
-            found.by = "external PSK"
+            found.by, found.identity = "external PSK", key.name
             return key
     if config.tickets is None or index >= TICKETS_OPENED:
         found.refuse(WhyNot.OFF)
         return None
     state: bytes | None = yield OpenTicket(identity.identity)
-    return known_session(link, config, hello, state, ProtocolVersion.TLS_1_3)
-
-
-def known_session(
-    link: Link, config: ServerConfig, hello: ClientHello, state: bytes | None, version: int
-) -> Session | None:
-    """The session that was sealed or stored, if it may go on here and now; why not, ``link.resumption`` says."""
-    found = link.resumption
-    assert found is not None, "the client has shown something"
-    session = None if state is None else Session.decode(state)
-    if session is None:
-        found.refuse(WhyNot.UNKNOWN)
-        return None
-    now = link.clock.wall()
-    found.seen(session, now)
-    why_not = objection(config, session, hello, version, now)
-    if why_not is not None:
-        found.refuse(why_not, session)
-        return None
-    return session
-
-
-def objection(config: ServerConfig, session: Session, hello: ClientHello, version: int, now: datetime) -> WhyNot | None:
-    """Why a session does not stand for what a full handshake with this configuration would show; None if it does.
-
-    Same name, same trust in clients, and a client certificate where one is required. Where keys from outside are all that
-    proves who a client is, the session has to stand on one.
-    """
-    if session.version != version:
-        return WhyNot.OTHER_VERSION
-    if version == ProtocolVersion.TLS_1_2 and not (
-        session.suite_id in hello.cipher_suites and session.suite_id in config.suite_12_ids
-    ):
-        return WhyNot.OTHER_SUITE
-    if session.server_name != hello.server_name:
-        return WhyNot.OTHER_NAME
-    if not session.is_valid(now):
-        return WhyNot.EXPIRED
-    if not session.trust or not hmac.compare_digest(session.trust, config.trust_id):
-        return WhyNot.OTHER_TRUST
-    by_key = bool(session.identity)
-    without_certificate = not config.identities and config.choose_identity is None
-    unproven = config.client_authentication == "required" and not session.chain
-    if (by_key and config.psks is None) or (without_certificate and not by_key) or unproven:
-        return WhyNot.OTHER_IDENTITY
-    return None
+    return (yield from known_session(link, config, hello, state, ProtocolVersion.TLS_1_3))
 
 
 def early_secret(agreed: Psk | None, suite: Suite) -> EarlySecret:

@@ -19,30 +19,30 @@ is resumed, so it belongs to one handshake alone (RFC 7627 section 5.3).
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 from handfast.config import ServerConfig
 from handfast.crypto.schedule12 import MainSecret
 from handfast.crypto.suites import Suite
 from handfast.errors import PeerMisbehaved
-from handfast.handshake import authenticate12, negotiate, psk
+from handfast.handshake import authenticate12, negotiate, usable
 from handfast.handshake.authenticate import check_finished
-from handfast.handshake.established import Established, Outcome
+from handfast.handshake.established import Established, Outcome, session_from
 from handfast.handshake.flow import CheckPeer, Flow, LoadState, OpenTicket, SealTicket, StoreState, expect
 from handfast.handshake.hello import Offer
 from handfast.handshake.link import Link
 from handfast.handshake.negotiate12 import UNCOMPRESSED
-from handfast.limits import SESSION_SECONDS
+from handfast.limits import STATE
 from handfast.reasons import SESSION_CHANGED
 from handfast.record.framing import PLAINTEXT_LIMIT
-from handfast.sessions.session import Session, expiry, milliseconds
+from handfast.sessions.session import Session
 from handfast.sessions.verdict import Resumption, WhyNot
 from handfast.wire.codepoints import CipherSuite, ProtocolVersion
 from handfast.wire.hello import DOWNGRADED_TO_12, ClientHello, ServerHello
 from handfast.wire.messages12 import NewSessionTicket12
 
 SESSION_ID_LENGTH: Final = 32
+_UNSAID: Final = 86_400  # seconds for which a session is kept where the server does not say (RFC 5246 appendix F.1.4)
 
 
 # --- the client ---------------------------------------------------------------------------------------------------
@@ -61,6 +61,7 @@ def resume_as_client(link: Link, offer: Offer, answer: ServerHello, suite: Suite
     transcript = link.transcript
     session = offer.session
     assert session is not None, "there is a session to resume"
+    link.session = session
     if suite.id != session.suite_id:
         raise PeerMisbehaved(SESSION_CHANGED, was=session.suite.name, came=suite.name)
     transcript.use(suite.hash)
@@ -69,8 +70,6 @@ def resume_as_client(link: Link, offer: Offer, answer: ServerHello, suite: Suite
     link.log_secret("CLIENT_RANDOM", offer.message.random, main.secret)
     client_key, server_key = main.record_keys()
     peer = session.peer()
-    if peer is not None and offer.config.check_peer is not None:
-        yield CheckPeer(peer)
 
     # The server's ticket, where it renews it, and its Finished.
     ticket = None
@@ -81,13 +80,15 @@ def resume_as_client(link: Link, offer: Offer, answer: ServerHello, suite: Suite
     verified = check_finished(theirs, main.server_finished(transcript.digest()))
     transcript.add(theirs)
 
-    # Ours.
+    # It is the server of the session. Whether it is still welcome is asked before we say anything.
+    if peer is not None and offer.config.check_peer is not None:
+        yield CheckPeer(peer)
     authenticate12.send_finished(link, client_key, main.client_finished(transcript.digest()))
 
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, session.group, session.scheme, 0,
         answer.application_layer_protocol_negotiation, offer.server_name, peer, None, retried=False, resumed=True,
-        verified=session.verified, credential=session.identity,
+        basis=session.basis,
     )  # fmt: skip
     renewed = ticket is not None and ticket.ticket  # if not, the session goes on as it is
     keeper = session_of(link, offer, outcome, main, ticket, answer) if renewed else None
@@ -101,29 +102,14 @@ def session_of(
     session_id = answer.legacy_session_id_echo
     if not (ticket and ticket.ticket) and not session_id:
         return None
-    now = link.clock.wall()
-    lifetime = (ticket.ticket_lifetime_hint if ticket else 0) or SESSION_SECONDS
-    peer = outcome.peer
-    verified = outcome.verified or milliseconds(now)
-    return Session(
-        version=outcome.version,
-        suite_id=outcome.suite.id,
-        secret=main.secret,
-        issued=milliseconds(now),
-        expires=expiry(now, lifetime, peer, verified),
-        verified=verified,
-        server_name=outcome.server_name,
-        protocol=outcome.protocol,
-        group=outcome.group,
-        scheme=outcome.server_scheme,
-        chain=() if peer is None else peer.chain,
-        path=() if peer is None else peer.path,
-        verified_by="chain" if peer is None else peer.verified_by,
-        identity=outcome.credential,
-        trust=offer.config.trust_id,
-        ticket=ticket.ticket if ticket else b"",
-        session_id=session_id,
+    lifetime = (ticket.ticket_lifetime_hint if ticket else 0) or _UNSAID
+    session = session_from(
+        outcome, main.secret, link.clock.wall(), lifetime, offer.config.trust_id, scheme=outcome.server_scheme
     )
+    session.ticket = ticket.ticket if ticket else b""
+    session.session_id = session_id
+    link.session = session
+    return session
 
 
 # --- the server ---------------------------------------------------------------------------------------------------
@@ -135,7 +121,7 @@ def known_session(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[
     if hello.session_ticket and config.tickets is not None:
         link.resumption = Resumption("ticket")
         state = yield OpenTicket(hello.session_ticket)
-    elif hello.legacy_session_id and config.session_cache is not None:
+    elif hello.legacy_session_id and not hello.session_ticket and config.session_cache is not None:
         state = yield LoadState(hello.legacy_session_id)
         if state is None and ProtocolVersion.TLS_1_3 in (hello.supported_versions or ()):
             return None  # such a client shows an ID for the sake of middleboxes, which means nothing
@@ -144,7 +130,7 @@ def known_session(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[
         if hello.session_ticket:
             link.resumption = Resumption("ticket", why_not=WhyNot.OFF)
         return None
-    return psk.known_session(link, config, hello, state, ProtocolVersion.TLS_1_2)
+    return (yield from usable.known_session(link, config, hello, state, ProtocolVersion.TLS_1_2))
 
 
 def resume_as_server(link: Link, config: ServerConfig, hello: ClientHello, session: Session) -> Flow[Established]:
@@ -152,8 +138,6 @@ def resume_as_server(link: Link, config: ServerConfig, hello: ClientHello, sessi
     transcript = link.transcript
     suite = session.suite
     peer = session.peer()
-    if peer is not None and config.check_peer is not None:
-        yield CheckPeer(peer)
 
     # ServerHello, and a fresh ticket for a client that has them: the old one may have been seen by others.
     protocol = negotiate.application_protocol(config.protocols, hello.application_layer_protocol_negotiation)
@@ -166,7 +150,7 @@ def resume_as_server(link: Link, config: ServerConfig, hello: ClientHello, sessi
     link.log_secret("CLIENT_RANDOM", hello.random, main.secret)
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, session.group, 0, session.scheme, protocol, hello.server_name, peer, None,
-        retried=False, resumed=True, verified=session.verified,
+        retried=False, resumed=True, basis=session.basis,
     )  # fmt: skip
     yield from give_ticket(link, config, answer, outcome, main, session.expires)
 
@@ -175,6 +159,8 @@ def resume_as_server(link: Link, config: ServerConfig, hello: ClientHello, sessi
     ours = authenticate12.send_finished(link, server_key, main.server_finished(transcript.digest()))
     theirs = yield from authenticate12.receive_finished(link, client_key)
     verified = check_finished(theirs, main.client_finished(transcript.digest()))
+    if peer is not None and config.check_peer is not None:
+        yield CheckPeer(peer)
     return Established(outcome, verified, main.exporter(), ours.verify_data)
 
 
@@ -201,11 +187,14 @@ def give_ticket(
     if not answer.session_ticket_promised:
         return
     now = link.clock.wall()
-    session = session_for(config, outcome, main, now, expires)
-    seconds = (session.expires - milliseconds(now)) // 1_000
+    session = session_from(
+        outcome, main.secret, now, config.ticket_lifetime, config.trust_id, scheme=outcome.client_scheme
+    )
+    session.expires = expires or session.expires
+    seconds, state = session.seconds, session.encode()
     ticket: bytes | None = None
-    if seconds > 0:
-        ticket = yield SealTicket(session.encode(), seconds)
+    if seconds > 0 and len(state) <= STATE:
+        ticket = yield SealTicket(state, seconds)
     link.say(NewSessionTicket12(seconds if ticket else 0, ticket or b""))
 
 
@@ -214,34 +203,12 @@ def keep(link: Link, config: ServerConfig, answer: ServerHello, outcome: Outcome
     if not answer.legacy_session_id_echo or config.session_cache is None:
         return
     now = link.clock.wall()
-    session = session_for(config, outcome, main, now)
-    seconds = (session.expires - milliseconds(now)) // 1_000
-    if seconds > 0:
-        yield StoreState(answer.legacy_session_id_echo, session.encode(), seconds)
-
-
-def session_for(
-    config: ServerConfig, outcome: Outcome, main: MainSecret, now: datetime, expires: int | None = None
-) -> Session:
-    """What a server keeps, or seals into a ticket."""
-    peer = outcome.peer
-    verified = outcome.verified or milliseconds(now)
-    return Session(
-        version=outcome.version,
-        suite_id=outcome.suite.id,
-        secret=main.secret,
-        issued=milliseconds(now),
-        expires=expires or expiry(now, config.ticket_lifetime, peer, verified),
-        verified=verified,
-        server_name=outcome.server_name,
-        protocol=outcome.protocol,
-        group=outcome.group,
-        scheme=outcome.client_scheme,
-        chain=() if peer is None else peer.chain,
-        path=() if peer is None else peer.path,
-        verified_by="chain" if peer is None else peer.verified_by,
-        trust=config.trust_id,
+    session = session_from(
+        outcome, main.secret, now, config.ticket_lifetime, config.trust_id, scheme=outcome.client_scheme
     )
+    seconds, state = session.seconds, session.encode()
+    if seconds > 0 and len(state) <= STATE:
+        yield StoreState(answer.legacy_session_id_echo, state, seconds)
 
 
 def server_hello(

@@ -42,6 +42,7 @@ from handfast.handshake.resume12 import (
     server_hello,
 )
 from handfast.reasons import CERTIFICATE_REQUIRED_12
+from handfast.sessions.session import Basis
 from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.hello import ClientHello
 from handfast.wire.messages12 import (
@@ -117,7 +118,7 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     # Ours, and what the client can come back with.
     outcome = Outcome(
         ProtocolVersion.TLS_1_2, suite, terms.group, terms.scheme, their_scheme, terms.protocol, hello.server_name, peer,
-        terms.identity, retried=False,
+        terms.identity, retried=False, basis=Basis(shown=terms.identity.fingerprint),
     )  # fmt: skip
     yield from give_ticket(link, config, answer, outcome, main)
     yield from keep(link, config, answer, outcome, main)

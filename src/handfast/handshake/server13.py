@@ -69,7 +69,7 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     secret = early_secret(psk, suite).handshake_secret(shared_secret)
     client_handshake, server_handshake = handshake_secrets(link, secret, hello.random)
     link.layer.plaintext_alert_allowed = True
-    agree_on_record_sizes(link, config, hello)
+    agree_on_record_sizes(link, config, hello, early=early_keys is not None)
     link.install_keys(read=early_keys or client_handshake, write=server_handshake)
 
     # EncryptedExtensions, and without a PSK: CertificateRequest where the client has to say who it is, and who we are,
@@ -88,9 +88,9 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     client_application, server_application, exporter = application_secrets(link, main, hello.random)
     link.install_keys(write=server_application)
 
-    # With a PSK we know who the client is; whether it is still welcome is asked before anything that it says counts.
+    # With a PSK we know who the client is. Whether it is still welcome is asked before anything that it says counts.
     peer, their_scheme = None, 0
-    if psk is not None:
+    if psk is not None and early_keys is not None:
         peer, their_scheme = yield from known_peer(config, psk)
 
     # The end of the client's early data, which goes to the application as it comes, and may be answered at once.
@@ -102,6 +102,7 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
         transcript.add(end)
         link.layer.data_allowed = False
         link.early_data_left = None
+        agree_on_record_sizes(link, config, hello)
         link.install_keys(read=client_handshake)
 
     # The client's Certificate and CertificateVerify, where we asked for them.
@@ -113,8 +114,10 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     verified = check_finished(answered, client_handshake.verify_data(transcript.digest()))
     transcript.add(answered)
     link.install_keys(read=client_application)
+    if psk is not None and early_keys is None:
+        peer, their_scheme = yield from known_peer(config, psk)
     outcome = terms.outcome(peer, their_scheme)
-    yield from give_tickets(link, config, hello, outcome, main.resumption(transcript.digest()))
+    yield from give_tickets(link, config, terms, outcome, main.resumption(transcript.digest()))
     return Established(outcome, verified, exporter)
 
 
@@ -187,16 +190,21 @@ def encrypted_extensions(config: ServerConfig, terms: Terms) -> EncryptedExtensi
     if hello.record_size_limit is not None:
         extensions.record_size_limit = config.record_size_limit or PLAINTEXT_LIMIT + 1
     if hello.ticket_request is not None and config.tickets is not None:
-        extensions.expected_tickets = tickets_for(config, hello, resumed=terms.chosen is not None)
+        extensions.expected_tickets = tickets_for(config, hello, resumed=terms.comes_back)
     if terms.early:
         extensions.early_data = True
     return extensions
 
 
-def agree_on_record_sizes(link: Link, config: ServerConfig, hello: ClientHello) -> None:
-    """Shorter records in one or both directions, if the client has the extension (RFC 8449 section 4)."""
-    if hello.record_size_limit is not None:
-        link.layer.limit_sending(hello.record_size_limit - 1)
+def agree_on_record_sizes(link: Link, config: ServerConfig, hello: ClientHello, *, early: bool = False) -> None:
+    """Shorter records in one or both directions, if the client has the extension (RFC 8449 section 4).
+
+    ``early``: what comes next was sent before the client could know our limit.
+    """
+    if hello.record_size_limit is None:
+        return
+    link.layer.limit_sending(hello.record_size_limit - 1)
+    if not early:
         link.layer.limit_receiving(config.record_size_limit or PLAINTEXT_LIMIT + 1)
 
 

@@ -9,6 +9,7 @@ from handfast.crypto.guard import Guarded
 from handfast.crypto.suites import Suite
 from handfast.handshake.established import Outcome
 from handfast.handshake.psk import Chosen, Psk
+from handfast.sessions.session import Basis
 from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.extensions import KeyShareEntry
 from handfast.wire.hello import ClientHello
@@ -41,6 +42,19 @@ class Terms(Guarded):
         """The key that both sides have already."""
         return None if self.chosen is None else self.chosen.psk
 
+    @property
+    def basis(self) -> Basis:
+        """What sessions of this connection stand on."""
+        if self.psk is not None:
+            return self.psk.basis
+        assert self.identity is not None, "we have shown a certificate"
+        return Basis(shown=self.identity.fingerprint)
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether it is by a ticket that the client is known."""
+        return self.psk is not None and self.psk.session is not None
+
     def outcome(self, peer: PeerIdentity | None, client_scheme: int) -> Outcome:
         """The end of the handshake, with who the client is."""
         return Outcome(
@@ -56,6 +70,5 @@ class Terms(Guarded):
             self.retried,
             self.chosen is not None,
             self.early if self.early_data else None,
-            0 if self.psk is None else self.psk.verified,
-            b"" if self.psk is None else self.psk.credential,
+            self.basis,
         )

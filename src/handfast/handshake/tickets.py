@@ -7,18 +7,19 @@ from typing import Final
 
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.schedule13 import resumption_psk
-from handfast.handshake.established import Established, Outcome
+from handfast.handshake.established import Established, Outcome, session_from
 from handfast.handshake.flow import AdmitEarlyData, Flow, SealTicket
 from handfast.handshake.link import Link
 from handfast.handshake.psk import AGE_MODULUS
 from handfast.handshake.terms13 import Terms
-from handfast.limits import TICKETS
-from handfast.sessions.session import Session, expiry, milliseconds
+from handfast.limits import STATE, TICKETS
+from handfast.sessions.session import CLOCKS, Session
 from handfast.sessions.verdict import WhyNot
 from handfast.wire.hello import ClientHello
 from handfast.wire.messages13 import NewSessionTicket
 
 WINDOW: Final = 10_000  # milliseconds by which a ticket's age may be off: clocks drift, and flights take their time
+REMEMBERED: Final = (2 * WINDOW + CLOCKS) / 1_000  # seconds: as long as some node could find a copy fresh (section 8.2)
 _NONCE: Final = 1  # byte: it tells the tickets of one connection apart
 
 
@@ -35,41 +36,23 @@ def tickets_for(config: ServerConfig, hello: ClientHello, resumed: bool) -> int:
     return min(hello.ticket_request[1 if resumed else 0], TICKETS)
 
 
-def give_tickets(
-    link: Link, config: ServerConfig, hello: ClientHello, outcome: Outcome, resumption: bytes
-) -> Flow[None]:
+def give_tickets(link: Link, config: ServerConfig, terms: Terms, outcome: Outcome, resumption: bytes) -> Flow[None]:
     """NewSessionTicket, as often as the client may want to come back at once: each ticket is good for once."""
-    count = tickets_for(config, hello, outcome.resumed)
-    if not count:
-        return
+    count = tickets_for(config, terms.hello, resumed=terms.comes_back)
     now = link.clock.wall()
-    suite = outcome.suite
-    verified = outcome.verified or milliseconds(now)
-    expires = expiry(now, config.ticket_lifetime, outcome.peer, verified)
-    lifetime = (expires - milliseconds(now)) // 1_000
-    peer = outcome.peer
-    for number in range(count if lifetime > 0 else 0):
+    for number in range(count):
         nonce = number.to_bytes(_NONCE)
-        session = Session(
-            version=outcome.version,
-            suite_id=suite.id,
-            secret=resumption_psk(suite, resumption, nonce),
-            issued=milliseconds(now),
-            expires=expires,
-            verified=verified,
-            server_name=outcome.server_name,
-            protocol=outcome.protocol,
-            group=outcome.group,
-            scheme=outcome.client_scheme,
-            chain=() if peer is None else peer.chain,
-            path=() if peer is None else peer.path,
-            verified_by="chain" if peer is None else peer.verified_by,
-            identity=outcome.credential,
-            trust=config.trust_id,
-            age_add=int.from_bytes(config.entropy.random(4)),
-            max_early_data=config.max_early_data if config.early_data is not None else 0,
+        secret = resumption_psk(outcome.suite, resumption, nonce)
+        session = session_from(
+            outcome, secret, now, config.ticket_lifetime, config.trust_id, scheme=outcome.client_scheme
         )
-        ticket: bytes | None = yield SealTicket(session.encode(), lifetime)
+        session.age_add = int.from_bytes(config.entropy.random(4))
+        session.max_early_data = config.max_early_data if config.early_data is not None else 0
+        lifetime = session.seconds
+        state = session.encode()
+        if lifetime <= 0 or len(state) > STATE:
+            return
+        ticket: bytes | None = yield SealTicket(state, lifetime)
         if ticket is None:
             return
         message = NewSessionTicket(lifetime, session.age_add, nonce, ticket)
@@ -81,28 +64,12 @@ def give_tickets(
 def session_of(end: Established, message: NewSessionTicket, now: datetime, config: ClientConfig) -> Session:
     """What a client makes of a ticket (RFC 9846 section 4.7.1)."""
     outcome = end.outcome
-    peer = outcome.peer
-    verified = outcome.verified or milliseconds(now)
-    return Session(
-        version=outcome.version,
-        suite_id=outcome.suite.id,
-        secret=resumption_psk(outcome.suite, end.resumption, message.ticket_nonce),
-        issued=milliseconds(now),
-        expires=expiry(now, message.ticket_lifetime, peer, verified),
-        verified=verified,
-        server_name=outcome.server_name,
-        protocol=outcome.protocol,
-        group=outcome.group,
-        scheme=outcome.server_scheme,
-        chain=() if peer is None else peer.chain,
-        path=() if peer is None else peer.path,
-        verified_by="chain" if peer is None else peer.verified_by,
-        identity=outcome.credential,
-        trust=config.trust_id,
-        age_add=message.ticket_age_add,
-        max_early_data=message.max_early_data_size or 0,
-        ticket=message.ticket,
-    )
+    secret = resumption_psk(outcome.suite, end.resumption, message.ticket_nonce)
+    session = session_from(outcome, secret, now, message.ticket_lifetime, config.trust_id, scheme=outcome.server_scheme)
+    session.ticket = message.ticket
+    session.age_add = message.ticket_age_add
+    session.max_early_data = message.max_early_data_size or 0
+    return session
 
 
 def admitted_early_data(link: Link, config: ServerConfig, terms: Terms) -> Flow[bool]:
@@ -118,7 +85,7 @@ def admitted_early_data(link: Link, config: ServerConfig, terms: Terms) -> Flow[
     why_not = _early_objection(config, terms, session, link.clock.wall())
     if why_not is None:
         assert hello.pre_shared_key is not None, "a PSK was chosen"
-        admitted = yield AdmitEarlyData(hello.pre_shared_key.binders[0], 2 * WINDOW / 1_000)
+        admitted = yield AdmitEarlyData(hello.pre_shared_key.binders[0], REMEMBERED)
         why_not = None if admitted is True else WhyNot.NOT_ADMITTED
     if why_not is None:
         assert session is not None, "early data goes with a session"
@@ -144,4 +111,4 @@ def _early_objection(config: ServerConfig, terms: Terms, session: Session | None
         return WhyNot.NOT_ALLOWED
     assert terms.hello.pre_shared_key is not None, "a PSK was chosen"
     claimed = (terms.hello.pre_shared_key.identities[0].obfuscated_ticket_age - session.age_add) % AGE_MODULUS
-    return WhyNot.WRONG_AGE if abs(claimed - session.age(now)) > WINDOW else None
+    return None if abs(claimed - session.age(now)) < WINDOW else WhyNot.WRONG_AGE

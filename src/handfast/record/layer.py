@@ -8,6 +8,7 @@ from typing import Final
 
 from handfast import limits
 from handfast.crypto.guard import Guarded
+from handfast.crypto.process import forks
 from handfast.crypto.schedule12 import RecordKey
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.errors import BadRecord, MisuseError
@@ -23,7 +24,6 @@ from handfast.reasons import (
     UNEXPECTED_RECORD,
 )
 from handfast.record.framing import CIPHERTEXT_LIMIT, HEADER_LENGTH, PLAINTEXT_LIMIT, Framing
-from handfast.record.process import forks
 from handfast.record.protection12 import Opener12, Sealer12
 from handfast.record.protection13 import Opener, Sealer
 from handfast.wire.codepoints import ContentType as C

@@ -10,11 +10,11 @@ from typing import ClassVar, Final
 
 from handfast.crypto.aead import NONCE_LENGTH, InvalidTag
 from handfast.crypto.guard import Guarded
+from handfast.crypto.process import forks
 from handfast.crypto.schedule12 import RecordKey
 from handfast.errors import BadRecord, MisuseError, TLSError
 from handfast.reasons import BAD_RECORD_MAC, FORKED, KEYS_EXHAUSTED, RECORD_OVERFLOW
 from handfast.record.framing import HEADER_LENGTH, PLAINTEXT_LIMIT
-from handfast.record.process import forks
 from handfast.wire.codepoints import ContentType
 
 _VERSION: Final = b"\x03\x03"

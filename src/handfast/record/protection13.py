@@ -6,11 +6,11 @@ from typing import ClassVar, Final
 
 from handfast.crypto.aead import NONCE_LENGTH, InvalidTag
 from handfast.crypto.guard import Guarded
+from handfast.crypto.process import forks
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.errors import BadRecord, MisuseError, TLSError
 from handfast.reasons import BAD_RECORD_MAC, FORKED, KEYS_EXHAUSTED, NO_CONTENT_TYPE, RECORD_OVERFLOW
 from handfast.record.framing import HEADER_LENGTH, PLAINTEXT_LIMIT
-from handfast.record.process import forks
 from handfast.wire.codepoints import ContentType
 
 _RESERVED: Final = 3  # records kept back for a KeyUpdate and for alerts

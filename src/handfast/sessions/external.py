@@ -22,12 +22,13 @@ class ExternalPsk(Guarded):
     """A key that was given to both sides.
 
     ``identity``  how the client names it, in the clear: it must not tell who the client is, if that is a secret
+    ``name``      the same, or for an imported key what it is imported under
     ``hash``      "sha256" or "sha384": it goes with the suites of this hash alone
     ``role``      whose the holder is. A key that two peers could both use in both roles would let an attacker send a
                   client's own hello back to it (Selfie, RFC 9257 section 4.1), so each side says which one it is
     """
 
-    __slots__ = ("_key", "hash", "identity", "purpose", "role")
+    __slots__ = ("_key", "hash", "identity", "name", "purpose", "role")
 
     def __init__(self, identity: bytes, key: bytes, *, role: Role, hash_name: Hash = "sha256") -> None:
         _check_key(key)
@@ -37,7 +38,7 @@ class ExternalPsk(Guarded):
             raise ConfigurationError(
                 setting="psks", problem='role is "client" or "server", hash_name "sha256" or "sha384"'
             )
-        self.identity = identity
+        self.identity = self.name = identity
         self._key = key
         self.role: Role = role
         self.hash = hash_name
@@ -66,8 +67,8 @@ class ExternalPsk(Guarded):
         ``key_hash``   the hash that the key itself was made for, where it was for one; SHA-256 if nobody has said so
         """
         _check_key(key)
-        if len(identity) + len(context) > _LONGEST or hash_name not in _KDFS or key_hash not in _KDFS:
-            problem = f"identity and context have up to {_LONGEST} bytes together, the hashes are of {list(_KDFS)}"
+        if not identity or len(identity) + len(context) > _LONGEST or hash_name not in _KDFS or key_hash not in _KDFS:
+            problem = f"identity and context have 1 to {_LONGEST} bytes together, the hashes are of {list(_KDFS)}"
             raise ConfigurationError(setting="psks", problem=problem)
         name = Writer()
         name.vector16(identity)
@@ -78,6 +79,7 @@ class ExternalPsk(Guarded):
         imported_key = imported_psk(hash_name, key, imported_identity, key_hash)
         psk = cls(imported_identity, imported_key, role=role, hash_name=hash_name)
         psk.purpose = "imp"
+        psk.name = identity
         return psk
 
 

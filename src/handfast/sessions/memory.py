@@ -52,6 +52,15 @@ class Shelf(Guarded):
             if not self._by_server[server_name]:
                 del self._by_server[server_name]
 
+    def forget(self, session: Session) -> None:
+        """Drop a session; it may have come back from a file since it was taken."""
+        kept = self._by_server.get(session.server_name, [])
+        left = [each for each in kept if (each.version, each.secret) != (session.version, session.secret)]
+        self.count -= len(kept) - len(left)
+        kept[:] = left
+        if not left:
+            self._by_server.pop(session.server_name, None)
+
     def take(self, server_name: str | None, now: datetime) -> tuple[str, Session | None]:
         """What became of it ("hit", "expired", "none"), and the newest session that is valid.
 
@@ -105,6 +114,12 @@ class MemorySessions(Guarded):
             self._shelf.put(session)
             self._counts["put"] += 1
 
+    def forget(self, session: Session) -> None:
+        """Give this one to nobody any more."""
+        with self._lock:
+            self._shelf.forget(session)
+            self._counts["forgotten"] += 1
+
     def take(self, server_name: str | None) -> Session | None:
         """The newest valid session with a server; one of TLS 1.3 is then not kept any longer."""
         now = self._clock.wall()
@@ -115,7 +130,7 @@ class MemorySessions(Guarded):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often there was something to "put", and what came of asking: "hit", "none", "expired"."""
+        """How often there was something to "put" or to be "forgotten", and what came of asking: "hit", "none", "expired"."""
         with self._lock:
             return dict(self._counts)
 

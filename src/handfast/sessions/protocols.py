@@ -16,6 +16,9 @@ class SessionStore(Protocol):
     def put(self, session: Session) -> None:
         """Keep a session of ``session.server_name``. It must not raise, and not take long."""
 
+    def forget(self, session: Session) -> None:
+        """Give this one to nobody any more: a connection that stands on it has failed. It must not raise."""
+
     def take(self, server_name: str | None) -> Session | Awaitable[Session | None] | None:
         """The newest session with a server, which is then no longer kept if it is of TLS 1.3: its ticket is good for once."""
 

@@ -12,9 +12,29 @@ from handfast.crypto.guard import Guarded
 from handfast.crypto.suites import SUITES, SUITES_12, Suite
 from handfast.errors import CertificateUnreadable, DecodeError
 from handfast.limits import SESSION_SECONDS
+from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.cursor import Reader, Writer
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
+_SESSION_ID: Final = 32  # bytes (RFC 5246 section 7.4.1.2)
+
+CLOCKS: Final = 10_000  # milliseconds by which the clocks of a fleet may differ
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a session stands on besides the peer's certificates. Each session that goes back to it has the same.
+
+    ``verified``  when the peer proved who it is, by a full handshake: milliseconds since 1970, 0 for now
+    ``identity``  the client's: SHA-256 of the certificate that it has shown, or of its key from outside; b"" for neither
+    ``key_name``  on a server: the name of that key
+    ``shown``     on a server: SHA-256 of the certificate that it has shown, b"" if it has shown a key from outside
+    """
+
+    verified: int = 0
+    identity: bytes = b""
+    key_name: bytes = b""
+    shown: bytes = b""
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -25,14 +45,13 @@ class Session(Guarded):
     ``suite_id``     CipherSuite; to resume, the hash has to be the same, and for early data the suite
     ``secret``       in TLS 1.3 the PSK that belongs to the ticket, in TLS 1.2 the main secret
     ``issued``       milliseconds since 1970, by the wall clock
-    ``verified``     likewise: when the peer proved who it is, by a full handshake that this session goes back to
     ``expires``      likewise: the end of the ticket, or of a certificate that it stands on if that is sooner
     ``server_name``  the name that the client asked for
     ``protocol``     the application protocol, for early data
     ``group``        of the key exchange that the session comes from
     ``scheme``       by which the peer has proved itself
     ``chain, path``  the peer's certificates, DER, as sent and as verified; empty for a client without certificate
-    ``identity``     the client's: SHA-256 of the certificate that it has shown, b"" for none
+    ``basis``        what else it stands on
     ``trust``        what the peer was verified by: a session counts only where the same is trusted
     ``age_add``      what hides the ticket's age (RFC 9846 section 4.3.11.1)
     ``max_early_data``  bytes that may be sent before the server has answered; 0 for none
@@ -45,7 +64,7 @@ class Session(Guarded):
     secret: bytes
     issued: int
     expires: int
-    verified: int
+    basis: Basis
     server_name: str | None
     protocol: bytes | None
     group: int
@@ -53,7 +72,6 @@ class Session(Guarded):
     chain: tuple[bytes, ...] = ()
     path: tuple[bytes, ...] = ()
     verified_by: str = "chain"
-    identity: bytes = b""
     trust: bytes = b""
     age_add: int = 0
     max_early_data: int = 0
@@ -65,9 +83,17 @@ class Session(Guarded):
         """The suite it was made with."""
         return SUITES.get(self.suite_id) or SUITES_12[self.suite_id]
 
-    def is_valid(self, now: datetime) -> bool:
-        """Whether it may be used at this time. One from the future is not: a clock has been set back."""
-        return self.issued <= milliseconds(now) < self.expires
+    def is_valid(self, now: datetime, ahead: int = 0) -> bool:
+        """Whether it may be used at this time. One from the future is not: a clock has been set back.
+
+        ``ahead``  milliseconds by which the clock of whoever has made it may be before ours
+        """
+        return self.issued - ahead <= milliseconds(now) < self.expires
+
+    @property
+    def seconds(self) -> int:
+        """How long it may be used in all."""
+        return (self.expires - self.issued) // 1_000
 
     def age(self, now: datetime) -> int:
         """Milliseconds since it was issued."""
@@ -91,7 +117,10 @@ class Session(Guarded):
         out.vector8(self.secret)
         out.opaque(self.issued.to_bytes(8))
         out.opaque(self.expires.to_bytes(8))
-        out.opaque(self.verified.to_bytes(8))
+        out.opaque(self.basis.verified.to_bytes(8))
+        out.vector8(self.basis.identity)
+        out.vector16(self.basis.key_name)
+        out.vector8(self.basis.shown)
         out.vector8((self.server_name or "").encode("ascii"))
         out.vector8(self.protocol or b"")
         out.uint16(self.group)
@@ -102,7 +131,6 @@ class Session(Guarded):
                 entries.vector24(certificate)
             out.vector24(entries.data)
         out.vector8(self.verified_by.encode("ascii"))
-        out.vector8(self.identity)
         out.vector8(self.trust)
         out.opaque(self.age_add.to_bytes(4))
         out.opaque(self.max_early_data.to_bytes(4))
@@ -123,7 +151,7 @@ class Session(Guarded):
                 secret=reader.vector8("secret", 1),
                 issued=int.from_bytes(reader.opaque(8, "issued")),
                 expires=int.from_bytes(reader.opaque(8, "expires")),
-                verified=int.from_bytes(reader.opaque(8, "verified")),
+                basis=_basis(reader),
                 server_name=reader.vector8("server_name").decode("ascii") or None,
                 protocol=reader.vector8("protocol") or None,
                 group=reader.uint16("group"),
@@ -131,7 +159,6 @@ class Session(Guarded):
                 chain=_certificates(reader),
                 path=_certificates(reader),
                 verified_by=reader.vector8("verified_by").decode("ascii"),
-                identity=reader.vector8("identity"),
                 trust=reader.vector8("trust"),
                 age_add=reader.uint32("age_add"),
                 max_early_data=reader.uint32("max_early_data"),
@@ -144,7 +171,18 @@ class Session(Guarded):
                 parsed(certificate)
         except (DecodeError, UnicodeError, CertificateUnreadable):
             return None
-        return session if session.suite_id in SUITES or session.suite_id in SUITES_12 else None
+        known = session.suite_id in (SUITES if session.version == ProtocolVersion.TLS_1_3 else SUITES_12)
+        lasting = session.expires <= session.basis.verified + 1_000 * SESSION_SECONDS
+        return session if known and lasting and len(session.session_id) <= _SESSION_ID else None
+
+
+def _basis(reader: Reader) -> Basis:
+    return Basis(
+        int.from_bytes(reader.opaque(8, "verified")),
+        reader.vector8("identity"),
+        reader.vector16("key_name"),
+        reader.vector8("shown"),
+    )
 
 
 def _certificates(reader: Reader) -> tuple[bytes, ...]:

@@ -24,6 +24,8 @@ class WhyNot(Enum):
     OTHER_NAME = "the session is of another server name"
     OTHER_TRUST = "the session stands on other trusted roots or rules"
     OTHER_IDENTITY = "the session stands on another identity of the client's, or on none"
+    OTHER_CERTIFICATE = "the session was made under a certificate that is not shown here, or not for this name"
+    OTHER_ALGORITHM = "the session stands on an algorithm that is not accepted any more"
     OTHER_PROTOCOL = "the session is of another application protocol"
     OTHER_MODE = "there is no common way to use a pre-shared key"
     TICKET_TOO_LONG = "the ticket is too long for a ClientHello"
@@ -42,6 +44,7 @@ class Resumption:
 
     ``by``             what it has shown: "ticket", "session ID" (TLS 1.2), or "external PSK"; None if it showed nothing
     ``age``            seconds since the session was made; None where that is not known
+    ``identity``       of the key from outside that was used: its name, as it was given or imported
     ``why_not``        why it was not resumed; None if it was
     ``differs``        where ``why_not`` says that something is another one: what the session has ("TLSv1.2", a name)
     ``why_not_early``  why early data was not sent, or not taken; None if it was taken, or there was none
@@ -49,6 +52,7 @@ class Resumption:
 
     by: Literal["ticket", "session ID", "external PSK"] | None = None
     age: float | None = None
+    identity: bytes | None = None
     why_not: WhyNot | None = None
     differs: str = ""
     why_not_early: WhyNot | None = None

@@ -10,6 +10,7 @@ import pytest
 
 from handfast import TLSError, limits, reasons
 from handfast.connection import ClientConnection, ServerConnection
+from handfast.events import SessionReceived
 from handfast.handshake.flow import (
     AdmitEarlyData,
     FindPsk,
@@ -217,7 +218,9 @@ def test_a_ticket_has_a_length_that_can_be_sent(length: int, fits: bool, version
     talk = Talk({"sessions": sessions, "max_version": version}, {"tickets": Sealer()})
     assert talk.question() is None
     assert talk.client.handshake is not None
-    assert [len(session.ticket) for session in sessions.kept] == ([length] * (2 if version == "1.3" else 1)) * fits
+    given = [event.session for event in talk.events if isinstance(event, SessionReceived)]
+    assert [len(session.ticket) for session in given] == ([length] * (2 if version == "1.3" else 1)) * fits
+    assert len(sessions.kept) == (0 if length > limits.TICKET_OFFERED else len(given)), "no ClientHello has room for it"
 
 
 def test_a_client_s_store_that_raises_ends_the_connection_and_tells_nothing() -> None:

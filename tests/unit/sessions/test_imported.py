@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from handfast.errors import ConfigurationError
 from handfast.sessions.external import ExternalPsk, Hash
 
 ALGORITHMS = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
@@ -26,3 +27,9 @@ def test_an_imported_key_is_what_the_rfc_says(own: Hash, target: Hash) -> None:
     digest = hashlib.new(own, identity).digest()
     info = length.to_bytes(2) + b"\x11tls13 derived psk" + bytes([len(digest)]) + digest
     assert psk.key == HKDFExpand(ALGORITHMS[own], length, info).derive(extracted)
+
+
+def test_an_external_identity_has_a_byte_or_more() -> None:
+    """``opaque external_identity<1..2^16-1>``"""
+    with pytest.raises(ConfigurationError):
+        ExternalPsk.imported(b"", KEY, role="client", context=b"context")

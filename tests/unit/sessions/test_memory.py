@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import timedelta
 
 import pytest
 
+from handfast.clock import Clock
 from handfast.errors import ConfigurationError
 from handfast.sessions.memory import MemoryCache, MemorySessions
 from handfast.sessions.replay import MemoryReplayGuard
@@ -244,6 +246,48 @@ def test_windows_of_several_lengths_are_all_kept(time) -> None:
     time.passes(WINDOW - 2)
     assert guard.admit(b"other", 1.0)
     assert len(guard) == 1
+
+
+def stepping() -> tuple[list[float], MemoryReplayGuard]:
+    """A wall clock and a monotonic one, and a guard that is old enough."""
+    hands = [0.0, 0.0]
+    clock = Clock(wall=lambda: START + timedelta(seconds=hands[0]), monotonic=lambda: hands[1])
+    guard = MemoryReplayGuard(clock=clock)
+    for hand in (0, 1):
+        hands[hand] += WINDOW
+    return hands, guard
+
+
+def test_after_the_clock_was_set_back_nothing_is_admitted_until_old_flights_are_old_again() -> None:
+    hands, guard = stepping()
+    assert guard.admit(b"first", WINDOW)
+    hands[0] -= 40
+    assert not guard.admit(b"new", WINDOW)
+    for hand in (0, 1):
+        hands[hand] += 40 + WINDOW - 0.001  # the first one would look fresh on the way
+    assert not guard.admit(b"first", WINDOW)
+    for hand in (0, 1):
+        hands[hand] += 0.001
+    assert guard.admit(b"another", WINDOW)
+    assert guard.counts == {"admitted": 2, "refused: young": 2}
+
+
+def test_a_clock_that_is_set_forward_or_drifts_does_no_harm() -> None:
+    hands, guard = stepping()
+    hands[0] += 3_600
+    assert guard.admit(b"one", WINDOW)
+    hands[0] -= 5
+    assert guard.admit(b"two", WINDOW)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_child_does_not_know_what_its_parent_admits(time) -> None:
+    guard = grown(time)
+    child = os.fork()
+    if not child:
+        os._exit(0 if not guard.admit(b"binder", WINDOW) and guard.counts == {"refused: forked": 1} else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert guard.admit(b"binder", WINDOW)
 
 
 def test_of_many_threads_one_is_admitted(time) -> None:

@@ -47,6 +47,15 @@ def test_a_session_whose_path_cannot_be_read_is_none() -> None:
     assert Session.decode(kept.encode()) is None
 
 
+def test_a_session_that_would_live_for_more_than_seven_days_is_none() -> None:
+    """None is made. One that a store has damaged had a lifetime that a ticket cannot say, where it is handed on."""
+    kept = session12()
+    kept.expires = kept.basis.verified + 604_800_000
+    assert Session.decode(kept.encode()) is not None
+    kept.expires += 1
+    assert Session.decode(kept.encode()) is None
+
+
 def test_the_peer_of_a_client_was_asked_for_by_name_and_that_of_a_server_was_not() -> None:
     assert session().peer().server_name == "localhost"
     assert session12(ticket=b"", session_id=b"id").peer().server_name == "localhost"

@@ -18,6 +18,9 @@ class Unstored:
     def put(self, session: Session) -> None:
         """The connection has it."""
 
+    def forget(self, session: Session) -> None:
+        """The program has it."""
+
     def take(self, server_name: str | None) -> None:
         """The program gives one, or none."""
 

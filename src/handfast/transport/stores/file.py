@@ -89,6 +89,15 @@ class FileSessions(Guarded):
 
         self._change(change)
 
+    def forget(self, session: Session) -> None:
+        """Give this one to nobody any more."""
+
+        def change(shelf: Shelf) -> str:
+            shelf.forget(session)
+            return "forgotten"
+
+        self._change(change)
+
     def take(self, server_name: str | None) -> Session | None:
         """The newest valid session with a server; one of TLS 1.3 is then not kept any longer."""
         found: Session | None = None
@@ -103,7 +112,7 @@ class FileSessions(Guarded):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often there was something to "put", what came of asking ("hit", "none", "expired"), and what "failed"."""
+        """How often there was something to "put" or to be "forgotten", what came of asking ("hit", "none", "expired"), and what "failed"."""
         with self._lock:
             return dict(self._counts)
 
