@@ -77,6 +77,30 @@ def algorithm(subject_public_key_info: bytes) -> bytes:
     return subject_public_key_info[start : _span(subject_public_key_info, start)[1]]
 
 
+_RSA_KEY = bytes.fromhex("06092a864886f70d010101")
+_RSA_PSS_KEY = bytes.fromhex("06092a864886f70d01010a")
+
+
+def rsa_numbers(subject_public_key_info: bytes) -> tuple[int, int] | None:
+    """Modulus and exponent of an RSA key (RFC 8017 appendix A.1.1), sensible or not; None for any other key.
+
+    For what `cryptography` makes no key of.
+    """
+    try:
+        start, _ = _span(subject_public_key_info, 0)
+        content, at = _span(subject_public_key_info, start)
+        if not subject_public_key_info[content:at].startswith((_RSA_KEY, _RSA_PSS_KEY)):
+            return None
+        bits, _ = _span(subject_public_key_info, at)
+        first, _ = _span(subject_public_key_info, bits + 1)  # a BIT STRING begins with the number of unused bits
+        modulus, second = _span(subject_public_key_info, first)
+        exponent, end = _span(subject_public_key_info, second)
+    except IndexError:
+        return None
+    numbers = subject_public_key_info[modulus:second], subject_public_key_info[exponent:end]
+    return int.from_bytes(numbers[0], "big"), int.from_bytes(numbers[1], "big")
+
+
 def pss_parameters(identifier: bytes) -> PssParameters | None:
     """The parameters of an AlgorithmIdentifier of id-RSASSA-PSS; None if there are none.
 

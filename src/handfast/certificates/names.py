@@ -109,3 +109,32 @@ class NameSet:
 
 def _owned(domain: str) -> bool:
     return "." in domain and "*" not in domain and not domain.startswith(".")
+
+
+def near_miss(name: str, dns: Iterable[str]) -> str | None:
+    """What a certificate has that looks as if it were for ``name`` (:func:`normalized`), and is not; None if nothing.
+
+    ``dns``: the DNS names of the certificate.
+    """
+    presented = [item.lower() for item in dns]
+    if address(name) is not None:
+        as_text = name in presented
+        return "the address stands in it as a DNS name, which is no address (RFC 9525 section 6.2)" if as_text else None
+    label, _, domain = name.partition(".")
+    for item in presented:
+        if item.endswith(".") and item[:-1] == name:
+            return f"{item} ends in a dot, which no name in a certificate may have (RFC 5280 section 4.2.1.6)"
+        if not item.isascii():
+            return f"{item} is not in the form that is compared (A-labels, RFC 5890)"
+        below = item[2:] if item.startswith("*.") else ""
+        if below and name == below:
+            return f"{item} stands for the names right below {below}, and not for {below} itself"
+        if below and name.endswith("." + below) and domain != below:
+            return f"{item} stands for one label, and {name} has more below {below}"
+        if below and domain == below and not _owned(below):
+            return f"{item} would be a wildcard for all of {below}, which nobody owns"
+        first, _, rest = item.partition(".")
+        if "*" in first and first != "*" and rest == domain:
+            return f"{item} has a wildcard that is not a whole label (RFC 9525 section 6.3)"
+    other = domain if label == "www" else f"www.{name}"
+    return f"it is for {other}, and not for {name}" if other in presented else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -22,9 +22,11 @@ from handfast.certificates import names, path, work
 from handfast.certificates.accepted import Accepted
 from handfast.certificates.checks import check
 from handfast.certificates.identity import PROOF, PeerIdentity
+from handfast.certificates.leaked import KeyList
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.path import Path
 from handfast.certificates.rules import Purpose, Role, Rule, findings
+from handfast.certificates.spiffe import AllowSpiffe
 from handfast.certificates.strength import excessive_key
 from handfast.errors import CertificateError, CertificateRuleBroken, ConfigurationError, UnusableKey
 from handfast.limits import ACCEPTED_CHAINS, CERTIFICATES_OF_A_CHAIN, PATH_DEPTH
@@ -38,16 +40,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Policy:
-    """Which rules are relaxed.
+    """What is asked of a chain, beside what is asked of every chain.
 
-    ``relax``  switches, as :class:`~handfast.certificates.rules.Rule` or by their names ("missing-key-usage"): the one
-               that an error names lets pass what that error was about, and nothing else
+    ``relax``       switches, as :class:`~handfast.certificates.rules.Rule` or by their names ("missing-key-usage"): the
+                    one that an error names lets pass what that error was about, and nothing else
+    ``depth``       how many authorities there may be between a peer's certificate and its root, 0 to 8
+    ``allow``       which peers, of those that have a good certificate: an
+                    :class:`~handfast.certificates.spiffe.AllowSpiffe`. It comes on top: a server whose name counts has
+                    to have that as well
+    ``known_keys``  keys that somebody else has too, see :class:`~handfast.certificates.leaked.KeyList`
     """
 
     relax: frozenset[Rule] = frozenset()
+    depth: int = PATH_DEPTH
+    allow: AllowSpiffe | None = None
+    known_keys: KeyList = field(default_factory=KeyList.built_in, compare=False)
 
-    def __init__(self, relax: Iterable[Rule | str] = ()) -> None:
+    def __init__(
+        self,
+        relax: Iterable[Rule | str] = (),
+        *,
+        depth: int = PATH_DEPTH,
+        allow: AllowSpiffe | None = None,
+        known_keys: KeyList | None = None,
+    ) -> None:
+        if not 0 <= depth <= PATH_DEPTH:
+            raise ConfigurationError(setting="depth", value=depth, problem=f"it has to be from 0 to {PATH_DEPTH}")
         object.__setattr__(self, "relax", frozenset(map(_rule, [relax] if isinstance(relax, str) else relax)))
+        object.__setattr__(self, "depth", depth)
+        object.__setattr__(self, "allow", allow)
+        object.__setattr__(self, "known_keys", KeyList.built_in() if known_keys is None else known_keys)
 
 
 def _rule(name: Rule | str) -> Rule:
@@ -68,8 +90,8 @@ class ChainVerifier:
     def __init__(self, trust: TrustStore, policy: Policy | None = None, *, remember: int = ACCEPTED_CHAINS) -> None:
         self.trust = trust
         self.policy = policy or Policy()
-        self._servers = _builder(trust, self.policy.relax, "server")
-        self._clients = _builder(trust, self.policy.relax, "client")
+        self._servers = _builder(trust, self.policy, "server")
+        self._clients = _builder(trust, self.policy, "client")
         self._accepted = Accepted(remember)
         self._accepted_unnamed = Accepted(remember)
 
@@ -121,9 +143,11 @@ class ChainVerifier:
         sent = _parse_all(chain)
         found = self._verdict(sent, purpose, server_name, now)
         way = self._followed(sent, now) if found is None else path.verified(found, sent, self.trust)
-        check(way, purpose, server_name, now, self.policy.relax, self.trust)
+        check(way, purpose, server_name, now, self.policy, self.trust)
         if found is None and not _is_exempt(way):
             _refuse_unexplained(way)
+        if self.policy.allow is not None:
+            self.policy.allow.check(sent[0])
         identity = PeerIdentity(
             PROOF, sent[0], chain, tuple(item.der for item in way.certificates), server_name, "chain"
         )
@@ -147,7 +171,7 @@ class ChainVerifier:
     @cached_property
     def _unnamed(self) -> PolicyBuilder:
         """For servers without a name to compare. The verifier for clients is the one that asks for no name."""
-        return _builder(self.trust, self.policy.relax, "server", named=False)
+        return _builder(self.trust, self.policy, "server", named=False)
 
     def _followed(self, sent: Sequence[Parsed], now: datetime) -> Path:
         for certificate in sent:
@@ -163,7 +187,11 @@ class ChainVerifier:
         if type(self) is not ChainVerifier:
             return b""
         rules = ",".join(sorted(map(str, self.policy.relax)))
-        return hashlib.sha256(self.trust.fingerprint + rules.encode("ascii")).digest()
+        allowed = b"" if self.policy.allow is None else self.policy.allow.fingerprint
+        asked = b"\0".join(
+            (rules.encode("ascii"), b"%d" % self.policy.depth, self.policy.known_keys.fingerprint, allowed)
+        )
+        return hashlib.sha256(self.trust.fingerprint + asked).digest()
 
     def __repr__(self) -> str:
         relaxed = f", without {', '.join(sorted(map(str, self.policy.relax)))}" if self.policy.relax else ""
@@ -245,9 +273,10 @@ _ISSUER_EXTENSIONS: Final[dict[Rule, tuple[type[x509.ExtensionType], ...]]] = {
 }
 
 
-def _builder(trust: TrustStore, relax: frozenset[Rule], purpose: Purpose, *, named: bool = True) -> PolicyBuilder:
+def _builder(trust: TrustStore, policy: Policy, purpose: Purpose, *, named: bool = True) -> PolicyBuilder:
     """``named``: whether a server's name is compared."""
-    builder = PolicyBuilder().store(trust.verification_store).max_chain_depth(PATH_DEPTH)
+    relax = policy.relax
+    builder = PolicyBuilder().store(trust.verification_store).max_chain_depth(policy.depth)
     if purpose == "server" and named and not relax:
         return builder
     return builder.extension_policies(
@@ -267,7 +296,9 @@ def _relaxed(
 
     def hold(_: verification.Policy, certificate: x509.Certificate, __: x509.ExtensionType | None) -> None:
         found = findings(parsed(certificate.public_bytes(Encoding.DER)), role, purpose)
-        if found.usage is not None or any(breach.rule not in relax for breach in found.breaches):
+        # Which of them is the root is not said here; what roots need not keep, checks.py holds of the others.
+        broken = (breach for breach in found.breaches if breach.rule not in relax and not breach.not_of_roots)
+        if found.usage is not None or any(broken):
             raise ValueError  # nobody reads it: checks.py explains
 
     table = _LEAF_EXTENSIONS if role == "leaf" else _ISSUER_EXTENSIONS

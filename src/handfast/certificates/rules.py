@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handfast.certificates.parsed import Parsed
+    from handfast.certificates.strength import Weakness
 
 Role = Literal["leaf", "issuer"]
 Purpose = Literal["server", "client"]  # whose certificate the leaf is
@@ -38,6 +39,7 @@ class Rule(Enum):
     MISSING_KEY_USAGE = "missing-key-usage"  # `openssl req -x509`
     UNCRITICAL_BASIC_CONSTRAINTS = "uncritical-basic-constraints"  # many an openssl.cnf
     AUTHORITY_AS_LEAF = "authority-as-leaf"  # `openssl req -x509` for a server
+    ODD_KEY_SIZE = "odd-key-size"  # `openssl genrsa 2050`
 
     def __str__(self) -> str:
         return self.value
@@ -45,11 +47,15 @@ class Rule(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A rule that a certificate breaks: what it says, where it stands, and its switch, if it has one."""
+    """A rule that a certificate breaks: what it says, where it stands, and its switch, if it has one.
+
+    ``not_of_roots``  a trusted root need not keep it
+    """
 
     sentence: str
     section: str
     rule: Rule | None = None
+    not_of_roots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Findings:
 
     usage: str | None
     not_a_ca: bool
-    weak_key: str | None
+    weak_key: Weakness | None
     unusable_key: str | None
     weak_signature: str | None
     breaches: tuple[Breach, ...]
@@ -80,7 +86,7 @@ def findings(certificate: Parsed, role: Role, purpose: Purpose = "server") -> Fi
             strength.weak_key(certificate),
             strength.unusable_key(certificate),
             strength.weak_signature(certificate),
-            (*_common(certificate, role), *own),
+            (*_common(certificate, role), *_key_size(certificate), *own),
         )
     found: Findings = known
     return found
@@ -99,7 +105,12 @@ def _leaf_usage(certificate: Parsed, purpose: Purpose) -> str | None:
     """RFC 9846 section 4.5.1.2: keyUsage, where there is one, has digitalSignature. RFC 5280 section 4.2.1.12."""
     key_usage = certificate.extension(x509.KeyUsage)
     if key_usage is not None and not key_usage.digital_signature:
-        return "keyUsage does not allow digitalSignature"
+        # keyEncipherment is for the RSA key exchange (RFC 5246 section 7.4.2), which is not done here in any version.
+        alone = key_usage.key_encipherment or key_usage.key_agreement
+        other = (
+            "; it is for key exchanges of TLS 1.2 that have no forward secrecy, and are not done here" if alone else ""
+        )
+        return f"keyUsage does not allow digitalSignature{other}"
     extended = certificate.extension(x509.ExtendedKeyUsage)
     wanted, name = _EXTENDED_KEY_USAGE[purpose]
     # anyExtendedKeyUsage is not enough, here as in OpenSSL: whoever means serverAuth has to say so.
@@ -194,6 +205,17 @@ def _common(certificate: Parsed, role: Role) -> Iterator[Breach]:
         )
 
 
+def _key_size(certificate: Parsed) -> Iterator[Breach]:
+    """What nobody's generator makes by itself, and what some verifiers do not compute with."""
+    bits = certificate.key.key_size if certificate.kind.startswith("rsa") else 0  # type: ignore[union-attr]
+    if bits % 8:
+        yield Breach(
+            f"its RSA key has {bits} bits, which is no multiple of 8",
+            "CA/Browser Forum baseline requirements, section 6.1.5",
+            Rule.ODD_KEY_SIZE,
+        )
+
+
 def _leaf(certificate: Parsed, purpose: Purpose) -> Iterator[Breach]:
     """What the certificate of a server or client has to keep."""
     if certificate.extension(x509.SubjectAlternativeName) is not None:
@@ -237,7 +259,14 @@ def _issuer(certificate: Parsed) -> Iterator[Breach]:
             Rule.UNCRITICAL_BASIC_CONSTRAINTS,
         )
     identifier = certificate.extension(x509.AuthorityKeyIdentifier)
-    if identifier is not None and identifier.key_identifier is None:
+    if identifier is None:
+        yield Breach(
+            "authorityKeyIdentifier is missing in an authority",
+            "RFC 5280 section 4.2.1.1",
+            Rule.MISSING_AUTHORITY_KEY_IDENTIFIER,
+            not_of_roots=True,
+        )
+    elif identifier.key_identifier is None:
         yield Breach(
             "authorityKeyIdentifier names no key",
             "RFC 5280 section 4.2.1.1",

@@ -2,39 +2,108 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
+from math import prod
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from handfast import reasons
+from handfast.certificates.der import rsa_numbers
 from handfast.crypto.signatures import SCHEMES
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     from handfast.certificates.parsed import Parsed
+    from handfast.reasons import Reason
 
 RSA_BITS: Final = 2048
 RSA_BITS_MOST: Final = 8192
+RSA_EXPONENT: Final = 65_537  # the CA/Browser Forum's baseline requirements, section 6.1.6
 RSA_EXPONENT_BITS_MOST: Final = 33
 EC_BITS: Final = 256
 _TLS_KINDS: Final = frozenset(scheme.key for scheme in SCHEMES.values())
 _BROKEN_HASHES: Final = frozenset(("md5", "sha1"))
 
 
-def weak_key(certificate: Parsed) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    """Why a key is too weak.
+
+    ``tolerable``  not in the key of a trusted root, which signs a few certificates of authorities and nothing else
+    """
+
+    reason: Reason
+    sentence: str
+    tolerable: bool = False
+
+
+def weak_key(certificate: Parsed) -> Weakness | None:
     """Why the certificate's key is too weak; None if it is not.
 
     EC curves are measured; the ones that TLS does not know are the matter of :func:`unusable_key`.
     """
     if certificate.kind.startswith("rsa"):
-        bits = certificate.key.key_size  # type: ignore[union-attr]
-        return None if bits >= RSA_BITS else f"RSA of {bits} bits, at least {RSA_BITS} are needed"
+        key: rsa.RSAPublicKey = certificate.key  # type: ignore[assignment]
+        numbers = key.public_numbers()
+        return _weak_rsa(numbers.n, numbers.e)
+    if certificate.key is None:
+        # `cryptography` makes no key of an exponent that cannot be one. It can be named all the same.
+        found = rsa_numbers(certificate.raw.subject_public_key_info)
+        return None if found is None else _weak_rsa(*found)
     if certificate.kind in _TLS_KINDS:
         return None
     if certificate.kind.startswith("DSA"):
-        return "DSA, which is no longer used"
+        return Weakness(reasons.WEAK_KEY, "DSA, which is no longer used")
     bits = getattr(getattr(certificate.key, "curve", None), "key_size", EC_BITS)
-    return None if bits >= EC_BITS else f"{certificate.kind} of {bits} bits, at least {EC_BITS} are needed"
+    if bits >= EC_BITS:
+        return None
+    return Weakness(reasons.WEAK_KEY, f"{certificate.kind} of {bits} bits, at least {EC_BITS} are needed")
+
+
+def _weak_rsa(modulus: int, exponent: int) -> Weakness | None:
+    bits = modulus.bit_length()
+    if bits < RSA_BITS:
+        return Weakness(reasons.WEAK_KEY, f"RSA of {bits} bits, at least {RSA_BITS} are needed")
+    if exponent % 2 == 0:
+        return Weakness(
+            reasons.WEAK_EXPONENT, f"RSA with the exponent {_number(exponent)}, and an even one has no inverse"
+        )
+    if exponent < RSA_EXPONENT:
+        sentence = f"RSA with the exponent {exponent}, at least {RSA_EXPONENT} is needed"
+        return Weakness(reasons.WEAK_EXPONENT, sentence, tolerable=exponent > 1)
+    if modulus % 2 == 0:
+        return Weakness(reasons.WEAK_KEY, "RSA with an even modulus, so that one of its factors is 2")
+    if has_roca(modulus):
+        return Weakness(reasons.ROCA_KEY, f"RSA of {bits} bits, made by Infineon's library")
+    return None
+
+
+def _number(value: int) -> str:
+    return str(value) if value.bit_length() <= 64 else f"of {value.bit_length()} bits"
+
+
+# The primes up to 167: the library takes its own from the powers of 65537 modulo the product of the first 39 primes and
+# more (Nemec, Sys, Svenda, Klinec, Matyas: The Return of Coppersmith's Attack, ACM CCS 2017, section 2). Modulo each
+# small prime the modulus is then a power of 65537 as well, which by chance all of them are once in 2^150 keys.
+_SMALL_PRIMES: Final = tuple(p for p in range(3, 168) if all(p % q for q in range(2, int(p**0.5) + 1)))
+
+
+@cache
+def _powers() -> tuple[int, tuple[tuple[int, frozenset[int]], ...]]:
+    """The product of the small primes, and for each the residues that powers of 65537 have."""
+    return prod(_SMALL_PRIMES), tuple(
+        (p, frozenset(pow(RSA_EXPONENT, power, p) for power in range(p - 1))) for p in _SMALL_PRIMES
+    )
+
+
+def has_roca(modulus: int) -> bool:
+    """Whether an RSA modulus has the fingerprint of CVE-2017-15361 (ROCA): such a key can be factored."""
+    product, residues = _powers()
+    rest = modulus % product
+    return all(rest % prime in powers for prime, powers in residues)
 
 
 def unusable_key(certificate: Parsed) -> str | None:

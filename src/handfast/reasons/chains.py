@@ -114,6 +114,41 @@ WEAK_KEY = reason(
     "A key in the chain is too weak.",
     "Its owner has to make a new key: RSA of 2048 bits or more, or ECDSA with P-256 or stronger.",
 )
+WEAK_EXPONENT = reason(
+    "weak_exponent",
+    alerts.BAD_CERTIFICATE,
+    "CA/Browser Forum baseline requirements, section 6.1.6",
+    "An RSA key in the chain has an exponent that is too small, or even.",
+    "Its owner has to make a new key, with the usual exponent of 65537.",
+)
+ROCA_KEY = reason(
+    "roca_key",
+    alerts.BAD_CERTIFICATE,
+    "CVE-2017-15361",
+    "An RSA key in the chain can be factored: a chip's faulty library made it (ROCA).",
+    "Its owner has to make a new key elsewhere, and should have this certificate revoked.",
+)
+DEBIAN_KEY = reason(
+    "debian_key",
+    alerts.BAD_CERTIFICATE,
+    "CVE-2008-0166",
+    "A key in the chain can be guessed: Debian's OpenSSL of 2006 to 2008 made only a few thousand different ones.",
+    "Its owner has to make a new key, and should have this certificate revoked.",
+)
+LEAKED_KEY = reason(
+    "leaked_key",
+    alerts.BAD_CERTIFICATE,
+    "CA/Browser Forum baseline requirements, section 4.9.1.1",
+    "The private key of a certificate in the chain is public.",
+    "Its owner has to make a new key that nobody else has, and should have this certificate revoked.",
+)
+PEER_NOT_ALLOWED = reason(
+    "peer_not_allowed",
+    alerts.ACCESS_DENIED,
+    "RFC 9846 section 6.2",
+    "The peer's certificate is good, and none of the rules here allows this peer.",
+    "Add a rule that allows its name, if it should come in.",
+)
 WEAK_SIGNATURE = reason(
     "weak_signature",
     alerts.BAD_CERTIFICATE,

@@ -275,8 +275,8 @@ def _verdict(error: CertificateError, server_name: str | None) -> tuple[int, str
         not_a_ca = error.reason is reasons.NOT_A_CA
         return (79, "invalid CA certificate") if not_a_ca else (26, "unsuitable certificate purpose")
     if isinstance(error, WeakCertificate):
-        weak_key = error.reason is reasons.WEAK_KEY
-        return (66, "EE certificate key too weak") if weak_key else (68, "CA signature digest algorithm too weak")
+        weak_hash = error.reason is reasons.WEAK_SIGNATURE
+        return (68, "CA signature digest algorithm too weak") if weak_hash else (66, "EE certificate key too weak")
     if error.alert == _CERTIFICATE_REVOKED:
         return 23, "certificate revoked"
     for kind, code, words in _CAUSES:

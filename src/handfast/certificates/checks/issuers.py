@@ -1,0 +1,61 @@
+"""Whether a path leads to a trusted root, and was signed all the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handfast.certificates.checks.evidence import about
+from handfast.errors import BadCertificateSignature, MissingIntermediate, SelfSignedCertificate, UnknownIssuer
+
+if TYPE_CHECKING:
+    from handfast.certificates.parsed import Parsed
+    from handfast.certificates.path import Path
+    from handfast.certificates.store import TrustStore
+
+
+def check_ending(path: Path, trust: TrustStore) -> None:
+    """Whether the path ends at a root; if not, raises an UnknownIssuer: of its subclasses the likeliest cause."""
+    if path.anchored:
+        return
+    index = len(path.certificates) - 1
+    last = path.certificates[index]
+    evidence: dict[str, object] = {**about(path, index), "trusted_roots": f"{len(trust)} of {trust.source}"}
+    if last.self_issued:
+        if index == 0:
+            raise SelfSignedCertificate(certificate=last.der, **evidence)
+        raise UnknownIssuer(certificate=last.der, **evidence, problem="the root that was sent is not trusted here")
+    if trust.names(last.raw.issuer):
+        raise UnknownIssuer(
+            certificate=last.der, **evidence, problem="a trusted root has the issuer's name, and is not the issuer"
+        )
+    if _lacks_an_intermediate(path, last, trust):
+        if last.issuer_address:
+            evidence["issuer_can_be_fetched_from"] = last.issuer_address
+        raise MissingIntermediate(certificate=last.der, **evidence)
+    raise UnknownIssuer(certificate=last.der, **evidence)
+
+
+def _lacks_an_intermediate(path: Path, last: Parsed, trust: TrustStore) -> bool:
+    """Whether an intermediate was left out, rather than that the issuer is a root that is not trusted here.
+
+    Nobody can know: the missing certificate would tell. Signs of a missing one are:
+
+    - the peer sent its own certificate without the issuer's, and that certificate says where the issuer's can be
+      fetched (caIssuers). Public authorities say so, and never issue from a root; private roots hardly ever do;
+    - the issuer belongs to an organisation that also owns a trusted root;
+    - the peer sent certificates that do not belong to the path, a self-signed one among them: a root, and not what
+      lies between.
+    """
+    if len(path.certificates) == 1 and last.issuer_address is not None:
+        return True
+    if last.organization is not None and last.organization in trust.organizations:
+        return True
+    ours = {certificate.der for certificate in path.certificates}
+    return any(stray.self_issued and stray.der not in ours for stray in path.sent)
+
+
+def check_signatures(path: Path) -> None:
+    """RFC 5280 section 6.1.3 (a)(1). What the verifier accepted has been verified by it. Raises BadCertificateSignature."""
+    if path.forged is not None:
+        certificate = path.certificates[path.forged]
+        raise BadCertificateSignature(certificate=certificate.der, **about(path, path.forged))

@@ -1,0 +1,131 @@
+"""SPIFFE ids: names of services, as URIs in certificates; and rules that say which of them may come in.
+
+https://spiffe.io/docs/latest/spiffe-specs/: the SPIFFE-ID document section 2, the X509-SVID document sections 2 and 4.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from cryptography import x509
+
+from handfast import reasons
+from handfast.errors import CertificateError, ConfigurationError
+
+if TYPE_CHECKING:
+    from handfast.certificates.parsed import Parsed
+
+LONGEST: Final = 2048  # bytes of an id (SPIFFE-ID section 2.3)
+_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]+")
+_SCHEME: Final = "spiffe://"
+
+
+@dataclass(frozen=True, slots=True)
+class SpiffeId:
+    """A SPIFFE id, taken apart.
+
+    ``trust_domain``  who vouches for it: "example.org"
+    ``path``          of the service within it: "/ns/prod/sa/web"; "" for the trust domain itself
+    """
+
+    trust_domain: str
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> SpiffeId:
+        """Raises ValueError, saying what is wrong."""
+        scheme, rest = text[: len(_SCHEME)], text[len(_SCHEME) :]
+        if scheme.lower() != _SCHEME:
+            raise ValueError("it does not begin with spiffe://")
+        if len(text) > LONGEST:
+            raise ValueError(f"it has more than {LONGEST} bytes")
+        domain, slash, path = rest.partition("/")
+        if not _DOMAIN.fullmatch(domain):
+            raise ValueError("its trust domain is not made of small letters, digits, dots, hyphens and underscores")
+        if slash:
+            for segment in path.split("/"):
+                if not _SEGMENT.fullmatch(segment) or segment in (".", ".."):
+                    raise ValueError(f"{segment!r} is no segment of a path")
+        return cls(domain, slash + path)
+
+    def __str__(self) -> str:
+        return f"{_SCHEME}{self.trust_domain}{self.path}"
+
+
+class AllowSpiffe:
+    """Which SPIFFE ids are allowed. For :class:`~handfast.certificates.policy.Policy` (``allow=``).
+
+    ::
+
+        AllowSpiffe("spiffe://example.org/ns/prod/sa/web")    # this one
+        AllowSpiffe("spiffe://example.org/ns/prod/*")         # all below a path, at any depth
+        AllowSpiffe("spiffe://example.org/*")                 # all of a trust domain
+
+    A certificate has to have exactly one URI, which is the id, and it has to be allowed by one of the rules.
+    """
+
+    __slots__ = ("_below", "_exact", "rules")
+
+    def __init__(self, *rules: str) -> None:
+        """Raises ConfigurationError for a rule that is none, and where there is none at all."""
+        if not rules:
+            raise ConfigurationError(setting="allow", problem="AllowSpiffe without a rule would allow nobody")
+        self.rules = rules
+        exact: set[SpiffeId] = set()
+        below: list[SpiffeId] = []
+        for rule in rules:
+            try:
+                if rule.endswith("/*"):
+                    below.append(SpiffeId.parse(rule[:-2]))
+                else:
+                    exact.add(SpiffeId.parse(rule))
+            except ValueError as error:
+                raise ConfigurationError(setting="allow", value=rule, problem=str(error)) from None
+        self._exact, self._below = frozenset(exact), tuple(below)
+
+    def allows(self, name: SpiffeId) -> bool:
+        """Whether one of the rules allows this id. A trust domain itself is no service, so only its own rule does."""
+        if name in self._exact:
+            return True
+        return any(
+            name.trust_domain == rule.trust_domain and name.path.startswith(rule.path + "/") for rule in self._below
+        )
+
+    def check(self, certificate: Parsed) -> None:
+        """Raises CertificateError(PEER_NOT_ALLOWED) for a peer that is not allowed."""
+        uris = certificate.values(x509.UniformResourceIdentifier)
+        found = {"allowed": list(self.rules), "names": list(certificate.alternative_names)}
+        if len(uris) != 1:
+            problem = (
+                "it has no URI, and so no SPIFFE id"
+                if not uris
+                else f"it has {len(uris)} URIs, and an id is the only one"
+            )
+            _refuse(certificate, problem, found)
+        try:
+            name = SpiffeId.parse(uris[0])
+        except ValueError as error:
+            _refuse(certificate, f"its URI is no SPIFFE id: {error}", found)
+        if not self.allows(name):
+            _refuse(certificate, "no rule allows this id", found)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What stands for the rules in a verifier's trust_id."""
+        return "\n".join(sorted(self.rules)).encode("utf-8")
+
+    def __repr__(self) -> str:
+        return f"AllowSpiffe({', '.join(map(repr, self.rules))})"
+
+
+def _refuse(certificate: Parsed, problem: str, found: dict[str, list[str]]) -> NoReturn:
+    raise CertificateError(
+        reasons.PEER_NOT_ALLOWED,
+        certificate=certificate.der,
+        subject=certificate.subject or "(empty)",
+        problem=problem,
+        **found,
+    )
