@@ -12,6 +12,7 @@
     ├── AlertReceived            the peer broke off and said so
     ├── TruncationError          the peer's bytes ended without close_notify
     ├── ConnectionFailed         the transport failed: no connection, a reset
+    ├── FetchFailed              what a certificate points to could not be fetched
     ├── HandshakeRefused         a callback of ours refused the handshake
     ├── HandshakeTimeout         the handshake took longer than allowed
     ├── ConfigurationError       a setting, key or file of ours is unusable; raised before any byte is sent
@@ -310,6 +311,13 @@ class ConnectionFailed(TLSError):
     """The transport failed: no connection could be made, or it broke."""
 
     default_reason = reasons.CONNECTION_FAILED
+    sent_by: Party = "nobody"
+
+
+class FetchFailed(TLSError):
+    """What a certificate points to could not be fetched; the reason says why, and the evidence from where."""
+
+    default_reason = reasons.FETCH_FAILED
     sent_by: Party = "nobody"
 
 

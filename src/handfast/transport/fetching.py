@@ -1,0 +1,255 @@
+"""Fetches the issuers that servers forget to send, for blocking code and for asyncio.
+
+::
+
+    verifier = FetchingVerifier(ChainVerifier(TrustStore.default()))
+    with handfast.connect("incomplete-chain.badssl.com", config=ClientConfig(verifier=verifier)) as tls:
+        ...
+
+Which issuers, and what is made of them, certificates/aia.py decides. Where an event loop runs, the rest of the decision
+moves to a thread as soon as something has to be fetched, and the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from handfast import reasons
+from handfast.certificates.aia import Completion, Content, Fetch, FetchPolicy, IssuerCache
+from handfast.errors import FetchFailed, words
+from handfast.transport.fetching_http import Deadline, get
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from handfast.certificates.identity import PeerIdentity
+
+__all__ = ["Fetcher", "FetchingVerifier"]
+
+CONCURRENT = 16  # chains of one Fetcher that are completed at a time
+
+
+class Fetcher:
+    """Fetches over HTTP what FetchPolicy allows, and remembers it. One is shared by any number of verifiers and threads.
+
+    ``policy``      how much, how long, and from where
+    ``cache``       what is remembered
+    ``concurrent``  chains that are completed at a time; others wait, within their own time
+    """
+
+    def __init__(
+        self, policy: FetchPolicy | None = None, cache: IssuerCache | None = None, *, concurrent: int = CONCURRENT
+    ) -> None:
+        self.policy = policy or FetchPolicy()
+        self.cache = IssuerCache() if cache is None else cache
+        self._slots = threading.BoundedSemaphore(concurrent)
+        self._lock = threading.Lock()
+        self._under_way: dict[str, Future[Content]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Fetcher: {len(self.cache)} addresses remembered>"
+
+    def fetch(self, url: str, deadline: Deadline) -> Content:
+        """The content of an address; several that ask for the same one at the same time share the answer.
+
+        Raises FetchFailed.
+        """
+        with self._lock:
+            other = self._under_way.get(url)
+            ours: Future[Content] = Future() if other is None else other
+            if other is None:
+                self._under_way[url] = ours
+        if other is not None:
+            return self._waited(other, deadline)
+        try:
+            content = get(url, self.policy, deadline)
+        except BaseException as error:
+            ours.set_exception(error if isinstance(error, FetchFailed) else FetchFailed(problem=words_of(error)))
+            raise
+        else:
+            ours.set_result(content)
+            return content
+        finally:
+            with self._lock:
+                del self._under_way[url]
+
+    def _waited(self, other: Future[Content], deadline: Deadline) -> Content:
+        try:
+            return other.result(deadline.left)
+        except FetchFailed as error:
+            raise error.copy() from None
+        except NotYet:
+            deadline.over()
+
+    def run(self, script: Generator[Fetch, Content | FetchFailed, PeerIdentity], first: Fetch) -> PeerIdentity:
+        """The end of a script that has asked for ``first``. Blocks for as long as the policy allows."""
+        deadline = Deadline(self.policy.seconds)
+        answer: Content | FetchFailed
+        if not self._slots.acquire(timeout=self.policy.seconds):
+            return _ended(script, FetchFailed(reasons.FETCH_TIMEOUT, problem="too much is being fetched already"))
+        try:
+            while True:
+                try:
+                    answer = self.fetch(first.url, deadline)
+                except FetchFailed as error:
+                    answer = error
+                except Exception as error:
+                    answer = FetchFailed(problem=words_of(error))
+                first = script.send(answer)
+        except StopIteration as end:
+            identity: PeerIdentity = end.value
+            return identity
+        finally:
+            self._slots.release()
+
+
+def _ended(script: Generator[Fetch, Content | FetchFailed, PeerIdentity], failure: FetchFailed) -> PeerIdentity:
+    """The end of a script for which nothing is fetched."""
+    try:
+        while True:
+            script.send(failure.copy())
+    except StopIteration as end:
+        identity: PeerIdentity = end.value
+        return identity
+
+
+def words_of(error: BaseException) -> str:
+    """What is known of an exception that nobody expected."""
+    return f"{type(error).__name__}: {words(error)}" if isinstance(error, Exception) else type(error).__name__
+
+
+class Verifier(Protocol):
+    """What a FetchingVerifier stands on: a ChainVerifier, or what verifies as one does."""
+
+    trust_id: bytes
+
+    def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity: ...
+    def verify_client(self, chain: Sequence[bytes], now: datetime) -> PeerIdentity: ...
+
+
+class FetchingVerifier:
+    """Verifies as another verifier does, and fetches what a server's chain lacks.
+
+    Only servers' chains are completed. Any client could make a server fetch what it likes, and a client that has a
+    certificate has the chain as well.
+
+    ``verifier``  a ChainVerifier; it decides
+    ``fetcher``   a new one with the default policy where none is given
+    ``on_done``   is called with each Completion that has fetched something, or tried to, before its chain is accepted or
+                  refused; in whichever thread that happens
+    """
+
+    def __init__(
+        self,
+        verifier: Any,
+        fetcher: Fetcher | None = None,
+        *,
+        on_done: Callable[[Completion], object] | None = None,
+    ) -> None:
+        self.verifier = verifier
+        self.fetcher = Fetcher() if fetcher is None else fetcher
+        self._on_done = on_done
+
+    @property
+    def trust_id(self) -> bytes:
+        """That of the verifier: what is fetched is trusted by its roots and rules."""
+        return getattr(self.verifier, "trust_id", b"")
+
+    def __repr__(self) -> str:
+        return f"<FetchingVerifier {self.verifier!r}>"
+
+    def is_slow(self, chain: Sequence[bytes]) -> bool:
+        """Whether a chain, as it was sent, may take so long to verify that an event loop should not wait for it."""
+        slow: Callable[[Sequence[bytes]], bool] | None = getattr(self.verifier, "is_slow", None)
+        return slow is not None and slow(chain)
+
+    def verify_server(
+        self, chain: Sequence[bytes], server_name: str | None, now: datetime
+    ) -> PeerIdentity | Awaitable[PeerIdentity]:
+        """The identity of a server; an awaitable of it where an event loop runs and something has to be fetched.
+
+        Raises what the verifier raises; ``evidence["fetching"]`` says what was asked for and what came.
+        """
+        return self._complete(chain, lambda whole: self.verifier.verify_server(whole, server_name, now))
+
+    def verify_unnamed_server(self, chain: Sequence[bytes], now: datetime) -> PeerIdentity | Awaitable[PeerIdentity]:
+        """The same for a server whose name does not count."""
+        return self._complete(chain, lambda whole: self.verifier.verify_unnamed_server(whole, now))
+
+    def verify_client(self, chain: Sequence[bytes], now: datetime) -> PeerIdentity | Awaitable[PeerIdentity]:
+        """As the verifier does; nothing is fetched."""
+        identity: PeerIdentity | Awaitable[PeerIdentity] = self.verifier.verify_client(chain, now)
+        return identity
+
+    def _complete(
+        self, chain: Sequence[bytes], verify: Callable[[tuple[bytes, ...]], PeerIdentity]
+    ) -> PeerIdentity | Awaitable[PeerIdentity]:
+        completion = Completion(chain, self.fetcher.policy, self.fetcher.cache)
+        script = completion.run(verify)
+        try:
+            first = next(script)
+        except StopIteration as end:
+            identity: PeerIdentity = end.value
+            self._done(completion)
+            return identity
+        except Exception:
+            self._done(completion)
+            raise
+        rest = partial(self._rest, completion, script, first)
+        return _in_thread(rest) if _has_loop() else rest()
+
+    def _rest(
+        self, completion: Completion, script: Generator[Fetch, Content | FetchFailed, PeerIdentity], first: Fetch
+    ) -> PeerIdentity:
+        try:
+            return self.fetcher.run(script, first)
+        finally:
+            self._done(completion)
+
+    def _done(self, completion: Completion) -> None:
+        if self._on_done is not None and completion.attempts:
+            self._on_done(completion)
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def _in_thread(work: Callable[[], PeerIdentity]) -> PeerIdentity:
+    """Work in a thread of its own: the executor's threads are few, and the program waits for them when it ends.
+
+    Who gives up waiting leaves the thread behind, which ends when its time is over.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[PeerIdentity] = loop.create_future()
+
+    def settle(identity: PeerIdentity | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if identity is None:
+            done.set_exception(error or FetchFailed())
+        else:
+            done.set_result(identity)
+
+    def run() -> None:
+        identity, failure = None, None
+        try:
+            identity = work()
+        except BaseException as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, identity, failure)
+
+    threading.Thread(target=run, name="handfast-fetch", daemon=True).start()
+    return await done

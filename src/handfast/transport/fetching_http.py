@@ -1,0 +1,262 @@
+"""One file over HTTP, from an address that a stranger has named: within a time, a size, and the networks that are allowed.
+
+The framing is the standard library's. What is ours is the socket beneath it: every address is looked at before it is
+connected to, and again once it is; every read has the time that is left of the whole, so that a server that sends a byte
+a second holds us no longer than one that sends nothing; and everything that comes is counted, headers too.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import ipaddress
+import queue
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import handfast
+from handfast import reasons
+from handfast.certificates.aia import HTTP_PORT, Content, check_type
+from handfast.errors import FetchFailed, words
+
+if TYPE_CHECKING:
+    from handfast.certificates.aia import FetchPolicy
+
+_URL: Final = 2_048  # characters; nobody needs more
+_HEADERS: Final = 32_768  # bytes of status lines and headers
+_PIECE: Final = 16_384
+_ADDRESSES: Final = 4  # of a host that are tried
+_MOVED: Final = (301, 302, 303, 307, 308)
+
+
+class Deadline:
+    """When everything has to be over; ``policy.seconds`` from now on."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left. Raises FetchFailed (FETCH_TIMEOUT) where there are none."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            self.over()
+        return left
+
+    def over(self) -> NoReturn:
+        """Raise the FetchFailed of a time that is over."""
+        raise FetchFailed(reasons.FETCH_TIMEOUT, seconds=self.seconds) from None
+
+
+def get(url: str, policy: FetchPolicy, deadline: Deadline) -> Content:
+    """Fetch an address, and where it leads. Raises FetchFailed, with the address at fault if it is another one."""
+    asked = url
+    for _ in range(policy.redirects + 1):
+        try:
+            found = _get(_split(url), policy, deadline)
+        except FetchFailed as error:
+            if url != asked:
+                error.evidence["redirected_to"] = url
+            raise
+        if isinstance(found, Content):
+            return found
+        url = urljoin(url, found)
+    raise FetchFailed(reasons.FETCH_REDIRECTS, allowed=policy.redirects, redirected_to=url)
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address. Raises FetchFailed for one that is no http address, or a strange one."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise FetchFailed(reasons.FETCH_NOT_HTTP, problem=str(error)) from None
+    problem = None
+    if len(url) > _URL:
+        problem = f"it has more than {_URL} characters"
+    elif not url.isascii() or not url.isprintable() or " " in url:
+        problem = "it has characters that stand in no address"
+    elif not parts.hostname:
+        problem = "it names no host"
+    elif parts.username is not None or port == 0:
+        problem = "it names a user, or the port 0"
+    if problem is not None or parts.scheme != "http":
+        raise FetchFailed(reasons.FETCH_NOT_HTTP, **({"problem": problem} if problem else {}))
+    return parts
+
+
+def _get(url: SplitResult, policy: FetchPolicy, deadline: Deadline) -> Content | str:
+    """The answer of one host: its content, or the address where it sends us."""
+    host, port = url.hostname or "", url.port or HTTP_PORT
+    sock = _connect(host, port, policy, deadline)
+    with sock:
+        lent = _Lent(sock, deadline, _HEADERS + policy.size)
+        try:
+            return _answer(_Connection(lent, host, port), url, policy)
+        except FetchFailed:
+            raise
+        except http.client.IncompleteRead:
+            raise FetchFailed(reasons.FETCH_CUT) from None
+        except (http.client.HTTPException, ValueError) as error:
+            raise FetchFailed(reasons.FETCH_BAD_ANSWER, problem=words(error)) from None
+        except TimeoutError:
+            deadline.over()
+        except OSError as error:
+            raise FetchFailed(reasons.FETCH_CUT, problem=words(error)) from None
+
+
+def _answer(connection: http.client.HTTPConnection, url: SplitResult, policy: FetchPolicy) -> Content | str:
+    path = f"{url.path or '/'}{f'?{url.query}' if url.query else ''}"
+    headers = {
+        "Accept": "application/pkix-cert, application/pkcs7-mime, */*;q=0.1",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        "User-Agent": f"handfast/{handfast.__version__}",
+    }
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    if response.status in _MOVED:
+        location = response.getheader("Location")
+        if not location:
+            raise FetchFailed(reasons.FETCH_BAD_ANSWER, problem=f"status {response.status} without a Location")
+        return location
+    if response.status != http.client.OK:
+        raise FetchFailed(reasons.FETCH_STATUS, status=response.status)
+    media_type = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
+    check_type(media_type)
+    if (response.getheader("Content-Encoding") or "identity").lower() != "identity":
+        raise FetchFailed(reasons.FETCH_BAD_ANSWER, problem="it is compressed, and we did not ask for that")
+    return Content(_body(response, policy.size), media_type)
+
+
+def _body(response: http.client.HTTPResponse, size: int) -> bytes:
+    if response.length is not None and response.length > size:
+        raise FetchFailed(reasons.FETCH_TOO_LARGE, bytes=response.length, allowed=size)
+    body = b""
+    while piece := response.read(_PIECE):
+        body += piece
+        if len(body) > size:
+            raise FetchFailed(reasons.FETCH_TOO_LARGE, allowed=size)
+    if response.length:
+        raise FetchFailed(reasons.FETCH_CUT, bytes=len(body), missing=response.length)
+    return body
+
+
+# --- the way there ----------------------------------------------------------------------------------------------------------
+
+
+def _connect(host: str, port: int, policy: FetchPolicy, deadline: Deadline) -> socket.socket:
+    """A connection to one of a host's addresses that is allowed. Raises FetchFailed."""
+    found = _resolve(host, port, deadline)
+    refused = {address: policy.why_not(str(address[0]), port) for _, address in found}
+    allowed = [(family, address) for family, address in found if refused[address] is None][:_ADDRESSES]
+    if not allowed:
+        raise refused[found[0][1]] or FetchFailed(reasons.FETCH_NAME, host=host)
+    problem = ""
+    for left, (family, address) in zip(range(len(allowed), 0, -1), allowed, strict=True):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            # An address that swallows packets leaves time for the others.
+            sock.settimeout(deadline.left / left)
+            sock.connect(address)
+            forbidden = policy.why_not(str(sock.getpeername()[0]), port)
+            if forbidden is not None:
+                raise forbidden
+        except OSError as error:
+            sock.close()
+            problem = "no answer" if isinstance(error, TimeoutError) else words(error)
+        except FetchFailed:
+            sock.close()
+            raise
+        else:
+            return sock
+    _ = deadline.left
+    raise FetchFailed(reasons.FETCH_UNREACHABLE, host=host, port=port, problem=problem)
+
+
+def _resolve(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
+    """The addresses of a host, as sockets want them; numeric ones as they stand.
+
+    The system's resolver takes as long as it likes. So a thread asks it, which is left behind when the time is over.
+    """
+    try:
+        number = ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return [(socket.AF_INET if number.version == 4 else socket.AF_INET6, (host, port))]
+    answers: queue.SimpleQueue[list[tuple[int, Any]] | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers.put(list(dict.fromkeys((int(item[0]), item[4]) for item in found)))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="handfast-resolve", daemon=True).start()
+    try:
+        answer = answers.get(timeout=deadline.left)
+    except queue.Empty:
+        raise FetchFailed(reasons.FETCH_TIMEOUT, seconds=deadline.seconds, problem=f"no address of {host}") from None
+    if isinstance(answer, Exception) or not answer:
+        problem = words(answer) if isinstance(answer, Exception) else "it has no address"
+        raise FetchFailed(reasons.FETCH_NAME, host=host, problem=problem)
+    return answer
+
+
+class _Input(io.RawIOBase):
+    """What comes, within the time that is left, and no more of it than is allowed."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline, allowed: int) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self._left = self._allowed = allowed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            self._sock.settimeout(self._deadline.left)
+            count = self._sock.recv_into(buffer)
+            self._left -= count
+            if self._left < 0:
+                raise FetchFailed(reasons.FETCH_TOO_LARGE, allowed=self._allowed)
+        except TimeoutError:
+            self._deadline.over()
+        return count
+
+
+class _Lent:
+    """A socket as http.client wants it."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline, allowed: int) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self.input = _Input(sock, deadline, allowed)
+
+    def sendall(self, data: bytes) -> None:
+        self._sock.settimeout(self._deadline.left)
+        self._sock.sendall(data)
+
+    def makefile(self, *_: object) -> io.BufferedReader:
+        return io.BufferedReader(self.input)
+
+    def close(self) -> None:
+        pass
+
+
+class _Connection(http.client.HTTPConnection):
+    """http.client over a connection that exists already."""
+
+    def __init__(self, lent: _Lent, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.sock: Any = lent
+
+    def connect(self) -> None:
+        raise http.client.NotConnected
