@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
-from collections.abc import Awaitable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from handfast.certificates import pem
+from handfast.certificates import loading, notes, pem
+from handfast.certificates.arranged import arranged
+from handfast.certificates.notes import Note
+from handfast.certificates.ownership import is_signer, mismatch, ownership, public_key
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.crypto import signatures
 from handfast.crypto.guard import Guarded
 from handfast.errors import CertificateUnreadable, ConfigurationError, shown
-from handfast.reasons import KEY_ENCRYPTED, KEY_MISMATCH, NOT_A_CERTIFICATE, NOT_A_KEY
+from handfast.reasons import KEY_MISMATCH, NOT_A_CERTIFICATE
 from handfast.wire.codepoints import SignatureScheme as S
 
 if TYPE_CHECKING:
@@ -47,12 +46,18 @@ class Signer(Protocol):
     """A private key, wherever it is: in this process, in a token, behind a network.
 
     ``schemes``  the signature schemes that it can sign with, best first (RFC 9846 section 4.3.3)
+
+    One that takes its time returns an awaitable, or is run in threads: :class:`handfast.signers.Threaded`. Others would
+    wait for it on an event loop.
     """
 
     schemes: tuple[int, ...]
 
     def sign(self, scheme: int, content: bytes) -> bytes | Awaitable[bytes]:
         """The signature of ``content`` by one of ``schemes``; what it raises ends the handshake."""
+
+
+OnNote = Callable[[Note], object] | None
 
 
 class LocalSigner(Guarded):
@@ -80,18 +85,20 @@ class Identity(Guarded):
     ``schemes_12``  likewise in TLS 1.2
     ``kind``     of its key: "rsa", "secp256r1", "ed25519", ...
     ``names``    the DNS names and IP addresses in our certificate; a server chooses its identity by them
+    ``notes``    what was put right when it was loaded: the order, and what is not sent
 
     Can be shared by any number of configurations and connections. Cannot be copied or pickled.
     """
 
-    __slots__ = ("_issuers", "_leaf", "_signatures", "chain", "kind", "names", "schemes", "schemes_12", "signer")
+    __slots__ = ("_issuers", "_leaf", "_signatures", "chain", "kind", "names", "notes", "schemes", "schemes_12", "signer")  # fmt: skip
 
     def __init__(self, chain: Sequence[bytes], key: Signer | signatures.PrivateKey) -> None:
-        """``chain``: DER, leaf first. ``key``: a private key of `cryptography`, or a Signer.
+        """``chain``: DER, leaf first, sent as it is. ``key``: a private key of `cryptography`, or a Signer.
 
         Raises ConfigurationError: NOT_A_CERTIFICATE, KEY_MISMATCH, or BAD_CONFIGURATION for a key that TLS has no
         signature scheme for, in either version. Whether a Signer fits its certificate shows only when it signs.
         """
+        self.notes: tuple[Note, ...] = ()
         self.chain = tuple(bytes(der) for der in chain)
         certificates = _checked_chain(self.chain, "the given chain")
         self._leaf = certificates[0]
@@ -100,7 +107,7 @@ class Identity(Guarded):
             SIGNED_BY.get(each.certificate.signature_algorithm_oid) for each in certificates if not each.self_issued
         )
         self._signatures = frozenset(ways for ways in signatures_of if ways)
-        self.signer: Signer = key if _is_signer(key) else _local_signer(key, self.chain, self._leaf)
+        self.signer: Signer = key if is_signer(key) else _local_signer(key, self.chain, self._leaf)
         leaf = self._leaf
         can = self.signer.schemes
         self.kind = "" if leaf.key is None else signatures.kind_of(leaf.key, pss=leaf.pss)
@@ -118,36 +125,105 @@ class Identity(Guarded):
             )
 
     @classmethod
-    def load(cls, certificate_path: pem.PathLike, key_path: pem.PathLike, password: str | bytes | None = None) -> Self:
-        """From two files, PEM or DER: the chain with our certificate first, and its key. One PEM file may hold both.
+    def load(
+        cls,
+        certificate_path: pem.PathLike,
+        key: pem.PathLike | Signer | None = None,
+        password: loading.Password = None,
+        *,
+        on_note: OnNote = None,
+    ) -> Self:
+        """From files: the certificates in PEM or DER, and the key in PEM or DER, or a Signer.
+
+        Without ``key`` one file holds both: PEM, or PKCS#12. The certificates may come in any order. The chain of the
+        one that the key belongs to is sent; what is left out of it is said to ``on_note``, and stands in ``notes``.
+        ``password`` may be a function, which is called where the key is encrypted.
+
+        A Signer signs once, to show which certificate its key belongs to. One that is async does not: then our own
+        certificate has to come first.
 
         Raises ConfigurationError, naming the file and the cause: FILE_UNREADABLE, NOT_A_CERTIFICATE, NOT_A_KEY,
         KEY_ENCRYPTED, KEY_MISMATCH.
         """
-        chain = pem.certificates(pem.read(certificate_path))
-        _checked_chain(chain, os.fspath(certificate_path))
-        key = _load_key(pem.read(key_path), password, os.fspath(key_path))
-        return cls._matched(chain, key, file=os.fspath(key_path), certificate_file=os.fspath(certificate_path))
+        path = os.fspath(certificate_path)
+        data = pem.read(certificate_path)
+        if loading.is_pkcs12(data):
+            private, ders = loading.from_pkcs12(data, password, path)
+            own: Signer | signatures.PrivateKey = private if key is None else _key_of(key, password)
+        else:
+            ders = pem.certificates(data)
+            _checked_chain(ders, path)
+            own = loading.private_key(data, password, path) if key is None else _key_of(key, password)
+        files = {} if key is None or isinstance(key, Signer) else {"file": os.fspath(key)}
+        return cls._matched(ders, own, on_note, **files, certificate_file=path)
 
     @classmethod
-    def from_pem(cls, certificates: bytes, key: bytes, password: str | bytes | None = None) -> Self:
-        """From memory: PEM of the chain, our certificate first, and PEM of its key."""
-        chain = pem.certificates(certificates) if pem.is_pem(certificates) else []
+    def from_pem(
+        cls,
+        certificates: bytes,
+        key: bytes | Signer,
+        password: loading.Password = None,
+        *,
+        on_note: OnNote = None,
+        arrange: bool = True,
+    ) -> Self:
+        """From memory: PEM of the certificates, as :meth:`load` takes them, and PEM of the key, or a Signer.
+
+        Without ``arrange`` the chain is sent as it stands there, our own certificate first.
+        """
+        ders = pem.certificates(certificates) if pem.is_pem(certificates) else []
+        _checked_chain(ders, "the given certificates")
+        own = _key_in(key, password)
+        return cls._matched(ders, own, on_note) if arrange else cls(ders, own)
+
+    @classmethod
+    def from_der(
+        cls,
+        chain: Sequence[bytes],
+        key: bytes | Signer,
+        password: loading.Password = None,
+        *,
+        on_note: OnNote = None,
+    ) -> Self:
+        """From memory: DER of each certificate, and DER of the key (PKCS#8, PKCS#1 or SEC 1), or a Signer."""
         _checked_chain(chain, "the given certificates")
-        return cls._matched(chain, _load_key(key, password, "the given key"))
+        return cls._matched(chain, _key_in(key, password), on_note)
 
     @classmethod
-    def from_der(cls, chain: Sequence[bytes], key: bytes, password: str | bytes | None = None) -> Self:
-        """From memory: DER of each certificate, our own first, and DER of its key (PKCS#8, PKCS#1 or SEC 1)."""
-        _checked_chain(chain, "the given certificates")
-        return cls._matched(chain, _load_key(key, password, "the given key"))
+    def from_pkcs12(cls, data: bytes, password: loading.Password = None, *, on_note: OnNote = None) -> Self:
+        """From memory: PKCS#12, which holds the key and its chain (RFC 7292)."""
+        key, ders = loading.from_pkcs12(data, password, "the given PKCS#12")
+        return cls._matched(ders, key, on_note)
 
     @classmethod
-    def _matched(cls, chain: Sequence[bytes], key: signatures.PrivateKey, **files: str) -> Self:
+    def _matched(
+        cls,
+        ders: Sequence[bytes],
+        key: Signer | signatures.PrivateKey,
+        on_note: OnNote,
+        **files: str,
+    ) -> Self:
+        """The identity of the certificate among ``ders`` that the key belongs to."""
         try:
-            return cls(chain, key)
+            certificates = [parsed(bytes(der)) for der in ders]
+            found = arranged(certificates, ownership(key, certificates))
+            if found is None:
+                raise mismatch(key, certificates)
+            identity = cls(found.chain, key)
         except ConfigurationError as error:
             raise ConfigurationError(error.reason, **files, **error.evidence) from None
+        identity.notes = found.notes
+        if on_note is not None:
+            for note in found.notes:
+                on_note(note)
+        return identity
+
+    def concerns(self, purpose: notes.Purpose, now: datetime) -> tuple[Note, ...]:
+        """Why peers may refuse us ``now``, an aware time, as a "server" or as a "client".
+
+        A certificate that has expired, or is for something else, or has no names; an intermediate that is missing.
+        """
+        return tuple(notes.concerns(self.chain, purpose, now))
 
     def fits(self, server_name: str | None) -> bool:
         """Whether our certificate is for this name, wildcards included; any is for a client that names none."""
@@ -177,11 +253,6 @@ class Identity(Guarded):
         return f"<Identity {shown(self.names or self._leaf.subject)}>"
 
 
-def _is_signer(key: object) -> bool:
-    # Private keys of `cryptography` have sign() too, with other arguments; only a Signer says what it can sign with.
-    return hasattr(key, "schemes") and hasattr(key, "sign") and not inspect.isclass(key)
-
-
 def _checked_chain(chain: Sequence[bytes], source: str) -> list[Parsed]:
     """The certificates; at least one, and all can be parsed."""
     if not chain:
@@ -193,10 +264,7 @@ def _checked_chain(chain: Sequence[bytes], source: str) -> list[Parsed]:
 
 
 def _local_signer(key: signatures.PrivateKey, chain: Sequence[bytes], leaf: Parsed) -> LocalSigner:
-    try:
-        public = key.public_key()
-    except AttributeError:
-        raise ConfigurationError(NOT_A_KEY, problem=f"a {type(key).__name__} is no private key and no Signer") from None
+    public = public_key(key)
     if public != leaf.key:
         owner = next((n for n, der in enumerate(chain, 1) if parsed(der).key == public), None)
         raise ConfigurationError(
@@ -207,40 +275,12 @@ def _local_signer(key: signatures.PrivateKey, chain: Sequence[bytes], leaf: Pars
     return LocalSigner(key, pss=leaf.pss)
 
 
-def _load_key(data: bytes, password: str | bytes | None, source: str) -> signatures.PrivateKey:
-    secret = password.encode("utf-8") if isinstance(password, str) else password
-    try:
-        return _parse_key(data, secret)
-    except TypeError:
-        # With a password: the key is not encrypted, and needs none. Without: it is.
-        if not secret:
-            raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="no password was given") from None
-    except (ValueError, UnsupportedAlgorithm) as error:
-        if secret and _is_encrypted(data):
-            raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="the password is wrong") from None
-        raise ConfigurationError(NOT_A_KEY, file=source, problem=_first_sentence(error)) from None
-    return _load_key(data, None, source)
+def _key_of(key: pem.PathLike | Signer, password: loading.Password) -> Signer | signatures.PrivateKey:
+    return key if isinstance(key, Signer) else loading.private_key(pem.read(key), password, os.fspath(key))
 
 
-def _parse_key(data: bytes, password: bytes | None) -> signatures.PrivateKey:
-    # To prove that an RSA key's factors are primes takes up to half a second, at each start of a server. The key is the
-    # operator's own; that it belongs to the certificate is checked, and OpenSSL checks each result of the CRT before it
-    # goes out.
-    load = serialization.load_pem_private_key if pem.is_pem(data) else serialization.load_der_private_key
-    return load(data, password or None, unsafe_skip_rsa_key_validation=True)
-
-
-def _is_encrypted(data: bytes) -> bool:
-    with suppress(ValueError, UnsupportedAlgorithm):
-        try:
-            _parse_key(data, None)
-        except TypeError:
-            return True
-    return False
-
-
-def _first_sentence(error: Exception) -> str:
-    return str(error).partition(". ")[0]
+def _key_in(key: bytes | Signer, password: loading.Password) -> Signer | signatures.PrivateKey:
+    return key if isinstance(key, Signer) else loading.private_key(key, password, "the given key")
 
 
 PROOF: Final = object()

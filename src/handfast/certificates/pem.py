@@ -14,7 +14,10 @@ from handfast.reasons import FILE_UNREADABLE
 
 PathLike = str | os.PathLike[str]
 
-_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+# RFC 7468 section 5.1 has one label, and lets older ones be read. OpenSSL's TRUSTED CERTIFICATE says more behind it.
+_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN ((?:X509 |TRUSTED )?)CERTIFICATE-----(.*?)-----END \1CERTIFICATE-----", re.DOTALL
+)
 _BOUNDARY: Final = b"-----BEGIN "
 _SEQUENCE: Final = b"0"  # what every certificate in DER begins with (0x30)
 
@@ -35,11 +38,34 @@ def is_pem(data: bytes) -> bool:
 def certificates(data: bytes) -> list[bytes]:
     """The DER of the certificates in PEM or DER ``data``, in order and not looked into; empty if there is none.
 
+    In DER several may stand one after the other.
+
     A block that is not even base64 comes back as it stands, so that whoever parses it can say which one is bad.
     """
     if not is_pem(data):
-        return [data] if data[:1] == _SEQUENCE else []
-    return [_decoded(body) for body in _CERTIFICATE.findall(data)]
+        return _sequences(data) if data[:1] == _SEQUENCE else []
+    found = ((label, _decoded(body)) for label, body in _CERTIFICATE.findall(data))
+    return [_sequences(der, rest=True)[0] if label == b"TRUSTED " else der for label, der in found]
+
+
+def _sequences(data: bytes, *, rest: bool = False) -> list[bytes]:
+    """The SEQUENCEs that ``data`` consists of; ``data`` itself where it does not, for whoever parses it to say so.
+
+    ``rest``: the first one counts, whatever is behind it.
+    """
+    found, at = [], 0
+    while data[at : at + 1] == _SEQUENCE and at + 1 < len(data):
+        first = data[at + 1]
+        octets = first & 0x7F if first & 0x80 else 0
+        length = int.from_bytes(data[at + 2 : at + 2 + octets]) if octets else first
+        end = at + 2 + octets + length
+        if end > len(data):
+            return [data]
+        found.append(data[at:end])
+        at = end
+        if rest:
+            return found
+    return found if found and at == len(data) else [data]
 
 
 def certificate(der: bytes) -> bytes:

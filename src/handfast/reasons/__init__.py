@@ -10,6 +10,7 @@ from handfast.reasons import alerts as alerts
 from handfast.reasons.chains import *
 from handfast.reasons.endings import *
 from handfast.reasons.fetching import *
+from handfast.reasons.keys import *
 from handfast.reasons.messages import *
 from handfast.reasons.negotiation import *
 from handfast.reasons.records import *

@@ -335,7 +335,7 @@ class SSLContext(ssl.SSLContext):
         if any(known_as == digest for digest, _ in self._identities):
             return  # some programs load it again for each connection
         try:
-            identity = Identity.from_pem(certificates, key, secret.value)
+            identity = Identity.from_pem(certificates, key, secret.value, arrange=False)  # as ssl sends it
         except ConfigurationError as error:
             error.evidence["file"] = [os.fsdecode(path) for path in (certfile, keyfile) if path is not None]
             self._refuse_chain(error, certfile, keyfile, secret.value or b"")

@@ -1,0 +1,112 @@
+"""Private keys as they come in files: PKCS#8, PKCS#1, SEC 1, PEM or DER, encrypted or not; and PKCS#12."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
+
+from handfast.certificates import pem
+from handfast.crypto import signatures
+from handfast.errors import ConfigurationError
+from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE, NOT_A_KEY
+
+Password = str | bytes | Callable[[], str | bytes] | None
+"""A password, or what is called for it where one is needed."""
+
+_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
+# What people take for a key, by the label of its PEM (RFC 7468): what it is, and what to do.
+_NO_KEYS: Final = {
+    "PUBLIC KEY": "it is a public key",
+    "CERTIFICATE": "it is a certificate",
+    "CERTIFICATE REQUEST": "it is a certificate request",
+    "OPENSSH PRIVATE KEY": "it is in OpenSSH's own format: ssh-keygen -p -m PKCS8 -f FILE makes it PEM",
+    "EC PARAMETERS": "it has the parameters of a curve alone",
+}
+
+
+def private_key(data: bytes, password: Password, source: str) -> signatures.PrivateKey:
+    """The private key in ``data``. The password is not asked for where the key is not encrypted.
+
+    Raises ConfigurationError, naming ``source``: NOT_A_KEY, KEY_ENCRYPTED.
+    """
+    try:
+        return _parsed(data, None)
+    except TypeError:  # it is encrypted
+        secret = _secret(password)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError(NOT_A_KEY, file=source, problem=_problem(data, error)) from None
+    if not secret:
+        raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="no password was given")
+    try:
+        return _parsed(data, secret)
+    except UnsupportedAlgorithm as error:
+        raise ConfigurationError(NOT_A_KEY, file=source, problem=_first_sentence(error)) from None
+    except (ValueError, TypeError):
+        raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="the password is wrong") from None
+
+
+def is_pkcs12(data: bytes) -> bool:
+    """Whether ``data`` begins as PKCS#12 does (RFC 7292 section 4): a SEQUENCE, and in it the INTEGER 3.
+
+    A certificate begins with a SEQUENCE in a SEQUENCE, and a key with the INTEGER 0 or 1.
+    """
+    return data[:1] == b"0" and data[1 + _octets_of_length(data) :][:3] == b"\x02\x01\x03"
+
+
+def _octets_of_length(data: bytes) -> int:
+    first = data[1] if len(data) > 1 else 0
+    return 1 + (first & 0x7F if first > 0x80 else 0)
+
+
+def from_pkcs12(data: bytes, password: Password, source: str) -> tuple[signatures.PrivateKey, list[bytes]]:
+    """The key, and the certificates (DER), that of the key first.
+
+    Raises ConfigurationError, naming ``source``: NOT_A_KEY, NOT_A_CERTIFICATE, KEY_ENCRYPTED.
+    """
+    secret = None
+    try:
+        try:
+            found = pkcs12.load_pkcs12(data, None)
+        except ValueError:
+            secret = _secret(password)
+            found = pkcs12.load_pkcs12(data, secret)  # of an empty one too, which is not the same as none
+    except (ValueError, UnsupportedAlgorithm) as error:
+        if "password" in str(error).lower():  # one sentence, for a wrong one and for damaged contents
+            problem = "the password is wrong" if secret else "no password was given"
+            raise ConfigurationError(KEY_ENCRYPTED, file=source, problem=problem) from None
+        raise ConfigurationError(NOT_A_KEY, file=source, problem=_first_sentence(error)) from None
+    if found.key is None:
+        raise ConfigurationError(NOT_A_KEY, file=source, problem="this PKCS#12 has certificates alone")
+    bags = [bag for bag in (found.cert, *found.additional_certs) if bag is not None]
+    if not bags:
+        raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem="this PKCS#12 has a key alone")
+    return found.key, [bag.certificate.public_bytes(Encoding.DER) for bag in bags]
+
+
+def _secret(password: Password) -> bytes:
+    given = password() if callable(password) else password
+    return given.encode("utf-8") if isinstance(given, str) else given or b""
+
+
+def _parsed(data: bytes, password: bytes | None) -> signatures.PrivateKey:
+    # To prove that an RSA key's factors are primes takes up to half a second, at each start of a server. The key is the
+    # operator's own; that it belongs to the certificate is checked, and OpenSSL checks each result of the CRT before it
+    # goes out.
+    load = serialization.load_pem_private_key if pem.is_pem(data) else serialization.load_der_private_key
+    return load(data, password, unsafe_skip_rsa_key_validation=True)
+
+
+def _problem(data: bytes, error: Exception) -> str:
+    labels = [label.decode("ascii") for label in _LABEL.findall(data)]
+    if labels and not any(label.endswith("PRIVATE KEY") and label not in _NO_KEYS for label in labels):
+        return _NO_KEYS.get(labels[0], f"it is {labels[0]}")
+    return "it is empty" if not data.strip() else _first_sentence(error)
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).partition(". ")[0]

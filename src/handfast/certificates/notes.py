@@ -1,0 +1,79 @@
+"""What is worth saying of our own certificates, and is no error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from handfast.certificates.parsed import parsed
+from handfast.errors import shown
+from handfast.reasons import (
+    OWN_CERTIFICATE_EXPIRED,
+    OWN_CERTIFICATE_NOT_YET_VALID,
+    OWN_CERTIFICATE_WITHOUT_NAMES,
+    OWN_CERTIFICATE_WRONG_USAGE,
+    OWN_INTERMEDIATE_MISSING,
+    Reason,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from handfast.certificates.parsed import Parsed
+
+Purpose = Literal["server", "client"]
+_USAGE = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
+_CALLED = {"server": "serverAuth", "client": "clientAuth"}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that was found: ``reason`` says what, ``evidence`` of which certificate. ``str()`` is a sentence."""
+
+    reason: Reason
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        facts = "; ".join(f"{name.replace('_', ' ')}: {shown(value)}" for name, value in self.evidence.items())
+        return self.reason.sentence + (f" ({facts})" if facts else "")
+
+
+def concerns(chain: Sequence[bytes], purpose: Purpose, now: datetime) -> Iterator[Note]:
+    """Why peers may refuse a chain of ours (DER, our own certificate first) ``now``, an aware time."""
+    certificates = [parsed(der) for der in chain]
+    leaf = certificates[0]
+    for certificate in certificates:
+        if now > certificate.not_after:
+            days = (now - certificate.not_after).days
+            evidence = {"certificate": certificate.subject, "ended": certificate.not_after, "days_ago": days}
+            yield Note(OWN_CERTIFICATE_EXPIRED, evidence)
+        elif now < certificate.not_before:
+            evidence = {"certificate": certificate.subject, "begins": certificate.not_before}
+            yield Note(OWN_CERTIFICATE_NOT_YET_VALID, evidence)
+    usage = leaf.extension(x509.ExtendedKeyUsage)
+    if usage is not None and _USAGE[purpose] not in usage and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usage:
+        yield Note(
+            OWN_CERTIFICATE_WRONG_USAGE,
+            {"certificate": leaf.subject, "lacks": _CALLED[purpose], "is_for": [_name(oid) for oid in usage]},
+        )
+    if purpose == "server" and not leaf.names.texts:
+        yield Note(OWN_CERTIFICATE_WITHOUT_NAMES, {"certificate": leaf.subject})
+    if len(certificates) == 1 and not leaf.self_issued and leaf.issuer_address:
+        yield Note(
+            OWN_INTERMEDIATE_MISSING,
+            {"certificate": leaf.subject, "issuer": leaf.issuer, "can_be_had_at": leaf.issuer_address},
+        )
+
+
+def _name(oid: x509.ObjectIdentifier) -> str:
+    known = {usage: _CALLED[purpose] for purpose, usage in _USAGE.items()}
+    return known.get(oid) or (oid.dotted_string if oid._name == "Unknown OID" else oid._name)
+
+
+def described(certificate: Parsed, position: int, count: int) -> dict[str, object]:
+    """Which one it is, for people."""
+    return {"certificate": certificate.subject or "(empty)", "position": f"{position} of {count}"}

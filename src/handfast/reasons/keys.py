@@ -1,0 +1,108 @@
+"""Our own certificates and keys: what was found when they were loaded, and keys that are kept elsewhere."""
+
+from __future__ import annotations
+
+from handfast.reasons import alerts
+from handfast.reasons.table import reason
+
+# --- notes on a chain of ours: no errors
+
+CHAIN_REORDERED = reason(
+    "chain_reordered",
+    None,
+    "RFC 9846 section 4.5.1",
+    "The certificates were not in the order in which they are sent, and have been put into it.",
+    "Our own comes first, then the one that issued it, and so on: so every program can use the file.",
+)
+ROOT_LEFT_OUT = reason(
+    "root_left_out",
+    None,
+    "RFC 9846 section 4.5.1",
+    "A root is among the certificates, and is not sent: whoever trusts it has it.",
+)
+DUPLICATE_LEFT_OUT = reason(
+    "duplicate_left_out",
+    None,
+    "RFC 9846 section 4.5.1",
+    "A certificate is there more than once, and is sent once.",
+)
+STRAY_LEFT_OUT = reason(
+    "stray_left_out",
+    None,
+    "RFC 9846 section 4.5.1",
+    "A certificate has nothing to do with our own, and is not sent.",
+)
+OWN_CERTIFICATE_EXPIRED = reason(
+    "own_certificate_expired",
+    None,
+    "RFC 5280 section 4.1.2.5",
+    "A certificate of our own chain has expired, so peers will refuse it.",
+    "Renew it; if the dates look right, check this machine's clock.",
+)
+OWN_CERTIFICATE_NOT_YET_VALID = reason(
+    "own_certificate_not_yet_valid",
+    None,
+    "RFC 5280 section 4.1.2.5",
+    "A certificate of our own chain is not valid yet, so peers will refuse it.",
+    "Check this machine's clock first.",
+)
+OWN_CERTIFICATE_WRONG_USAGE = reason(
+    "own_certificate_wrong_usage",
+    None,
+    "RFC 5280 section 4.2.1.12",
+    "Our own certificate is not for this use, so peers will refuse it.",
+    "Have it issued for it: serverAuth for a server, clientAuth for a client.",
+)
+OWN_CERTIFICATE_WITHOUT_NAMES = reason(
+    "own_certificate_without_names",
+    None,
+    "RFC 9525 section 4",
+    "Our own certificate has no DNS name and no address, so clients will refuse the server.",
+    "Have it issued with a subjectAltName: a common name alone is not looked at any more.",
+)
+OWN_INTERMEDIATE_MISSING = reason(
+    "own_intermediate_missing",
+    None,
+    "RFC 9846 section 4.5.1.2",
+    "Our own certificate stands alone, and says where its issuer's can be had: an intermediate seems to be missing.",
+    "Give the whole chain (fullchain.pem, not cert.pem), or peers may not find a way to a root.",
+)
+
+# --- keys kept elsewhere
+
+KEY_NOT_FOUND = reason(
+    "key_not_found",
+    None,
+    "RFC 7512 section 2.3",
+    "No private key answers to this description.",
+    "Compare token, label (object) and id with what is there: pkcs11-tool --login --list-objects.",
+)
+KEY_AMBIGUOUS = reason(
+    "key_ambiguous",
+    None,
+    "RFC 7512 section 2.3",
+    "More than one private key, or token, answers to this description.",
+    "Say more of it: token, serial, object, id.",
+)
+BAD_KEY_URI = reason("bad_key_uri", None, "RFC 7512 section 2.3", "This is no pkcs11 URI that can be used.")
+PIN_REFUSED = reason(
+    "pin_refused",
+    alerts.INTERNAL_ERROR,
+    "RFC 9846 section 4.5.2",
+    "The token does not accept the PIN, or has none.",
+    "It is not tried again: a token locks itself after a few wrong ones.",
+)
+KEY_UNAVAILABLE = reason(
+    "key_unavailable",
+    alerts.INTERNAL_ERROR,
+    "RFC 9846 section 4.5.2",
+    "The private key is kept elsewhere, and cannot be reached now.",
+    "See whether the token is there and its service runs; the next handshake tries again.",
+)
+SIGNING_FAILED = reason(
+    "signing_failed",
+    alerts.INTERNAL_ERROR,
+    "RFC 9846 section 4.5.2",
+    "The private key is kept elsewhere, and did not sign.",
+    "The key may not be allowed to sign (CKA_SIGN), or not in this way.",
+)
