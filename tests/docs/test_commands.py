@@ -49,8 +49,15 @@ PARSER: Any = typer.main.get_command(app)
 def parse(arguments: list[str]) -> None:
     """What the command line does first, up to where it would begin to work."""
     name, *rest = arguments
-    context = PARSER.commands[name].make_context(name, rest)
+    command = PARSER.commands[name]
+    while hasattr(command, "commands"):  # such as `handfast ca issue`
+        name, *rest = rest
+        command = command.commands[name]
+    context = command.make_context(name, rest)
     given = context.params
+    if name not in ("connect", "serve"):
+        context.close()
+        return
     groups, suites = (tuple(map(names.group, given.get(option) or ())) for option in ("group", "suite"))
     versions = names.versions(tuple(",".join(given["tls"] or ()).split(",")) if given["tls"] else (), groups, suites)
     if name == "connect":

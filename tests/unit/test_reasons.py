@@ -13,7 +13,14 @@ from handfast.wire.codepoints import AlertDescription
 EVERY = pytest.mark.parametrize("reason", reasons.every(), ids=lambda reason: reason.name)
 
 # What is no rule of any RFC: it happens on this side, before there is a peer.
-WITHOUT_SECTION = {"bad_configuration", "file_unreadable", "file_unwritable", "misuse"}
+WITHOUT_SECTION = {"bad_configuration", "file_unreadable", "file_unwritable", "misuse"} | {
+    "not_an_authority",
+    "authority_exists",
+    "authority_busy",
+    "authority_damaged",
+    "authority_key_elsewhere",
+    "file_there_already",
+}
 
 
 def constants() -> dict[str, Reason]:

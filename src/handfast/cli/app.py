@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 import handfast
+from handfast.cli import ca as ca_commands
 
 app = typer.Typer(
     name="handfast",
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(ca_commands.app)
 
 _EXIT = (
     "Exit code: 0 if all went well; 1 if the handshake was refused or failed, or the connection broke; 2 if something in "

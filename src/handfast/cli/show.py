@@ -48,6 +48,12 @@ _OPTIONS: Final = {
     "sessions": "--session",
     "ticket_count": "--tickets",
     "store": "--store",
+    "key": "--key",
+    "kind": "--kind",
+    "lifetime": "--lifetime",
+    "limits": "--permit, --exclude and --allow",
+    "name": "--name",
+    "reason": "--reason",
 }
 
 

@@ -7,6 +7,7 @@ in handfast maps errors to alerts. Reasons are finer than alerts: a peer learns 
 from __future__ import annotations
 
 from handfast.reasons import alerts as alerts
+from handfast.reasons.authority import *
 from handfast.reasons.chains import *
 from handfast.reasons.endings import *
 from handfast.reasons.fetching import *

@@ -6,31 +6,25 @@
     identity = authority.issue("localhost", "127.0.0.1")             # ready for a ServerConfig
     client = ClientConfig(trust=authority.trust)
 
-Its keys are nobody's secret. Do not let anything but a test trust it.
+Its keys are nobody's secret. Do not let anything but a test trust it. For certificates that are to be trusted there is
+:mod:`handfast.authority`, which makes them with the same code; here the sensible choices can be replaced by any other.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
-)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from handfast.authority import making
+from handfast.authority.issued import IssuedIdentity, write_private
+from handfast.authority.keys import key_pem
+from handfast.authority.making import Extensions, Hash, OwnExtensions, key_identifier, key_usage, of_authority, of_leaf
 from handfast.certificates import pem
-from handfast.certificates.identity import Identity
 from handfast.certificates.names import address
 from handfast.certificates.store import TrustStore
 from handfast.testing.keys import new_key
@@ -39,50 +33,23 @@ from handfast.testing.pss import PssPrivateKey
 if TYPE_CHECKING:
     from handfast.certificates.pem import PathLike
 
-# By type; Any, since the keys of a Mapping are invariant, and {x509.KeyUsage: ...} would not pass for one of type[...].
-Extensions = Mapping[Any, tuple[x509.ExtensionType, bool] | None]
+__all__ = [
+    "Authority",
+    "Extensions",
+    "IssuedIdentity",
+    "alternative_names",
+    "certify",
+    "key_pem",
+    "key_usage",
+    "subject_of",
+    "tampered",
+    "write_private",
+]
+
 Usage = Literal["server", "client"]
 
 ORGANIZATION: Final = "handfast testing"
-_BITS: Final = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 _USAGES: Final = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
-
-
-class IssuedIdentity(Identity):
-    """An Identity whose key can be had: to be given to other programs as files."""
-
-    __slots__ = ("key",)
-
-    def __init__(self, chain: Sequence[bytes], key: Any) -> None:
-        super().__init__(chain, key)
-        self.key = key
-
-    @property
-    def certificate_pem(self) -> bytes:
-        """The chain, our own certificate first, as PEM."""
-        return b"".join(map(pem.certificate, self.chain))
-
-    @property
-    def key_pem(self) -> bytes:
-        """The private key as PEM (PKCS#8, not encrypted)."""
-        return key_pem(self.key)
-
-    def write(self, folder: PathLike, name: str = "server") -> tuple[Path, Path]:
-        """Write ``<name>.pem`` (the chain) and ``<name>.key`` (mode 0600) into a folder; both paths."""
-        certificates, key = Path(folder, f"{name}.pem"), Path(folder, f"{name}.key")
-        certificates.write_bytes(self.certificate_pem)
-        write_private(key, self.key_pem)
-        return certificates, key
 
 
 class Authority:
@@ -119,7 +86,7 @@ class Authority:
             private.public_key(),
             subject,
             private,
-            {**_authority_extensions(private.public_key(), path_length), **(extensions or {})},
+            {**of_authority(private.public_key(), path_length), **(extensions or {})},
             _validity(not_before, not_after, 3650),
         )
         return cls((certificate,), private)
@@ -136,7 +103,7 @@ class Authority:
     ) -> Authority:
         """An authority below this one; see :meth:`create` for the rest."""
         private = new_key(key)
-        own = _authority_extensions(private.public_key(), path_length)
+        own = of_authority(private.public_key(), path_length)
         own[x509.AuthorityKeyIdentifier] = (self._key_identifier, False)
         certificate = certify(
             subject_of(name),
@@ -184,27 +151,19 @@ class Authority:
 
     def leaf_extensions(
         self, key: Any, names: Sequence[str], usage: Sequence[Usage] = ("server",), critical_san: bool = False
-    ) -> dict[Any, tuple[x509.ExtensionType, bool] | None]:
+    ) -> OwnExtensions:
         """The extensions of what :meth:`issue` makes, by type, each with whether it is critical."""
-        own: dict[Any, tuple[x509.ExtensionType, bool] | None] = {
-            x509.BasicConstraints: (x509.BasicConstraints(ca=False, path_length=None), True),
-            x509.KeyUsage: (key_usage(digital_signature=True), True),
-            x509.AuthorityKeyIdentifier: (self._key_identifier, False),
-            x509.SubjectKeyIdentifier: (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
-        }
-        if usage:
-            own[x509.ExtendedKeyUsage] = (x509.ExtendedKeyUsage([_USAGES[item] for item in usage]), False)
-        if names:
-            own[x509.SubjectAlternativeName] = (alternative_names(*names), critical_san)
-        return own
+        return of_leaf(
+            key.public_key(),
+            self._key_identifier,
+            [_USAGES[item] for item in usage],
+            list(alternative_names(*names)),
+            critical_names=critical_san,
+        )
 
     @property
     def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
-        try:
-            found = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        except x509.ExtensionNotFound:
-            return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(found)
+        return key_identifier(self.certificate, self.key)
 
     @property
     def der(self) -> bytes:
@@ -237,27 +196,30 @@ def certify(
     issuer_key: Any,
     extensions: Extensions,
     validity: tuple[datetime, datetime],
+    *,
+    algorithm: Hash | None = None,
+    serial: int | None = None,
 ) -> bytes:
-    """Sign any certificate, sensible or not: DER."""
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(validity[0])
-        .not_valid_after(validity[1])
-    )
-    for extension in extensions.values():
-        if extension is not None:
-            value, critical = extension
-            builder = builder.add_extension(value, critical)
+    """Sign any certificate, sensible or not: DER. See :func:`handfast.authority.making.certify`."""
+    padding = None
     if isinstance(issuer_key, PssPrivateKey):
-        certificate = builder.sign(issuer_key, issuer_key.signature_hash, rsa_padding=issuer_key.padding)
-    else:
-        hashed = isinstance(issuer_key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey, dsa.DSAPrivateKey))
-        certificate = builder.sign(issuer_key, hashes.SHA256() if hashed else None)
-    return certificate.public_bytes(Encoding.DER)
+        algorithm, padding = algorithm or issuer_key.signature_hash, issuer_key.padding
+    return making.certify(
+        subject,
+        public_key,
+        issuer,
+        issuer_key,
+        extensions,
+        validity,
+        algorithm=algorithm,
+        padding=padding,
+        serial=serial,
+    )
+
+
+def tampered(der: bytes) -> bytes:
+    """A certificate (DER) with a signature that is not good: its last bit is another one."""
+    return der[:-1] + bytes((der[-1] ^ 1,))
 
 
 def subject_of(common_name: str) -> x509.Name:
@@ -284,37 +246,6 @@ def alternative_names(*names: str) -> x509.SubjectAlternativeName:
         else:
             found.append(x509.RFC822Name(name) if "@" in name else x509.DNSName(name))
     return x509.SubjectAlternativeName(found)
-
-
-def key_usage(**bits: bool) -> x509.KeyUsage:
-    """A keyUsage with the bits that are named, and no other."""
-    return x509.KeyUsage(**{bit: bits.get(bit, False) for bit in _BITS})
-
-
-def key_pem(key: Any, password: str | None = None) -> bytes:
-    """A private key as PEM (PKCS#8), encrypted where there is a password."""
-    hidden: KeySerializationEncryption = (
-        BestAvailableEncryption(password.encode("utf-8")) if password else NoEncryption()
-    )
-    encoded: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden)
-    return encoded
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that is nobody else's to read, from the first moment on (mode 0600)."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-
-
-def _authority_extensions(
-    public_key: Any, path_length: int | None
-) -> dict[Any, tuple[x509.ExtensionType, bool] | None]:
-    return {
-        x509.BasicConstraints: (x509.BasicConstraints(ca=True, path_length=path_length), True),
-        x509.KeyUsage: (key_usage(key_cert_sign=True, crl_sign=True), True),
-        x509.SubjectKeyIdentifier: (x509.SubjectKeyIdentifier.from_public_key(public_key), False),
-    }
 
 
 def _validity(not_before: datetime | None, not_after: datetime | None, days: int) -> tuple[datetime, datetime]:

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ from handfast.certificates.rules import Rule
 from handfast.crypto.signatures import PssKey
 from handfast.errors import CertificateError, ConfigurationError
 from handfast.testing import Authority, IssuedIdentity
-from handfast.testing.authority import certify, key_pem, subject_of
+from handfast.testing.authority import certify, subject_of
 from handfast.testing.chains import SERVER_NAME, root
 from handfast.testing.keys import new_key
 from handfast.testing.pss import PssPrivateKey, parameters
@@ -268,4 +268,4 @@ def test_its_keys_do_what_rsa_keys_do_but_for_encryption() -> None:
         with pytest.raises(TypeError):
             call(b"")
     with pytest.raises(ConfigurationError):
-        key_pem(key, "password")
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))

@@ -1,0 +1,115 @@
+"""Requests for certificates (PKCS#10, RFC 2986): who has the key asks, and whoever has the authority says for what.
+
+Of a request only its key is used, and its names where they are allowed. Its extensions are never copied: a request may
+ask to be an authority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from handfast.authority import names
+from handfast.certificates import pem
+from handfast.errors import ConfigurationError
+from handfast.reasons import REQUEST_FOR_OTHER_NAMES, REQUEST_REFUSED
+
+if TYPE_CHECKING:
+    from handfast.authority.names import Limits
+
+LARGEST: Final = 1 << 16  # bytes
+NAMES_MOST: Final = 100
+
+
+class Request:
+    """A request whose signature is good: who made it has the key.
+
+    ``key``        the public key
+    ``names``      the names that it asks for, as they stand there
+    ``subject``    as RFC 4514 writes it: for people, and not for the certificate
+    ``left_out``   the other extensions that it asks for, by their names: none of them is granted
+    """
+
+    def __init__(self, data: bytes, source: str = "the given request") -> None:
+        """``data``: PEM or DER. Raises ConfigurationError (REQUEST_REFUSED)."""
+        if len(data) > LARGEST:
+            _refuse(source, f"a request of more than {LARGEST:,} bytes is not read")
+        try:
+            load = x509.load_pem_x509_csr if pem.is_pem(data) else x509.load_der_x509_csr
+            request = load(data)
+            extensions, self.key, valid = request.extensions, request.public_key(), request.is_signature_valid
+            self.subject = request.subject.rfc4514_string()
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType) as error:
+            _refuse(source, f"it cannot be read: {str(error).partition('. ')[0]}")
+        if not valid:
+            _refuse(source, "it is not signed by the key that it asks a certificate for, so it proves nothing")
+        self.names: tuple[x509.GeneralName, ...] = ()
+        left_out = []
+        for extension in extensions:
+            if isinstance(extension.value, x509.SubjectAlternativeName):
+                self.names = tuple(extension.value)
+            else:
+                left_out.append(_name_of(extension.oid))
+        self.left_out = tuple(left_out)
+        if len(self.names) > NAMES_MOST:
+            _refuse(source, f"it asks for {len(self.names)} names, and {NAMES_MOST} is the most")
+        self.source = source
+
+    def granted(self, named: Sequence[str], allowed: Limits, *, drop_others: bool = False) -> list[x509.GeneralName]:
+        """The names of the certificate: those that are named, and those of the request that are allowed.
+
+        A wildcard of the request is only granted by its name. Raises ConfigurationError: REQUEST_FOR_OTHER_NAMES where the
+        request asks for more than that, unless ``drop_others``; REQUEST_REFUSED where no name is left.
+        """
+        granted = names.general_names(named)
+        others = []
+        for asked in self.names:
+            name = _checked(asked)
+            if name is None:
+                others.append(_shown(asked))
+            elif name in granted:
+                continue
+            elif not names.text_of(name).startswith("*.") and any(
+                names.covers(item, name) for item in allowed.permitted
+            ):
+                granted.append(name)
+            else:
+                others.append(_shown(asked))
+        if others and not drop_others:
+            raise ConfigurationError(REQUEST_FOR_OTHER_NAMES, request=self.source, asked_for=others)
+        if not granted:
+            raise ConfigurationError(REQUEST_REFUSED, request=self.source, problem="there is no name to certify")
+        return granted
+
+
+def _checked(name: x509.GeneralName) -> x509.GeneralName | None:
+    """A name of a request in the form that we issue; None where it is no name that we issue."""
+    kinds: dict[type[x509.GeneralName], str] = {
+        x509.DNSName: "dns:",
+        x509.IPAddress: "ip:",
+        x509.RFC822Name: "email:",
+        x509.UniformResourceIdentifier: "uri:",
+    }
+    kind = kinds.get(type(name))
+    if kind is None:
+        return None
+    try:
+        return names.general_name(f"{kind}{name.value}")
+    except ConfigurationError:
+        return None
+
+
+def _shown(name: x509.GeneralName) -> str:
+    return str(getattr(name, "value", name))
+
+
+def _name_of(oid: x509.ObjectIdentifier) -> str:
+    known: Any = oid._name
+    return oid.dotted_string if known == "Unknown OID" else str(known)
+
+
+def _refuse(source: str, problem: str) -> NoReturn:
+    raise ConfigurationError(REQUEST_REFUSED, request=source, problem=problem) from None

@@ -1,0 +1,227 @@
+"""`handfast ca`: the commands of an authority of one's own, and their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="ca",
+    help="A certificate authority of your own, in a folder: make one, issue, list and revoke certificates.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_EXIT = (
+    "Exit code: 0 if it is done; 2 if something in the call or a file is wrong, and nothing is done; 130 after Ctrl-C."
+)
+_KINDS = "server, client, both or spiffe"
+_KEYS = "p256, p384, ed25519, rsa2048, rsa3072 or rsa4096"
+
+
+def _option(metavar: str, text: str, **more: Any) -> Any:
+    return typer.Option(metavar=metavar, help=text, **more)
+
+
+def _flag(name: str, text: str) -> Any:
+    return typer.Option(name, metavar=" ", help=text)
+
+
+_Dir = Annotated[Path, typer.Option("--dir", metavar="DIR", envvar="HANDFAST_CA", help="The folder of the authority.")]
+_DIR = Path("handfast-ca")
+_PassphraseFile = Annotated[
+    Path | None,
+    _option(
+        "FILE", "The passphrase of the authority's key, in the first line; - is standard input. Asked for if need be."
+    ),
+]
+_RootKey = Annotated[Path | None, _option("FILE", "The root's key, where it is kept elsewhere.")]
+_Json = Annotated[bool, _flag("--json", "Print one JSON object on standard output, also on failure.")]
+_Kind = Annotated[str | None, _option("KIND", f"{_KINDS}; spiffe for a SPIFFE id, or else server, by default.")]
+_Lifetime = Annotated[
+    str | None, _option("TIME", "Such as 90m, 24h or 90d; 30d by default, 24h of a SPIFFE id.", show_default=False)
+]
+_Out = Annotated[Path, _option("DIR", "Where the files are written.")]
+_Name = Annotated[
+    str | None, _option("NAME", "What the files are called, without .pem; by default, what the first name is.")
+]
+_Force = Annotated[bool, _flag("--force", "Replace files that are there.")]
+
+
+@app.command(epilog=_EXIT)
+def init(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer's way
+    folder: _Dir = _DIR,
+    name: Annotated[str, _option("NAME", "How the authority's own certificates are called.")] = "handfast",
+    key: Annotated[str, _option("KIND", f"The kind of its keys: {_KEYS}.")] = "p256",
+    permit: Annotated[
+        list[str] | None,
+        _option("NAMES", "Issue for this domain and below (example.com), or network (10.0.0.0/8), alone. Repeatable."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, _option("NAMES", "Never issue for this domain or network. Repeatable.")
+    ] = None,
+    root_lifetime: Annotated[str, _option("TIME", "How long the root is valid.")] = "10y",
+    lifetime: Annotated[str, _option("TIME", "How long the intermediate is valid.")] = "3y",
+    passphrase: Annotated[bool, _flag("--passphrase", "Ask for a passphrase that encrypts the keys.")] = False,
+    passphrase_file: Annotated[
+        Path | None, _option("FILE", "Encrypt the keys with the first line of this file; - is standard input.")
+    ] = None,
+    root_passphrase_file: Annotated[
+        Path | None, _option("FILE", "Another one for the root's key; with --from, the one that it has.")
+    ] = None,
+    crl_url: Annotated[
+        str | None, _option("URL", "Where intermediate.crl will be on the web: written into what is issued.")
+    ] = None,
+    issuer_url: Annotated[str | None, _option("URL", "Where intermediate.cer will be, likewise.")] = None,
+    below: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="DIR", help="Take the root of this authority, and make a new intermediate of it."
+        ),
+    ] = None,
+    root_key: _RootKey = None,
+    json: _Json = False,
+) -> None:
+    """Make an authority: a root that others trust, and an intermediate that issues."""
+    from handfast.cli.ca_run import Init, run
+
+    raise typer.Exit(
+        run(
+            Init(
+                folder, json, name=name, key=key, permit=_listed(permit), exclude=_listed(exclude),
+                root_lifetime=root_lifetime, lifetime=lifetime, ask=passphrase, passphrase_file=passphrase_file,
+                root_passphrase_file=root_passphrase_file, crl_url=crl_url or "", issuer_url=issuer_url or "",
+                below=below, root_key=root_key,
+            )
+        )
+    )  # fmt: skip
+
+
+@app.command(epilog=_EXIT)
+def issue(  # noqa: PLR0913, PLR0917 - likewise
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="DNS names, *.example.com, IP addresses, e-mail addresses, URIs, a SPIFFE id.",
+            show_default=False,
+        ),
+    ],
+    folder: _Dir = _DIR,
+    kind: _Kind = None,
+    key: Annotated[str, _option("KIND", f"The kind of its key: {_KEYS}.")] = "p256",
+    lifetime: _Lifetime = None,
+    out: _Out = Path(),
+    name: _Name = None,
+    force: _Force = False,
+    p12: Annotated[bool, _flag("--p12", "Write NAME.p12 too (PKCS#12), for browsers, Java and Windows.")] = False,
+    p12_password_file: Annotated[
+        Path | None, _option("FILE", "The password of the .p12, in the first line; asked for without it.")
+    ] = None,
+    passphrase_file: _PassphraseFile = None,
+    json: _Json = False,
+) -> None:
+    """Make a key, and issue a certificate for it."""
+    from handfast.cli.ca_run import Issue, run
+
+    raise typer.Exit(
+        run(
+            Issue(
+                folder, json, names=tuple(names), kind=kind, key=key, lifetime=lifetime, out=out, name=name, force=force,
+                p12=p12, p12_password_file=p12_password_file, passphrase_file=passphrase_file,
+            )
+        )
+    )  # fmt: skip
+
+
+@app.command(epilog=_EXIT)
+def sign(  # noqa: PLR0913, PLR0917 - likewise
+    request: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The request (PKCS#10), PEM or DER; - is standard input.")
+    ],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="The names to certify, whatever the request says.", show_default=False
+        ),
+    ] = None,
+    folder: _Dir = _DIR,
+    allow: Annotated[
+        list[str] | None,
+        _option("NAMES", "Take names of the request that are in this domain or network, too. Repeatable."),
+    ] = None,
+    drop_others: Annotated[
+        bool, _flag("--drop-others", "Leave out what else the request asks for, and do not refuse it.")
+    ] = False,
+    kind: _Kind = None,
+    lifetime: _Lifetime = None,
+    out: _Out = Path(),
+    name: _Name = None,
+    force: _Force = False,
+    passphrase_file: _PassphraseFile = None,
+    json: _Json = False,
+) -> None:
+    """Issue a certificate for a key that somebody else keeps: from its request (CSR)."""
+    from handfast.cli.ca_run import Sign, run
+
+    raise typer.Exit(
+        run(
+            Sign(
+                folder, json, request=request, names=tuple(names or ()), allow=_listed(allow), drop_others=drop_others,
+                kind=kind, lifetime=lifetime, out=out, name=name, force=force, passphrase_file=passphrase_file,
+            )
+        )
+    )  # fmt: skip
+
+
+@app.command("list", epilog=_EXIT)
+def list_(folder: _Dir = _DIR, json: _Json = False) -> None:
+    """Show what was issued: its state, days left, names and serial number; and the authority itself."""
+    from handfast.cli.ca_run import List, run
+
+    raise typer.Exit(run(List(folder, json)))
+
+
+@app.command(epilog=_EXIT)
+def revoke(  # noqa: PLR0917 - likewise
+    certificate: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SERIAL|FILE]",
+            help="The first digits of its serial number, or its file. Without it the list is only written anew.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: _Dir = _DIR,
+    reason: Annotated[
+        str,
+        _option(
+            "REASON",
+            "unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation or privilege-withdrawn.",
+        ),
+    ] = "unspecified",
+    next_update: Annotated[
+        str | None, _option("TIME", "Until when the next list will come; 7d by default, 1y of the root's.")
+    ] = None,
+    root: Annotated[bool, _flag("--root", "Without a certificate: write the root's list anew.")] = False,
+    root_key: _RootKey = None,
+    passphrase_file: _PassphraseFile = None,
+    json: _Json = False,
+) -> None:
+    """Revoke a certificate, and write the revocation list (CRL)."""
+    from handfast.cli.ca_run import Revoke, run
+
+    raise typer.Exit(
+        run(
+            Revoke(
+                folder, json, certificate=certificate, reason=reason, next_update=next_update, root=root,
+                root_key=root_key, passphrase_file=passphrase_file,
+            )
+        )
+    )  # fmt: skip
+
+
+def _listed(values: list[str] | None) -> tuple[str, ...]:
+    return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
