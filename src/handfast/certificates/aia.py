@@ -356,7 +356,8 @@ class Completion:
                 raise self._useless(answer)
         except FetchFailed as error:
             failed = error.copy()
-            self._cache.keep(url, failed)
+            if failed.reason is not reasons.FETCH_BUSY:  # then nobody has been asked
+                self._cache.keep(url, failed)
             return Attempt(url, failed=failed)
         self._cache.keep(url, useful)
         return Attempt(url, useful)

@@ -147,6 +147,12 @@ class Parsed:
         return None
 
     @property
+    def issuer_key(self) -> bytes | None:
+        """The identifier of the key that signed it, if the certificate says so (RFC 5280 section 4.2.1.1)."""
+        found = self.extension(x509.AuthorityKeyIdentifier)
+        return None if found is None else found.key_identifier
+
+    @property
     def signature_hash(self) -> HashAlgorithm | None:
         """The hash that the issuer signed with; None where the signature algorithm has none of its own."""
         return self.certificate.signature_hash_algorithm

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from handfast.errors import AlertReceived, ConnectionFailed, TLSError, UnknownIssuer
+from handfast.errors import AlertReceived, ConnectionFailed, MissingIntermediate, TLSError, UnknownIssuer
 from handfast.reasons import (
     ALERT_RECEIVED,
     CLOSED_DURING_HANDSHAKE,
@@ -92,7 +92,7 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
         found.append(_of_system(str(problem.evidence.get("problem", ""))))
     found.append(_OF_KEYS.get(problem.reason, ""))
     if not serving:
-        found += [_of_proxies(problem), _of_greetings(problem)]
+        found += [_of_proxies(problem), _of_greetings(problem), *_of_missing(problem)]
     if problem.reason in (NO_COMMON_VERSION, VERSION_REFUSED):
         found.append(_of_versions(problem, serving))
     if problem.reason is NO_COMMON_SUITE:
@@ -116,6 +116,16 @@ def alert_meaning(problem: AlertReceived) -> str:
     if problem.description == AlertDescription.HANDSHAKE_FAILURE and "client_certificate" in problem.evidence:
         return _NEEDED
     return problem.meaning
+
+
+def _of_missing(problem: TLSError) -> list[str]:
+    """Where a server did not send an intermediate certificate, and nobody has tried to fetch it."""
+    address = str(problem.evidence.get("issuer_can_be_fetched_from", ""))
+    if not isinstance(problem, MissingIntermediate) or "proxy" in problem.evidence:
+        return []
+    if "fetching" in problem.evidence or not address.lower().startswith("http://"):
+        return []
+    return [problem.hint, "--aia fetches what is missing from there, for this once; programs without that will go on failing."]
 
 
 def _of_proxies(problem: TLSError) -> str:

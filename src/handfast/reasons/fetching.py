@@ -54,3 +54,6 @@ FETCH_NOT_THE_ISSUER = reason(
 FETCH_LIMIT = reason(
     "fetch_limit", None, "RFC 5280 section 8", "As much was fetched for one chain as is allowed; the rest was left."
 )
+FETCH_BUSY = reason(
+    "fetch_busy", None, "RFC 5280 section 8", "As much is being fetched for other chains as is allowed at a time."
+)

@@ -19,9 +19,10 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from handfast import reasons
+from handfast.certificates import pem
 from handfast.certificates.aia import Completion, Content, Fetch, FetchPolicy, IssuerCache
 from handfast.errors import FetchFailed, words
 from handfast.transport.fetching_http import Deadline, get
@@ -51,58 +52,64 @@ class Fetcher:
         self.cache = IssuerCache() if cache is None else cache
         self._slots = threading.BoundedSemaphore(concurrent)
         self._lock = threading.Lock()
-        self._under_way: dict[str, Future[Content]] = {}
+        self._under_way: dict[str, Future[Content | FetchFailed]] = {}
 
     def __repr__(self) -> str:
         return f"<Fetcher: {len(self.cache)} addresses remembered>"
 
-    def fetch(self, url: str, deadline: Deadline) -> Content:
-        """The content of an address; several that ask for the same one at the same time share the answer.
+    def _fetch(self, url: str, deadline: Deadline) -> Content | FetchFailed:
+        """What comes of an address. Several that ask for the same one at the same time share the answer.
 
-        Raises FetchFailed.
+        Whoever gets it has to call :meth:`_answered` once it is in the cache.
         """
         with self._lock:
             other = self._under_way.get(url)
-            ours: Future[Content] = Future() if other is None else other
             if other is None:
+                known = self.cache.find(url)  # it may have come since the script looked
+                if known is not None:
+                    return known if isinstance(known, FetchFailed) else Content(b"".join(map(pem.certificate, known)))
+                ours: Future[Content | FetchFailed] = Future()
                 self._under_way[url] = ours
         if other is not None:
             return self._waited(other, deadline)
+        answer: Content | FetchFailed = FetchFailed(problem="whoever asked was interrupted")
         try:
-            content = get(url, self.policy, deadline)
-        except BaseException as error:
-            ours.set_exception(error if isinstance(error, FetchFailed) else FetchFailed(problem=words_of(error)))
-            raise
-        else:
-            ours.set_result(content)
-            return content
+            answer = get(url, self.policy, deadline)
+        except FetchFailed as error:
+            answer = error
+        except Exception as error:  # nothing that a stranger's server does may be more than a failure
+            answer = FetchFailed(problem=f"{type(error).__name__}: {words(error)}")
         finally:
-            with self._lock:
+            ours.set_result(answer)
+        return answer
+
+    def _answered(self, url: str) -> None:
+        with self._lock:
+            found = self._under_way.get(url)
+            if found is not None and found.done():
                 del self._under_way[url]
 
-    def _waited(self, other: Future[Content], deadline: Deadline) -> Content:
+    def _waited(self, other: Future[Content | FetchFailed], deadline: Deadline) -> Content | FetchFailed:
         try:
-            return other.result(deadline.left)
+            answer = other.result(deadline.left)
         except FetchFailed as error:
-            raise error.copy() from None
+            return error
         except NotYet:
-            deadline.over()
+            return FetchFailed(reasons.FETCH_TIMEOUT, seconds=deadline.seconds)
+        return answer.copy() if isinstance(answer, FetchFailed) else answer
 
     def run(self, script: Generator[Fetch, Content | FetchFailed, PeerIdentity], first: Fetch) -> PeerIdentity:
         """The end of a script that has asked for ``first``. Blocks for as long as the policy allows."""
         deadline = Deadline(self.policy.seconds)
-        answer: Content | FetchFailed
         if not self._slots.acquire(timeout=self.policy.seconds):
-            return _ended(script, FetchFailed(reasons.FETCH_TIMEOUT, problem="too much is being fetched already"))
+            return _ended(script, FetchFailed(reasons.FETCH_BUSY, seconds=self.policy.seconds))
         try:
             while True:
+                url = first.url
                 try:
-                    answer = self.fetch(first.url, deadline)
-                except FetchFailed as error:
-                    answer = error
-                except Exception as error:
-                    answer = FetchFailed(problem=words_of(error))
-                first = script.send(answer)
+                    first = script.send(self._fetch(url, deadline))
+                finally:
+                    self._answered(url)
         except StopIteration as end:
             identity: PeerIdentity = end.value
             return identity
@@ -118,20 +125,6 @@ def _ended(script: Generator[Fetch, Content | FetchFailed, PeerIdentity], failur
     except StopIteration as end:
         identity: PeerIdentity = end.value
         return identity
-
-
-def words_of(error: BaseException) -> str:
-    """What is known of an exception that nobody expected."""
-    return f"{type(error).__name__}: {words(error)}" if isinstance(error, Exception) else type(error).__name__
-
-
-class Verifier(Protocol):
-    """What a FetchingVerifier stands on: a ChainVerifier, or what verifies as one does."""
-
-    trust_id: bytes
-
-    def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity: ...
-    def verify_client(self, chain: Sequence[bytes], now: datetime) -> PeerIdentity: ...
 
 
 class FetchingVerifier:

@@ -29,6 +29,9 @@ def check_ending(path: Path, trust: TrustStore) -> None:
             certificate=last.der, **evidence, problem="a trusted root has the issuer's name, and is not the issuer"
         )
     if _lacks_an_intermediate(path, last, trust):
+        evidence["not_sent"] = last.issuer or "(an issuer without a name)"
+        if last.issuer_key:
+            evidence["its_key_identifier"] = last.issuer_key.hex()
         if last.issuer_address:
             evidence["issuer_can_be_fetched_from"] = last.issuer_address
         raise MissingIntermediate(certificate=last.der, **evidence)
