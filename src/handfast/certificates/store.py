@@ -1,14 +1,17 @@
-"""The roots that are trusted: from the system, from certifi, from files or from memory.
+"""The roots that are trusted: from the system, from certifi, from files and folders, or from memory.
 
-A :class:`TrustStore` never changes, and any number of configurations, connections and threads share one.
+A :class:`TrustStore` never changes, and any number of configurations, connections and threads share one. The same source
+gives the same store for as long as anybody holds it, so its certificates are parsed once a process.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import string
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,47 +23,60 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Store
 
-from handfast.certificates import pem
+from handfast.certificates import native, pem, places
 from handfast.certificates.der import parts
 from handfast.certificates.parsed import Parsed, parsed_root
 from handfast.errors import CertificateUnreadable, ConfigurationError
 from handfast.reasons import NOT_A_CERTIFICATE
 
-SYSTEM_BUNDLES: Final = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Fedora, RHEL
-    "/etc/pki/tls/certs/ca-bundle.crt",  # older ones of these
-    "/etc/ssl/ca-bundle.pem",  # SUSE
-    "/etc/ssl/cert.pem",  # Alpine, macOS, OpenBSD, FreeBSD
-    "/usr/local/share/certs/ca-root-nss.crt",  # FreeBSD's port
-)
+Root = x509.Certificate | bytes | str
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A root that could not be loaded: which one of its source, counted from 1, and why."""
+    """A root that could not be loaded: which one of its source, counted from 1, and why; ``file`` of a folder."""
 
     position: int
     problem: str
+    file: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}, " if self.file else ""
+        return (
+            f"{place}certificate {self.position}: {self.problem}" if self.position else f"{self.file}: {self.problem}"
+        )
 
 
 class TrustStore:
-    """Trusted roots. ``len()`` counts them; ``source`` says where they come from.
+    """Trusted roots. ``len()`` counts them; ``source`` says where they come from, ``name`` what they are called.
 
     ``roots``    the certificates, in the order of the source, each once
     ``skipped``  those of the source that cannot be read. They are no error as long as others are left: one bad root in
                  a system's bundle must not cut the machine off from everybody
+    ``parts``    the stores that it is a union of; none for any other
+    ``distrusted``  the roots that were taken out by :meth:`without`
     """
 
-    def __init__(self, roots: Iterable[x509.Certificate], source: str, skipped: Iterable[Skipped] = ()) -> None:
+    def __init__(
+        self,
+        roots: Iterable[x509.Certificate],
+        source: str,
+        skipped: Iterable[Skipped] = (),
+        *,
+        name: str = "",
+    ) -> None:
         self.roots = tuple(dict.fromkeys(roots))
         self.source = source
+        self.name = name or source
         self.skipped = tuple(skipped)
+        self.parts: tuple[TrustStore, ...] = ()
+        self.distrusted: tuple[x509.Certificate, ...] = ()
+        self._refused: frozenset[bytes] = (
+            frozenset()
+        )  # the fingerprints of these, and of others that may come in a union
         if not self.roots:
             raise ConfigurationError(
-                NOT_A_CERTIFICATE,
-                file=source,
-                problem=[f"certificate {bad.position}: {bad.problem}" for bad in self.skipped] or "it has none",
+                NOT_A_CERTIFICATE, file=source, problem=[str(bad) for bad in self.skipped] or "it has none"
             )
 
     @classmethod
@@ -70,9 +86,11 @@ class TrustStore:
 
     @classmethod
     def system(cls) -> TrustStore:
-        """The roots of the operating system, or certifi's where no bundle is found. Loaded once a process.
+        """The roots of the operating system, or certifi's where none are found. Loaded once a process.
 
-        The file that SSL_CERT_FILE names comes first, as with OpenSSL, Go and curl.
+        On Windows and macOS those that the system's own store trusts for servers. Elsewhere the distribution's bundle, or
+        its folder. The file that SSL_CERT_FILE names comes first, and the folders of SSL_CERT_DIR are added, as with
+        OpenSSL, Go and curl.
         """
         return _once("system", cls._load_system)
 
@@ -82,39 +100,136 @@ class TrustStore:
         return _once("certifi", cls._load_certifi)
 
     @classmethod
-    def from_files(cls, *paths: pem.PathLike) -> TrustStore:
+    def from_files(cls, *paths: pem.PathLike, name: str = "") -> TrustStore:
         """The certificates of PEM or DER files. Raises ConfigurationError, naming the file, where one has none."""
         stores = [cls.from_bytes(pem.read(path), source=os.fspath(path)) for path in paths]
-        return cls(
-            (root for store in stores for root in store.roots),
-            ", ".join(store.source for store in stores) or "no file",
-            (skipped for store in stores for skipped in store.skipped),
-        )
+        if len(stores) == 1:
+            return stores[0].named(name)
+        source = ", ".join(store.source for store in stores) or "no file"
+        return cls._joined(stores, source, name)
 
     @classmethod
-    def from_bytes(cls, *certificates: bytes, source: str = "memory") -> TrustStore:
-        """Certificates in memory; each argument is PEM with any number of them, or the DER of one."""
+    def from_folder(cls, path: pem.PathLike, name: str = "") -> TrustStore:
+        """The certificates of a folder: of the files whose names are hashes (`openssl rehash`), where it has such.
+
+        Otherwise of all that end in .pem, .crt, .cer or .der. What cannot be read is skipped. Raises ConfigurationError,
+        naming the folder, where nothing is left.
+        """
+        contents, problems = places.folder(path)
+        source = os.fspath(path)
+        return cls._of_contents(contents, source, name, [Skipped(0, why, file) for file, why in problems])
+
+    @classmethod
+    def from_bytes(cls, *certificates: bytes, source: str = "memory", name: str = "") -> TrustStore:
+        """Certificates in memory; each argument is PEM with any number of them, or DER."""
+        return cls._of_contents([("", data) for data in certificates], source, name)
+
+    @classmethod
+    def union(cls, *stores: TrustStore, name: str = "") -> TrustStore:
+        """All the roots of several stores, but for those that one of them distrusts. ``a | b`` is the same."""
+        flat = [part for store in stores for part in store.parts or (store,)]
+        refused = frozenset[bytes]().union(*(store._refused for store in stores))
+        joined = cls._joined(flat, ", ".join(dict.fromkeys(part.source for part in flat)), name)
+        joined.parts = tuple(dict.fromkeys(flat))
+        return joined._less(refused) if refused else joined
+
+    def __or__(self, other: object) -> TrustStore:
+        return self.union(self, other) if isinstance(other, TrustStore) else NotImplemented
+
+    def without(self, *roots: Root) -> TrustStore:
+        """The same but for some roots: certificates, in DER or PEM too, or the SHA-256 of their DER in hexadecimal.
+
+        They stay distrusted in any union with other stores. An authority whose root is taken out may still be trusted
+        where another root has signed for it.
+        """
+        fingerprints = [each for root in roots for each in _fingerprints(root)]
+        return self._less(self._refused.union(fingerprints))
+
+    def named(self, name: str) -> TrustStore:
+        """The same, by another name, for explanations."""
+        return self if name in ("", self.name) else self._like(self.roots, name)
+
+    @classmethod
+    def _joined(cls, stores: Iterable[TrustStore], source: str, name: str) -> TrustStore:
+        stores = list(stores)
+        roots = (root for store in stores for root in store.roots)
+        return cls(roots, source, (bad for store in stores for bad in store.skipped), name=name)
+
+    def _less(self, refused: frozenset[bytes]) -> TrustStore:
+        kept = [root for root in self.roots if root.fingerprint(SHA256()) not in refused]
+        if not kept:
+            raise ConfigurationError(
+                setting="trust", problem="all the roots are distrusted, so nobody could be trusted", store=self.source
+            )
+        gone = [root for root in self.roots if root.fingerprint(SHA256()) in refused]
+        made = self._like(kept, self.name)
+        made.distrusted = tuple(dict.fromkeys((*self.distrusted, *gone)))
+        made._refused = refused
+        return made
+
+    def _like(self, roots: Iterable[x509.Certificate], name: str) -> TrustStore:
+        made = type(self)(roots, self.source, self.skipped, name=name)
+        made.parts, made.distrusted, made._refused = self.parts, self.distrusted, self._refused
+        return made
+
+    @classmethod
+    def _of_contents(
+        cls, contents: Iterable[tuple[str, bytes]], source: str, name: str, skipped: Iterable[Skipped] = ()
+    ) -> TrustStore:
+        """The store of these files: the one there is already, if it was made of the same bytes."""
+        contents = list(contents)
+        digest = hashlib.sha256()
+        for file, data in contents:
+            digest.update(b"%d %d " % (len(file), len(data)) + os.fsencode(file) + data)
+        key = (cls, source, name, digest.digest())
+        with _lock:
+            store = _shared.get(key)
+            if store is None:
+                store = _shared[key] = cls._parsed(contents, source, name, skipped)
+            return store
+
+    @classmethod
+    def _parsed(
+        cls, contents: Iterable[tuple[str, bytes]], source: str, name: str, skipped: Iterable[Skipped]
+    ) -> TrustStore:
         roots: list[x509.Certificate] = []
-        skipped: list[Skipped] = []
-        ders = [der for data in certificates for der in pem.certificates(data)]
+        bad = list(skipped)
+        ders = [(file, der) for file, data in contents for der in pem.certificates(data)]
         with _quiet():
-            for position, der in enumerate(ders, 1):
+            for position, (file, der) in enumerate(ders, 1):
                 try:
                     roots.append(x509.load_der_x509_certificate(der))
                 except ValueError as error:
-                    skipped.append(Skipped(position, str(error)))
-        return cls(roots, source, skipped)
+                    number = position - next(n for n, (other, _) in enumerate(ders) if other == file)
+                    bad.append(Skipped(number, str(error), file))
+        return cls(roots, source, bad, name=name)
 
     @classmethod
     def _load_system(cls) -> TrustStore:
         chosen = os.environ.get("SSL_CERT_FILE")
-        if chosen:
-            return cls.from_files(chosen)  # chosen on purpose: if it is unusable, nothing else will do
-        for path in SYSTEM_BUNDLES:
+        # What is chosen on purpose: if it is unusable, nothing else will do.
+        found = cls.from_files(chosen, name="system") if chosen else cls._load_own()
+        for folder in filter(None, os.environ.get("SSL_CERT_DIR", "").split(os.pathsep)):
             try:
-                return cls.from_files(path)
+                more = cls.from_folder(folder, name="system")
             except ConfigurationError:
-                continue
+                continue  # as OpenSSL, which looks into it when it needs a root, and finds none
+            if any(root not in found for root in more.roots):
+                found = cls.union(found, more, name="system")
+        return found
+
+    @classmethod
+    def _load_own(cls) -> TrustStore:
+        """What this kind of system has."""
+        found = native.roots()
+        if found is not None and found.ders:
+            return cls.from_bytes(*found.ders, source=found.source, name="system")
+        for load, paths in ((cls.from_files, places.BUNDLES), (cls.from_folder, places.FOLDERS)):
+            for path in paths:
+                try:
+                    return load(path, name="system")
+                except ConfigurationError:
+                    continue
         return cls.certifi()
 
     @classmethod
@@ -132,11 +247,22 @@ class TrustStore:
 
     def __repr__(self) -> str:
         left_out = f", {len(self.skipped)} skipped" if self.skipped else ""
-        return f"<TrustStore {self.source}: {len(self)} root{'' if len(self) == 1 else 's'}{left_out}>"
+        refused = f", {len(self.distrusted)} distrusted" if self.distrusted else ""
+        return f"<TrustStore {self.source}: {len(self)} root{'' if len(self) == 1 else 's'}{left_out}{refused}>"
 
     def __contains__(self, certificate: object) -> bool:
         """Whether exactly this certificate (a `cryptography` object) is one of the roots."""
         return certificate in self._facts
+
+    def holders(self, certificate: x509.Certificate) -> tuple[str, ...]:
+        """The names of the stores that this root is in: of the parts of a union, or its own; none where it is in none."""
+        if certificate not in self:
+            return ()
+        return tuple(dict.fromkeys(part.name for part in self.parts or (self,) if certificate in part))
+
+    def distrusts(self, subject: bytes) -> bool:
+        """Whether a root of this name (DER) was taken out by :meth:`without`."""
+        return any(parts(root.public_bytes(Encoding.DER)).subject == subject for root in self.distrusted)
 
     # Each of these is built when it is first needed. Two threads may do so at once; the results are the same.
 
@@ -204,7 +330,8 @@ class TrustStore:
 
 
 _lock: Final = threading.RLock()  # certifi's store may be loaded while the system's is
-_loaded: Final[dict[str, TrustStore]] = {}
+_loaded: Final[dict[str, TrustStore]] = {}  # for good
+_shared: Final[weakref.WeakValueDictionary[tuple[object, ...], TrustStore]] = weakref.WeakValueDictionary()
 
 
 def _once(name: str, load: Callable[[], TrustStore]) -> TrustStore:
@@ -212,6 +339,22 @@ def _once(name: str, load: Callable[[], TrustStore]) -> TrustStore:
         if name not in _loaded:
             _loaded[name] = load()
         return _loaded[name]
+
+
+def _fingerprints(root: Root) -> list[bytes]:
+    """The SHA-256 of a certificate; of each one, if PEM or DER has several."""
+    if isinstance(root, x509.Certificate):
+        return [root.fingerprint(SHA256())]
+    if isinstance(root, bytes):
+        ders = pem.certificates(root)
+        if not ders:
+            raise ConfigurationError(NOT_A_CERTIFICATE, file="what is to be distrusted", problem="it has none")
+        return [hashlib.sha256(der).digest() for der in ders]
+    digits = root.replace(":", "").replace(" ", "")
+    if len(digits) != 64 or not set(digits) <= set(string.hexdigits):
+        problem = "the SHA-256 of a certificate has 64 hexadecimal digits"
+        raise ConfigurationError(setting="without", value=root, problem=problem)
+    return [bytes.fromhex(digits)]
 
 
 @contextmanager

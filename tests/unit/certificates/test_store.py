@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from handfast import reasons
-from handfast.certificates import pem, store
+from handfast.certificates import pem, places, store
 from handfast.certificates.der import parts
 from handfast.certificates.store import TrustStore
 from handfast.errors import ConfigurationError
@@ -26,7 +26,9 @@ SUBJECT = parts(root().der).subject
 def fresh(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A process that has loaded no store yet, and whose environment names none."""
     monkeypatch.setattr(store, "_loaded", {})
+    monkeypatch.setattr(places, "FOLDERS", ())
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     return monkeypatch
 
 
@@ -157,7 +159,7 @@ def test_the_first_bundle_that_is_there(fresh: pytest.MonkeyPatch, tmp_path: Pat
     empty = tmp_path / "empty.pem"
     empty.write_bytes(b"")
     bundle = root().write(tmp_path)
-    fresh.setattr(store, "SYSTEM_BUNDLES", (str(tmp_path / "missing.pem"), str(empty), str(bundle)))
+    fresh.setattr(places, "BUNDLES", (str(tmp_path / "missing.pem"), str(empty), str(bundle)))
     found = TrustStore.system()
     assert found.source == str(bundle)
     assert TrustStore.system() is found
@@ -165,12 +167,12 @@ def test_the_first_bundle_that_is_there(fresh: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_certifi_where_the_system_has_none(fresh: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fresh.setattr(store, "SYSTEM_BUNDLES", (str(tmp_path / "missing.pem"),))
+    fresh.setattr(places, "BUNDLES", (str(tmp_path / "missing.pem"),))
     assert TrustStore.default() is TrustStore.certifi()
 
 
 def test_neither(fresh: pytest.MonkeyPatch) -> None:
-    fresh.setattr(store, "SYSTEM_BUNDLES", ())
+    fresh.setattr(places, "BUNDLES", ())
     fresh.setitem(__import__("sys").modules, "certifi", None)
     with pytest.raises(ConfigurationError) as caught:
         TrustStore.default()
@@ -191,7 +193,7 @@ def test_an_unusable_file_of_the_environment_is_not_replaced(fresh: pytest.Monke
 
 
 def test_threads_get_one_store(fresh: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fresh.setattr(store, "SYSTEM_BUNDLES", (str(root().write(tmp_path)),))
+    fresh.setattr(places, "BUNDLES", (str(root().write(tmp_path)),))
     found: list[TrustStore] = []
     threads = [threading.Thread(target=lambda: found.append(TrustStore.system())) for _ in range(8)]
     for thread in threads:
