@@ -19,6 +19,7 @@ import pytest
 
 # What is run -> what installs it. scripts/peers.sh installs the packages of the system, pyproject.toml the others.
 PEERS = {
+    "certtool": "apt-get install gnutls-bin",
     "certutil": "apt-get install libnss3-tools",
     "chromium": "apt-get install chromium",
     "curl": "apt-get install curl",

@@ -9,15 +9,29 @@ from typing import Final
 PAGE: Final = Path(__file__).parents[2] / "docs" / "certificate-errors.md"
 
 
-def compare(part: str, found: str) -> None:
-    """Whether the page has ``found`` as its ``part``; UPDATE=1 writes it there."""
-    begin, end = f"<!-- {part}: UPDATE=1 pytest tests/certificates -->\n", f"<!-- end of {part} -->\n"
-    text = PAGE.read_text(encoding="utf-8")
-    before, mark, rest = text.partition(begin)
-    documented, other, after = rest.partition(end)
-    assert mark, f"{PAGE.name} has no part {part}"
-    assert other, f"the part {part} of {PAGE.name} has no end"
-    if os.environ.get("UPDATE"):
-        PAGE.write_text(before + begin + "\n" + found + "\n" + end + after, encoding="utf-8")
+def updating() -> bool:
+    """Whether the page is to be written anew."""
+    return bool(os.environ.get("UPDATE"))
+
+
+def part(name: str) -> str:
+    """What the page has as its part of this name."""
+    return _cut(name)[1]
+
+
+def compare(name: str, found: str) -> None:
+    """Whether the page has ``found`` as this part; UPDATE=1 writes it there."""
+    before, documented, after = _cut(name)
+    if updating():
+        PAGE.write_text(f"{before}\n{found}\n{after}", encoding="utf-8")
         return
-    assert documented == "\n" + found + "\n", "UPDATE=1 pytest tests/certificates writes it anew"
+    assert documented == f"\n{found}\n", "UPDATE=1 pytest tests/certificates writes it anew"
+
+
+def _cut(name: str) -> tuple[str, str, str]:
+    begin, end = f"<!-- {name}: UPDATE=1 pytest tests/certificates -->\n", f"<!-- end of {name} -->\n"
+    before, mark, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    inside, other, after = rest.partition(end)
+    assert mark, f"{PAGE.name} has no part {name}"
+    assert other, f"the part {name} of {PAGE.name} has no end"
+    return before + begin, inside, end + after

@@ -40,7 +40,7 @@ REASONS = {
     "rfc5280::ca-as-leaf": "An authority's own certificate, without digitalSignature, is not taken from a server.",
     "pathlen::self-issued-certs-pathlen": "The verifier counts authorities that certify themselves, too. Refusing is safe.",
     "pathlen::max-chain-depth-1-self-issued": "The verifier counts authorities that certify themselves, too. Refusing is safe.",
-    "rfc5280::aki::cross-signed-root-missing-aki": "The way that is taken does not lead through this certificate.",
+    "rfc5280::aki::cross-signed-root-missing-aki": "This certificate is itself what is trusted, so nobody has to find its issuer.",
     "rfc5280::nc::permitted-dns-match-noncritical": "RFC 5280 wants nameConstraints critical; the web's profile does not. They "
     "are enforced either way.",
     "rfc5280::nc::permitted-dn-match": "The verifier does not know constraints of directory names, and so nothing below them is "

@@ -65,15 +65,18 @@ def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | N
 
 
 def not_understood(authority: Parsed, certificate: Parsed) -> str | None:
-    """The kind of the names in ``certificate`` that ``authority`` limits and the verifier has no rule for.
+    """The kind of names that ``authority`` limits and the verifier has no rule for, if it matters; None if it does not.
 
-    RFC 5280 section 4.2.1.10: then the certificate has to be refused.
+    RFC 5280 section 4.2.1.10: a certificate that has such names has to be refused. The verifier does not look further
+    either where the extension is critical and limits directory names, which every certificate has one of.
     """
     limits = authority.extension(x509.NameConstraints)
-    names = certificate.extension(x509.SubjectAlternativeName)
-    if limits is None or names is None:
+    if limits is None:
         return None
     limited = {type(limit) for limit in (*(limits.permitted_subtrees or ()), *(limits.excluded_subtrees or ()))}
+    if x509.DirectoryName in limited and authority.is_critical(x509.NameConstraints):
+        return _KINDS[x509.DirectoryName]
+    names = certificate.extension(x509.SubjectAlternativeName) or ()
     return next((_KINDS[type(name)] for name in names if type(name) in limited and type(name) in _KINDS), None)
 
 

@@ -132,7 +132,7 @@ DEBIAN_KEY = reason(
     "debian_key",
     alerts.BAD_CERTIFICATE,
     "CVE-2008-0166",
-    "A key in the chain can be guessed: Debian's OpenSSL of 2006 to 2008 made only a few thousand different ones.",
+    "A key in the chain can be guessed: Debian's OpenSSL of 2006 to 2008 made only some ten thousand of each size.",
     "Its owner has to make a new key, and should have this certificate revoked.",
 )
 LEAKED_KEY = reason(

@@ -58,7 +58,8 @@ def _breaches(path: Path, found: Sequence[Findings], depth: int) -> Iterator[tup
             yield index - 1, Breach(misuse, "RFC 4055 section 3.1")
         limits = certificate.extension(x509.BasicConstraints)
         if limits is not None and limits.path_length is not None and index - 1 > limits.path_length:
-            problem = f"{index - 1} authorities are below it, and it allows {limits.path_length}"
+            below = "1 authority is" if index == 2 else f"{index - 1} authorities are"
+            problem = f"{below} below it, and it allows {limits.path_length or 'none'}"
             yield index, Breach(problem, "RFC 5280 section 4.2.1.9")
         if certificate.extension(x509.NameConstraints) is not None:
             budget = budget or constraints.Budget()
@@ -68,7 +69,9 @@ def _breaches(path: Path, found: Sequence[Findings], depth: int) -> Iterator[tup
 
 
 def _too_deep(depth: int) -> str:
-    return f"there {'is' if depth == 1 else 'are'} more than {depth or 'no'} authorit{'y' if depth == 1 else 'ies'} between it and its root"
+    if depth == 0:
+        return "there is an authority between it and its root, and none is allowed"
+    return f"there are more than {depth} authorities between it and its root"
 
 
 def _constrained(path: Path, index: int, budget: constraints.Budget) -> Iterator[tuple[int, Breach]]:
@@ -82,5 +85,5 @@ def _constrained(path: Path, index: int, budget: constraints.Budget) -> Iterator
             continue
         kind = constraints.not_understood(path.certificates[index], below)
         if kind is not None:
-            problem = f"its nameConstraints limit {kind}, which is not understood here, and there are some below it"
+            problem = f"its nameConstraints limit {kind}, which is not understood here"
             yield index, Breach(problem, "RFC 5280 section 4.2.1.10")

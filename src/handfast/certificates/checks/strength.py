@@ -44,4 +44,5 @@ def check_leaks(path: Path, known: KeyList) -> None:
     for index, certificate in enumerate(path.certificates):
         source = known.find(certificate)
         if source is not None:
-            raise WeakCertificate(reasons.LEAKED_KEY, certificate=certificate.der, **about(path, index), key=source)
+            reason = reasons.DEBIAN_KEY if source.kind == "debian" else reasons.LEAKED_KEY
+            raise WeakCertificate(reason, certificate=certificate.der, **about(path, index), known_from=source.name)

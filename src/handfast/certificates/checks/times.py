@@ -29,13 +29,14 @@ def check_times(path: Path, now: datetime) -> None:
 def _expired(path: Path, index: int, now: datetime) -> None:
     certificate = path.certificates[index]
     late = now - certificate.not_after
+    backwards = certificate.not_after < certificate.not_before
     error = CertificateExpired(
         certificate=certificate.der,
         **about(path, index),
         not_after=certificate.not_after.isoformat(),
         now=now.isoformat(timespec="seconds"),
         expired_since=lasted(late),
-        **_clock(_clock_of_an_expired_one(path, late, now)),
+        **({"problem": "it ends before it begins"} if backwards else _clock_of_an_expired_one(path, late, now)),
     )
     error.not_after = certificate.not_after
     raise error
@@ -50,35 +51,36 @@ def _early(path: Path, index: int, now: datetime) -> None:
         not_before=certificate.not_before.isoformat(),
         now=now.isoformat(timespec="seconds"),
         valid_in=lasted(wait),
-        **_clock(_clock_of_an_early_one(path, wait, now)),
+        **_clock_of_an_early_one(path, wait, now),
     )
     error.not_before = certificate.not_before
     raise error
 
 
-def _clock(sentence: str | None) -> dict[str, str]:
-    return {} if sentence is None else {"clock": sentence}
-
-
-def _clock_of_an_expired_one(path: Path, late: timedelta, now: datetime) -> str | None:
+def _clock_of_an_expired_one(path: Path, late: timedelta, now: datetime) -> dict[str, str]:
     if path.anchored and len(path.certificates) > 1 and all(now > item.not_after for item in path.certificates):
-        return "everything up to the trusted root would have expired: this machine's clock is probably ahead"
+        return {"clock": "everything up to the trusted root would have expired: this machine's clock is probably ahead"}
     if late <= SKEW:
-        return f"it is only just outside: if this machine's clock is ahead by {lasted(late)} or more, that is all"
-    return None
+        return {
+            "clock": f"it is only just outside: if this machine's clock is ahead by {lasted(late)} or more, that is all"
+        }
+    return {}
 
 
-def _clock_of_an_early_one(path: Path, wait: timedelta, now: datetime) -> str | None:
+def _clock_of_an_early_one(path: Path, wait: timedelta, now: datetime) -> dict[str, str]:
     if now < WRITTEN:
-        return f"this machine's clock is wrong: it says {now:%Y-%m-%d}, and this program is younger"
+        return {"clock": f"this machine's clock is wrong: it says {now:%Y-%m-%d}, and this program is younger"}
     if sum(now < item.not_before for item in path.certificates) > 1:
-        return "several certificates of the chain would be from the future: this machine's clock is probably behind"
+        return {
+            "clock": "several certificates of the chain would be from the future: this machine's clock is probably behind"
+        }
     if wait <= SKEW:
-        return (
+        sentence = (
             f"it is only just outside: it was made by a clock that is ahead of this machine's by {lasted(wait)} or more. "
             "If it is brand new, its issuer should date it back by some minutes"
         )
-    return None
+        return {"clock": sentence}
+    return {}
 
 
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))

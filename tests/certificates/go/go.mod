@@ -1,0 +1,3 @@
+module handfast/chains
+
+go 1.24
