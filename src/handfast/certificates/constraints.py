@@ -58,7 +58,7 @@ def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | N
         allowing = [limit for limit in permitted if type(limit) is type(name)]
         if allowing and not any(_covers(limit, name, whole=True) for limit in allowing):
             return f"{_shown(name)} is outside of what is permitted: {_listed(allowing)}"
-        denying = [limit for limit in excluded if _covers(limit, name, whole=False)]
+        denying = [limit for limit in excluded if type(limit) is type(name) and _covers(limit, name, whole=False)]
         if denying:
             return f"{_shown(name)} is excluded by {_listed(denying)}"
     return None
