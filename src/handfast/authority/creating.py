@@ -26,7 +26,7 @@ from handfast.reasons import AUTHORITY_EXISTS
 
 @dataclass(frozen=True, repr=False)
 class Plan(Guarded):
-    """What is to be made."""
+    """What is to be made. ``number``: how many intermediates the root has had, with this one."""
 
     path: Path
     name: str
@@ -37,10 +37,14 @@ class Plan(Guarded):
     crl_url: str
     issuer_url: str
     clock: Clock
+    number: int = 1
 
     def named(self, which: str) -> str:
-        """The common name of one of its certificates."""
-        return f"{self.name} {which}"
+        """The common name of one of its certificates: no two intermediates of a root have the same.
+
+        A revocation list goes by the name of its issuer (RFC 5280 section 5.1.2.3).
+        """
+        return f"{self.name} {which}" if self.number == 1 else f"{self.name} {which} {self.number}"
 
 
 def create(

@@ -90,20 +90,20 @@ def read(path: Path, largest: int = 1 << 22) -> bytes:
 
 
 @contextlib.contextmanager
-def locked(path: Path, wait: float = WAIT) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the lock of this file. It stays where it is: who removes it, splits it.
 
-    Raises ConfigurationError: AUTHORITY_BUSY after ``wait`` seconds, FILE_UNWRITABLE.
+    Raises ConfigurationError: AUTHORITY_BUSY after WAIT seconds, FILE_UNWRITABLE.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
     except OSError as error:
         raise unwritable(path, error) from None
     try:
-        until = time.monotonic() + wait
+        until = time.monotonic() + WAIT
         while not _try_lock(descriptor):
             if time.monotonic() > until:
-                raise ConfigurationError(AUTHORITY_BUSY, file=str(path), waited=f"{wait:g} seconds")
+                raise ConfigurationError(AUTHORITY_BUSY, file=str(path), waited=f"{WAIT:g} seconds")
             time.sleep(_PAUSE)
         yield
     finally:

@@ -117,11 +117,19 @@ class AuthorityFolder(Guarded):
         ``root_key``  the file of the root's key, where it is kept elsewhere
         """
         root = self.root(root_key)
-        plan = Plan(
-            Path(path), name or self.settings.name, key, self.settings.limits, lifetime, passphrase, crl_url, issuer_url,
-            self._clock,
-        )  # fmt: skip
         with self._changing() as index:
+            plan = Plan(
+                Path(path),
+                name or self.settings.name,
+                key,
+                self.settings.limits,
+                lifetime,
+                passphrase,
+                crl_url,
+                issuer_url,
+                self._clock,
+                number=1 + sum(entry.kind == "intermediate" for entry in index.entries.values()),
+            )
             create(plan, root, None, note=lambda der: index.add(Entry.of(der).line()))
         return AuthorityFolder(path, passphrase, clock=self._clock)
 
@@ -270,7 +278,15 @@ class AuthorityFolder(Guarded):
         passphrase = self._passphrase
         if callable(passphrase):
             passphrase = passphrase(path) if is_encrypted(data) else None
-        return load_key(data, passphrase, str(path))
+        key = load_key(data, passphrase, str(path))
+        if key is None:
+            ours = path.parent == self.path
+            raise ConfigurationError(
+                AUTHORITY_DAMAGED if ours else AUTHORITY_KEY_ELSEWHERE,
+                file=str(path),
+                problem="there is no private key in it",
+            )
+        return key
 
     def _index(self) -> Index:
         return Index.read(self._places.index)

@@ -162,7 +162,7 @@ class Authority(Guarded):
         ``allow``        domains and networks: names of the request within them are granted too
         ``drop_others``  leave out what else the request asks for. Without it, such a request is refused
         """
-        found = request.granted(texts, Limits.of(allow), drop_others=drop_others)
+        found = request.granted(texts, Limits.allowing(allow), drop_others=drop_others)
         try:
             return self._issue(found, request.key, kind, lifetime)
         except CertificateError as error:  # such as a weak key: the one thing that is the request's own

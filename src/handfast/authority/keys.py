@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from handfast.certificates import pem
 from handfast.crypto.entropy import SYSTEM_ENTROPY
 from handfast.errors import ConfigurationError
-from handfast.reasons import AUTHORITY_DAMAGED, AUTHORITY_KEY_LOCKED
+from handfast.reasons import AUTHORITY_KEY_LOCKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def key_pem(key: Any, passphrase: str | bytes | None = None) -> bytes:
 
 
 def load_key(data: bytes, passphrase: str | bytes | None, file: str) -> Any:
-    """A private key of PEM. Raises ConfigurationError: AUTHORITY_DAMAGED, AUTHORITY_KEY_LOCKED."""
+    """The private key in PEM; None if there is none. Raises ConfigurationError (AUTHORITY_KEY_LOCKED)."""
     if not is_encrypted(data):
         passphrase = None
     elif not passphrase:
@@ -59,7 +59,7 @@ def load_key(data: bytes, passphrase: str | bytes | None, file: str) -> Any:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         if passphrase:
             raise ConfigurationError(AUTHORITY_KEY_LOCKED, file=file, problem="the passphrase is wrong") from None
-        raise ConfigurationError(AUTHORITY_DAMAGED, file=file, problem="there is no private key in it") from None
+        return None
 
 
 def is_encrypted(data: bytes) -> bool:

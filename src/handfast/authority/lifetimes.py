@@ -24,7 +24,7 @@ REVOCATIONS: Final = timedelta(days=7)  # from one list to the next
 ROOT_REVOCATIONS: Final = timedelta(days=365)  # as the baseline requirements have it: its key is offline
 BACKDATED: Final = timedelta(minutes=5)  # clocks that are slow would refuse what has just been issued
 
-_TEXT: Final = re.compile(r"(\d{1,6})(m|h|d|y)")
+_TEXT: Final = re.compile(r"([0-9]{1,6})(m|h|d|y)")
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "y": timedelta(days=365)}
 _LEAST, _MOST = timedelta(minutes=1), timedelta(days=100 * 365)
 

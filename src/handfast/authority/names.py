@@ -159,7 +159,14 @@ class Limits:
     @classmethod
     def of(cls, permitted: Iterable[str] = (), excluded: Iterable[str] = ()) -> Limits:
         """From text: "example.com", "10.0.0.0/8", "192.0.2.1". Raises ConfigurationError."""
-        return cls(tuple(map(_limit, permitted)), tuple(map(_limit, excluded)))
+        return cls(
+            tuple(_limit(text, "permit") for text in permitted), tuple(_limit(text, "exclude") for text in excluded)
+        )
+
+    @classmethod
+    def allowing(cls, allowed: Iterable[str]) -> Limits:
+        """For which names of a request a certificate is issued: as ``permitted``, and nothing else without any."""
+        return cls(tuple(_limit(text, "allow") for text in allowed))
 
     def __bool__(self) -> bool:
         return bool(self.permitted or self.excluded)
@@ -218,7 +225,7 @@ def _within(host: str, domain: str) -> bool:
     return host == domain or host.endswith(f".{domain}")
 
 
-def _limit(text: str) -> str | Network:
+def _limit(text: str, setting: str) -> str | Network:
     try:
         if "/" in text or address(text) is not None:
             return ipaddress.ip_network(text.strip("[]"))
@@ -226,7 +233,7 @@ def _limit(text: str) -> str | Network:
     except ValueError as error:  # a ConfigurationError is one
         problem = error.evidence.get("problem") if isinstance(error, ConfigurationError) else error
         raise ConfigurationError(
-            setting="limits",
+            setting=setting,
             problem=f"{text} is neither a domain (example.com) nor a network (10.0.0.0/8): {problem}",
         ) from None
 

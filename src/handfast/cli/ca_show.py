@@ -50,7 +50,7 @@ def made(authority: AuthorityFolder, *, encrypted: bool, above: Path | None = No
         row(out, "trust this", str(places.root), "give it to whoever is to trust what is issued; it is no secret")
         if above is None:
             locked = "" if encrypted else ", and no passphrase protects it"
-            why = f"only new intermediates need it{locked}: move it to a place that is offline, and name it then by --root-key"
+            why = f"issuing does not need it{locked}: move it to a place that is offline, and name it by --root-key when it is needed"
             row(out, "put away", str(places.root_key), why)
         else:
             row(out, "listed in", str(above), "which has the root; only there it can be revoked")

@@ -9,7 +9,7 @@ NOT_AN_AUTHORITY = reason(
     None,
     "",
     "There is no certificate authority in this folder.",
-    "Name its folder, or make one: handfast ca init",
+    "Name its folder (--dir), or make one (handfast ca init).",
 )
 AUTHORITY_EXISTS = reason(
     "authority_exists",
@@ -37,21 +37,21 @@ AUTHORITY_KEY_LOCKED = reason(
     None,
     "RFC 5958 section 3",
     "The key of the authority is encrypted, and its passphrase is missing or wrong.",
-    "Give a file with the passphrase in its first line: --passphrase-file FILE",
+    "Give a file that has it in its first line (--passphrase-file FILE).",
 )
 AUTHORITY_KEY_ELSEWHERE = reason(
     "authority_key_elsewhere",
     None,
     "",
     "This needs a key of the authority that is not in its folder.",
-    "Name the file where the root's key is kept: --root-key FILE",
+    "Name the file where the root's key is kept (--root-key FILE).",
 )
 AUTHORITY_ENDED = reason(
     "authority_ended",
     None,
     "RFC 5280 section 4.1.2.5",
     "The authority's own certificate is not valid now, so nothing that it issues would be.",
-    "Make a new intermediate from the same root: handfast ca init --root FILE --root-key FILE",
+    "Make a new intermediate of the same root (handfast ca init --dir NEW --from OLD).",
 )
 NAME_NOT_ISSUED = reason(
     "name_not_issued",
@@ -77,7 +77,7 @@ NOT_ISSUED_HERE = reason(
     None,
     "RFC 5280 section 5",
     "This authority has issued no such certificate.",
-    "See what it has issued: handfast ca list",
+    "See what it has issued (handfast ca list).",
 )
 FILE_THERE_ALREADY = reason(
     "file_there_already",
