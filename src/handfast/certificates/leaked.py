@@ -136,12 +136,11 @@ class KeyList:
 
     def find(self, certificate: Parsed) -> Source | None:
         """Where the certificate's key is known from; None if it is not known."""
-        if not self._records or certificate.key is None:
-            return None
-        wanted = certificate.notes.get("number")
-        if wanted is None:
-            wanted = certificate.notes["number"] = fingerprint(certificate.key)
-        return self.look_up(wanted)
+        known: tuple[KeyList, Source | None] | None = certificate.notes.get("known")
+        if known is None or known[0] is not self:
+            source = None if certificate.key is None else self.look_up(fingerprint(certificate.key))
+            known = certificate.notes["known"] = (self, source)
+        return known[1]
 
     def look_up(self, key: bytes) -> Source | None:
         """The same by :func:`fingerprint`."""

@@ -57,7 +57,7 @@ class Path:
 def verified(found: Sequence[x509.Certificate], sent: Sequence[Parsed], trust: TrustStore) -> Path:
     """The path that the verifier has found, all signatures of which it has checked."""
     known = {id(item.certificate): item for item in sent}  # it gives back the objects that it was given
-    return Path(tuple(known.get(id(item)) or trust.parsed(item) for item in found), sent, anchored=True)
+    return Path(tuple([known.get(id(item)) or trust.parsed(item) for item in found]), sent, anchored=True)
 
 
 def follow(sent: Sequence[Parsed], trust: TrustStore, now: datetime) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from cryptography import x509
@@ -214,6 +214,7 @@ def _parse_all(chain: Sequence[bytes]) -> list[Parsed]:
     return sent
 
 
+@lru_cache(maxsize=512)
 def _subject(server_name: str) -> verification.Subject:
     address = names.address(server_name)
     return x509.DNSName(server_name) if address is None else x509.IPAddress(address)
@@ -281,7 +282,7 @@ def _builder(trust: TrustStore, policy: Policy, purpose: Purpose, *, named: bool
         return builder
     return builder.extension_policies(
         ee_policy=_relaxed(ExtensionPolicy.webpki_defaults_ee(), "leaf", purpose, relax, named=named),
-        ca_policy=_relaxed(ExtensionPolicy.webpki_defaults_ca(), "issuer", purpose, relax, named=named),
+        ca_policy=_relaxed(ExtensionPolicy.webpki_defaults_ca(), "root", purpose, relax, named=named),
     )
 
 
@@ -291,14 +292,13 @@ def _relaxed(
     """The verifier's policy with our own check in place of its check of the extensions that are concerned.
 
     An override switches off all that the verifier checks of an extension, so our check is the whole of ours for such a
-    certificate: only what the relaxed rules say is let pass.
+    certificate: only what the relaxed rules say is let pass. Authorities are looked at as roots are here, since nobody
+    says which of them is one; what the others have to keep besides, handfast.certificates.checks holds.
     """
 
     def hold(_: verification.Policy, certificate: x509.Certificate, __: x509.ExtensionType | None) -> None:
         found = findings(parsed(certificate.public_bytes(Encoding.DER)), role, purpose)
-        # Which of them is the root is not said here; what roots need not keep, checks.py holds of the others.
-        broken = (breach for breach in found.breaches if breach.rule not in relax and not breach.not_of_roots)
-        if found.usage is not None or any(broken):
+        if found.usage is not None or any(breach.rule not in relax for breach in found.breaches):
             raise ValueError  # nobody reads it: checks.py explains
 
     table = _LEAF_EXTENSIONS if role == "leaf" else _ISSUER_EXTENSIONS
@@ -310,7 +310,7 @@ def _relaxed(
     for extension in replaced:
         # The verifier insists on an authority's basicConstraints, and a server's names are needed in any case.
         needed = (extension is x509.SubjectAlternativeName and purpose == "server" and named) or (
-            role == "issuer" and extension is x509.BasicConstraints
+            role == "root" and extension is x509.BasicConstraints
         )
         override = policy.require_present if needed else policy.may_be_present
         policy = override(extension, Criticality.AGNOSTIC, hold)

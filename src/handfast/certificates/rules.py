@@ -8,7 +8,7 @@ switch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from handfast.certificates.parsed import Parsed
     from handfast.certificates.strength import Weakness
 
-Role = Literal["leaf", "issuer"]
+Role = Literal["leaf", "issuer", "root"]  # a root is an issuer that is trusted, and so need not prove what it is
 Purpose = Literal["server", "client"]  # whose certificate the leaf is
 
 
@@ -47,22 +47,20 @@ class Rule(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A rule that a certificate breaks: what it says, where it stands, and its switch, if it has one.
-
-    ``not_of_roots``  a trusted root need not keep it
-    """
+    """A rule that a certificate breaks: what it says, where it stands, and its switch, if it has one."""
 
     sentence: str
     section: str
     rule: Rule | None = None
-    not_of_roots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What is wrong with a certificate in a role of a path for a purpose, whoever asks and whenever.
 
-    ``usage``  why it may not be used in this role (None: it may); for an issuer ``not_a_ca`` tells whether it is none
+    ``usage``   why it may not be used in this role (None: it may); for an issuer ``not_a_ca`` tells whether it is none
+    ``limits``  whether it limits what stands below it: in number, in names, or in how it is signed
+    ``plain``   there is nothing of all this
     """
 
     usage: str | None
@@ -71,25 +69,44 @@ class Findings:
     unusable_key: str | None
     weak_signature: str | None
     breaches: tuple[Breach, ...]
+    limits: bool
+    plain: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        faults = (self.usage, self.weak_key, self.unusable_key, self.weak_signature)
+        plain = all(fault is None for fault in faults) and not self.breaches and not self.limits
+        object.__setattr__(self, "plain", plain)
 
 
 def findings(certificate: Parsed, role: Role, purpose: Purpose = "server") -> Findings:
     """Look at a certificate in a role, or remember what was found last time."""
     known = certificate.notes.get((role, purpose))
     if known is None:
-        no_authority = _not_an_authority(certificate) if role == "issuer" else None
-        usage = _leaf_usage if role == "leaf" else _issuer_usage
-        own = _leaf(certificate, purpose) if role == "leaf" else _issuer(certificate)
-        known = certificate.notes[role, purpose] = Findings(
-            no_authority or usage(certificate, purpose),
-            no_authority is not None,
-            strength.weak_key(certificate),
-            strength.unusable_key(certificate),
-            strength.weak_signature(certificate),
-            (*_common(certificate, role), *_key_size(certificate), *own),
-        )
+        known = certificate.notes[role, purpose] = _found(certificate, role, purpose)
     found: Findings = known
     return found
+
+
+def _found(certificate: Parsed, role: Role, purpose: Purpose) -> Findings:
+    weak_key = strength.weak_key(certificate)
+    if role == "leaf":
+        no_authority, usage, own = None, _leaf_usage(certificate, purpose), _leaf(certificate, purpose)
+    else:
+        no_authority, usage, own = (
+            _not_an_authority(certificate),
+            _issuer_usage(certificate, purpose),
+            _issuer(certificate, role),
+        )
+    is_root = role == "root"
+    return Findings(
+        no_authority or usage,
+        no_authority is not None,
+        None if is_root and weak_key is not None and weak_key.tolerable else weak_key,
+        strength.unusable_key(certificate),
+        None if is_root else strength.weak_signature(certificate),  # nobody needs it
+        (*_common(certificate, role), *_key_size(certificate), *own),
+        role != "leaf" and _limits(certificate),
+    )
 
 
 # --- usage: whether a certificate may be used for this at all -----------------------------------------------------
@@ -184,7 +201,7 @@ def _common(certificate: Parsed, role: Role) -> Iterator[Breach]:
         yield Breach("its issuer has no name", "RFC 5280 section 4.1.2.4")
     if certificate.is_critical(x509.AuthorityKeyIdentifier):
         yield Breach("authorityKeyIdentifier is critical", "RFC 5280 section 4.2.1.1")
-    if role == "issuer" and certificate.is_critical(x509.SubjectKeyIdentifier):
+    if role != "leaf" and certificate.is_critical(x509.SubjectKeyIdentifier):
         yield Breach("subjectKeyIdentifier is critical", "RFC 5280 section 4.2.1.2")
     if certificate.is_critical(x509.AuthorityInformationAccess):
         yield Breach("authorityInfoAccess is critical", "RFC 5280 section 4.2.2.1")
@@ -248,7 +265,7 @@ def _leaf(certificate: Parsed, purpose: Purpose) -> Iterator[Breach]:
         yield Breach("nameConstraints stands in a certificate that is no authority's", "RFC 5280 section 4.2.1.10")
 
 
-def _issuer(certificate: Parsed) -> Iterator[Breach]:
+def _issuer(certificate: Parsed, role: Role) -> Iterator[Breach]:
     """What an authority's certificate has to keep. Whether it is an authority's at all was a matter of usage."""
     if certificate.extension(x509.KeyUsage) is None:
         yield Breach("keyUsage is missing in an authority", "RFC 5280 section 4.2.1.3", Rule.MISSING_KEY_USAGE)
@@ -260,15 +277,21 @@ def _issuer(certificate: Parsed) -> Iterator[Breach]:
         )
     identifier = certificate.extension(x509.AuthorityKeyIdentifier)
     if identifier is None:
-        yield Breach(
-            "authorityKeyIdentifier is missing in an authority",
-            "RFC 5280 section 4.2.1.1",
-            Rule.MISSING_AUTHORITY_KEY_IDENTIFIER,
-            not_of_roots=True,
-        )
+        if role != "root":  # which is its own issuer
+            yield Breach(
+                "authorityKeyIdentifier is missing in an authority",
+                "RFC 5280 section 4.2.1.1",
+                Rule.MISSING_AUTHORITY_KEY_IDENTIFIER,
+            )
     elif identifier.key_identifier is None:
         yield Breach(
             "authorityKeyIdentifier names no key",
             "RFC 5280 section 4.2.1.1",
             Rule.INCOMPLETE_AUTHORITY_KEY_IDENTIFIER,
         )
+
+
+def _limits(certificate: Parsed) -> bool:
+    constraints = certificate.extension(x509.BasicConstraints)
+    depth = constraints is not None and constraints.path_length is not None
+    return depth or certificate.extension(x509.NameConstraints) is not None or certificate.pss is not None

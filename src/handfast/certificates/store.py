@@ -297,11 +297,18 @@ class TrustStore:
 
     def parsed(self, root: x509.Certificate) -> Parsed:
         """The facts of one of the roots, computed when they are first asked for. Raises CertificateUnreadable."""
-        facts = self._facts[root]
+        facts = self._facts_by_id.get(id(root))  # the roots live as long as this; to hash a certificate takes long
         if facts is None:
-            with _quiet():
-                facts = self._facts[root] = parsed_root(root)
+            facts = self._facts[root]
+            if facts is None:
+                with _quiet():
+                    facts = self._facts[root] = parsed_root(root)
+            self._facts_by_id[id(facts.certificate)] = facts
         return facts
+
+    @cached_property
+    def _facts_by_id(self) -> dict[int, Parsed]:
+        return {}
 
     def _is_readable(self, root: x509.Certificate) -> bool:
         try:

@@ -32,7 +32,8 @@ _BROKEN_HASHES: Final = frozenset(("md5", "sha1"))
 class Weakness:
     """Why a key is too weak.
 
-    ``tolerable``  not in the key of a trusted root, which signs a few certificates of authorities and nothing else
+    ``tolerable``  in a trusted root, which signs a few certificates of authorities and nothing else: roots of the
+                   nineties have the exponent 3
     """
 
     reason: Reason

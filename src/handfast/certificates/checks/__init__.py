@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from handfast.certificates.path import Path
     from handfast.certificates.policy import Policy
-    from handfast.certificates.rules import Purpose
+    from handfast.certificates.rules import Findings, Purpose
     from handfast.certificates.store import TrustStore
 
 
@@ -38,10 +38,23 @@ def check(
     check_times(path, now)
     if server_name is not None:
         check_name(path, server_name)
-    found = [findings(item, "issuer" if index else "leaf", purpose) for index, item in enumerate(path.certificates)]
-    check_usage(path, found)
+    found = found_in(path, purpose)
+    plain = all(item.plain for item in found)
+    if not plain:
+        check_usage(path, found)
     check_ending(path, trust)
     check_signatures(path)
-    check_strength(path, found)
+    if not plain:
+        check_strength(path, found)
     check_leaks(path, policy.known_keys)
-    check_profile(path, found, policy.relax, policy.depth)
+    if not plain or len(found) - 2 > policy.depth:
+        check_profile(path, found, policy.relax, policy.depth)
+
+
+def found_in(path: Path, purpose: Purpose) -> list[Findings]:
+    """What is wrong with each certificate of a path by itself, in its role."""
+    first, *others = path.certificates
+    found = [findings(first, "leaf", purpose), *(findings(item, "issuer", purpose) for item in others)]
+    if path.anchored and others:
+        found[-1] = findings(others[-1], "root", purpose)
+    return found

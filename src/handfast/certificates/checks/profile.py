@@ -42,30 +42,32 @@ def check_profile(path: Path, found: Sequence[Findings], relax: Collection[Rule]
 
 
 def _breaches(path: Path, found: Sequence[Findings], depth: int) -> Iterator[tuple[int, Breach]]:
-    is_own_root = path.anchored and len(path.certificates) == 1
-    budget = None
-    for index, certificate in enumerate(path.certificates):
-        is_root = path.anchored and index == len(path.certificates) - 1
-        for breach in found[index].breaches:
+    is_own_root = path.anchored and len(found) == 1
+    budget = constraints.Budget()
+    for index, item in enumerate(found):
+        for breach in item.breaches:
             # A peer's own certificate among the trusted ones is trusted as it is; no authority has to have made it.
-            # And a root is its own issuer: it need not say which key has signed it.
-            if not (is_own_root and breach.rule is not None) and not (is_root and index and breach.not_of_roots):
+            if breach.rule is None or not is_own_root:
                 yield index, breach
-        if index == 0:
-            continue
-        misuse = misused_key(path.certificates[index - 1], certificate)
-        if misuse is not None:
-            yield index - 1, Breach(misuse, "RFC 4055 section 3.1")
-        limits = certificate.extension(x509.BasicConstraints)
-        if limits is not None and limits.path_length is not None and index - 1 > limits.path_length:
-            below = "1 authority is" if index == 2 else f"{index - 1} authorities are"
-            problem = f"{below} below it, and it allows {limits.path_length or 'none'}"
-            yield index, Breach(problem, "RFC 5280 section 4.2.1.9")
-        if certificate.extension(x509.NameConstraints) is not None:
-            budget = budget or constraints.Budget()
-            yield from _constrained(path, index, budget)
-    if len(path.certificates) - 2 > depth:
+        if item.limits:
+            yield from _limited(path, index, budget)
+    if len(found) - 2 > depth:
         yield 0, Breach(_too_deep(depth), "RFC 5280 section 6")
+
+
+def _limited(path: Path, index: int, budget: constraints.Budget) -> Iterator[tuple[int, Breach]]:
+    """What an authority allows, and those below it do not keep to."""
+    certificate = path.certificates[index]
+    misuse = misused_key(path.certificates[index - 1], certificate)
+    if misuse is not None:
+        yield index - 1, Breach(misuse, "RFC 4055 section 3.1")
+    limits = certificate.extension(x509.BasicConstraints)
+    if limits is not None and limits.path_length is not None and index - 1 > limits.path_length:
+        below = "1 authority is" if index == 2 else f"{index - 1} authorities are"
+        problem = f"{below} below it, and it allows {limits.path_length or 'none'}"
+        yield index, Breach(problem, "RFC 5280 section 4.2.1.9")
+    if certificate.extension(x509.NameConstraints) is not None:
+        yield from _constrained(path, index, budget)
 
 
 def _too_deep(depth: int) -> str:

@@ -17,20 +17,17 @@ if TYPE_CHECKING:
 
 
 def check_strength(path: Path, found: Sequence[Findings]) -> None:
-    """Raises WeakCertificate, with a reason for each way to be weak, or UnusableKey.
-
-    What a trusted root is signed with proves nothing, so it may be weak; and a small exponent does no harm in one that
-    signs nothing but certificates, so that the roots of the nineties stay.
-    """
+    """Raises WeakCertificate, with a reason for each way to be weak, or UnusableKey."""
     for index, (certificate, item) in enumerate(zip(path.certificates, found, strict=True)):
-        is_root = path.anchored and index == len(path.certificates) - 1
-        if item.weak_key is not None and not (is_root and index and item.weak_key.tolerable):
+        if item.weak_key is not None:
             raise WeakCertificate(
                 item.weak_key.reason, certificate=certificate.der, **about(path, index), key=item.weak_key.sentence
             )
         if item.unusable_key is not None:
             raise UnusableKey(certificate=certificate.der, **about(path, index), key=item.unusable_key)
-        if item.weak_signature is not None and not is_root:
+        # That of a peer's own certificate among the trusted ones proves nothing either.
+        is_own_root = path.anchored and len(found) == 1
+        if item.weak_signature is not None and not is_own_root:
             raise WeakCertificate(
                 reasons.WEAK_SIGNATURE,
                 certificate=certificate.der,
