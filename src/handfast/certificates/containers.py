@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
@@ -14,11 +15,13 @@ from handfast.certificates.parsed import parsed
 from handfast.errors import CertificateError, ConfigurationError
 from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE
 
+if TYPE_CHECKING:
+    from cryptography import x509
+
 _SEQUENCE: Final = b"0"
 _SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")  # the content type of PKCS#7 (RFC 2315 section 14)
 _PKCS7_PEM: Final = re.compile(rb"-----BEGIN (?:PKCS7|CMS)-----.*?-----END (?:PKCS7|CMS)-----", re.DOTALL)
 _HEADER: Final = 8  # bytes at most before the content type: a sequence and its length, also of indefinite form
-_PFX: Final = re.compile(rb"0(?:\x80|[\x00-\x7f]|\x81.|\x82..|\x83...|\x84....)\x02\x01\x03\x30", re.DOTALL)
 
 
 def certificates(data: bytes) -> list[bytes]:
@@ -35,24 +38,19 @@ def certificates(data: bytes) -> list[bytes]:
     return found
 
 
-def is_pkcs12(data: bytes) -> bool:
-    """Whether ``data`` looks like PKCS#12: a sequence that begins with the version 3 (RFC 7292 section 4)."""
-    return _PFX.match(data) is not None
-
-
 def of_pkcs12(data: bytes, password: str | None, source: str) -> list[bytes]:
     """The certificates in a PKCS#12 file, that of its key first. The key is not looked at.
 
     Raises ConfigurationError: KEY_ENCRYPTED where the password is wrong, NOT_A_CERTIFICATE where there is none.
     """
-    secret = None if password is None else password.encode("utf-8")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            content = pkcs12.load_pkcs12(data, secret)
+            content = pkcs12.load_pkcs12(data, None if password is None else password.encode("utf-8"))
     except (ValueError, UnsupportedAlgorithm) as error:
-        if isinstance(error, ValueError) and "password" in str(error).lower():
-            raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="the password is wrong") from None
+        if "password" in str(error).lower():
+            problem = "no password was given" if password is None else "the password is wrong"
+            raise ConfigurationError(KEY_ENCRYPTED, file=source, problem=problem) from None
         raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem=str(error).partition(". ")[0]) from None
     held = [content.cert, *content.additional_certs]
     found = [item.certificate.public_bytes(Encoding.DER) for item in held if item is not None]
@@ -69,12 +67,12 @@ def _any(data: bytes) -> list[bytes]:
         return []
     if 0 < data[: _HEADER + len(_SIGNED_DATA)].find(_SIGNED_DATA) <= _HEADER:
         return _of_pkcs7(data, load=pkcs7.load_der_pkcs7_certificates)
-    return [data]
+    return pem.certificates(data)
 
 
-def _of_pkcs7(data: bytes, load: object) -> list[bytes]:
+def _of_pkcs7(data: bytes, load: Callable[[bytes], list[x509.Certificate]]) -> list[bytes]:
     try:
-        found = load(data)  # type: ignore[operator]
+        found = load(data)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise CertificateError(NOT_A_CERTIFICATE, problem=f"the PKCS#7 is broken: {error}") from None
     return [item.public_bytes(Encoding.DER) for item in found]

@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 import handfast
 from handfast.cli import ca as ca_commands
+from handfast.cli import cert as cert_commands
 
 app = typer.Typer(
     name="handfast",
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(ca_commands.app)
+app.add_typer(cert_commands.app)
 
 _EXIT = (
     "Exit code: 0 if all went well; 1 if the handshake was refused or failed, or the connection broke; 2 if something in "
@@ -80,6 +82,14 @@ _Ca = Annotated[
     list[Path] | None, _option(_SERVER, "FILE", "Trust the roots in this file, not the system's. Repeatable.")
 ]
 _Relax = Annotated[list[str] | None, _option(_SERVER, "RULE", "Let a certificate break this rule; an error names it.")]
+_Aia = Annotated[
+    bool,
+    _flag(_SERVER, "--aia", "Fetch certificates that the server forgot, over HTTP, from where the others say they are."),
+]
+_AiaNetwork = Annotated[
+    list[str] | None,
+    _option(_SERVER, "NETWORK", "With --aia: fetch from this inner network too, such as 10.0.0.0/8. Repeatable."),
+]
 _NoVerify = Annotated[
     bool, _flag(_SERVER, "--no-verify", "Accept any certificate, of anybody. For looking at servers only.")
 ]
@@ -89,9 +99,14 @@ _Starttls = Annotated[
 ]
 _Versions = Annotated[list[str] | None, _option(_OFFER, "1.2,1.3", "Versions of TLS; both by default.")]
 _Cert = Annotated[
-    Path | None, _option(_US, "FILE", "The chain to show to a server that asks who we are, PEM, ours first.")
+    Path | None, _option(_US, "FILE", "The chain to show to a server that asks who we are, PEM; or PKCS#12.")
 ]
-_Key = Annotated[Path | None, _option(_US, "FILE", "The private key of --cert, PEM, if it is not in the same file.")]
+_Key = Annotated[
+    str | None,
+    _option(
+        _US, "FILE", "The private key of --cert, PEM, if it is not in the same file; or a key in a token: pkcs11:... (RFC 7512)."
+    ),
+]
 _Keylog = Annotated[
     Path | None, _option(_SHOWN, "FILE", "Append the secrets of the connection, for Wireshark. Keep it private.")
 ]
@@ -163,6 +178,8 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     servername: _ServerName = None,
     ca: _Ca = None,
     relax: _Relax = None,
+    aia: _Aia = False,
+    aia_network: _AiaNetwork = None,
     no_verify: _NoVerify = False,
     cert: _Cert = None,
     key: _Key = None,
@@ -204,6 +221,8 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         server_name=servername,
         ca=tuple(ca or ()),
         relax=_listed(relax),
+        aia=aia,
+        aia_networks=_listed(aia_network),
         cert=cert,
         key=key,
         alpn=_listed(alpn),
@@ -233,9 +252,15 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
 def serve(  # noqa: PLR0913, PLR0917 - likewise
     port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="The port; 0 takes a free one.")] = 8443,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
-    cert: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate chain, PEM.")] = None,
+    cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The certificate chain, PEM; or PKCS#12, with the key in it.")
+    ] = None,
     key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its private key, PEM, if it is not in the same file.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Its private key, PEM, if it is not in the same file; or a key in a token: pkcs11:... (RFC 7512).",
+        ),
     ] = None,
     client_ca: Annotated[
         list[Path] | None,

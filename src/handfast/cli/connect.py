@@ -162,6 +162,10 @@ def _check(options: Options) -> None:
         raise ConfigurationError(setting="--timeout", problem="has to be a number of seconds above 0")
     if options.proxy_ca and options.proxy is None:
         raise ConfigurationError(setting="--proxy-ca", problem="means nothing without --proxy")
+    if options.aia_networks and not options.aia:
+        raise ConfigurationError(setting="--aia-network", problem="means nothing without --aia")
+    if options.aia and not options.verify:
+        raise ConfigurationError(setting="--aia", problem="means nothing with --no-verify")
     if options.relax and not options.verify:
         raise ConfigurationError(setting="--relax", problem="means nothing with --no-verify")
     _check_sessions(options)

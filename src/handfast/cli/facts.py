@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from handfast.certificates.identity import Identity
@@ -21,6 +21,18 @@ REQUESTS: Final = (CertificateRequest, CertificateRequest12)
 """What a server asks for a certificate with, in either version."""
 
 _NAMED = 4  # authorities or schemes, before the rest is only counted
+
+
+@dataclass(frozen=True)
+class Roots:
+    """Where the certificates are from that the server did not send.
+
+    ``trusted``  the roots
+    ``fetched``  what --aia brought: certificates (DER) with their addresses
+    """
+
+    trusted: str
+    fetched: Mapping[bytes, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

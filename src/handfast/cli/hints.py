@@ -12,6 +12,7 @@ from handfast.reasons import (
     ALERT_RECEIVED,
     CLOSED_DURING_HANDSHAKE,
     CONNECTION_FAILED,
+    FETCH_ADDRESS,
     INAPPROPRIATE_FALLBACK,
     KEY_ENCRYPTED,
     NO_COMMON_SIGNATURE_SCHEME,
@@ -123,9 +124,14 @@ def _of_missing(problem: TLSError) -> list[str]:
     address = str(problem.evidence.get("issuer_can_be_fetched_from", ""))
     if not isinstance(problem, MissingIntermediate) or "proxy" in problem.evidence:
         return []
+    if FETCH_ADDRESS.sentence in str(problem.evidence.get("fetching", "")):
+        return [problem.hint, FETCH_ADDRESS.hint]
     if "fetching" in problem.evidence or not address.lower().startswith("http://"):
         return []
-    return [problem.hint, "--aia fetches what is missing from there, for this once; programs without that will go on failing."]
+    return [
+        problem.hint,
+        "--aia fetches what is missing from there, for this once; programs without that will go on failing.",
+    ]
 
 
 def _of_proxies(problem: TLSError) -> str:

@@ -16,6 +16,9 @@ from handfast.transport.starttls.dialogue import Dialogue
 from handfast.wire.codepoints import AlertDescription
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from handfast.certificates.aia import Attempt
     from handfast.cli.visit import Visit
 
 
@@ -59,6 +62,7 @@ def nothing() -> dict[str, Any]:
         "hello_retry_request": None,
         "session": None,
         "early_data": None,
+        "fetches": None,
         "client_certificate": None,
         "exports": [],
         "messages": [],
@@ -86,6 +90,19 @@ def starttls(dialogue: Dialogue | None) -> dict[str, Any] | None:
         return None
     said = [{"direction": "sent" if item.sent else "received", "text": shown(item.text)} for item in dialogue.said]
     return {"protocol": dialogue.protocol.name, "agreed": dialogue.done, "said": said}
+
+
+def fetches(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
+    """The addresses that were asked for certificates that a server did not send, and what came."""
+    return [
+        {
+            "url": shown(item.url),
+            "found": len(item.found),
+            "cached": item.cached,
+            "error": None if item.failed is None else error(item.failed),
+        }
+        for item in attempts
+    ]
 
 
 def retry(facts: Retry | None) -> dict[str, Any] | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from handfast.certificates.aia import Attempt, Completion, FetchPolicy
 from handfast.certificates.identity import Identity
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
@@ -18,6 +20,7 @@ from handfast.config import ClientConfig, ServerVerifier
 from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
 from handfast.observe.keylog import FileKeyLog
+from handfast.transport.fetching import Fetcher, FetchingVerifier
 from handfast.transport.proxy import Proxy, chosen
 
 
@@ -29,8 +32,10 @@ class Options:
     server_name: str | None = None
     ca: tuple[Path, ...] = ()
     relax: tuple[str, ...] = ()
+    aia: bool = False
+    aia_networks: tuple[str, ...] = ()
     cert: Path | None = None
-    key: Path | None = None
+    key: str | Path | None = None
     alpn: tuple[str, ...] = ()
     tls: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -58,15 +63,22 @@ class Settings:
     ``keeper``      of the sessions; None where none are kept
     ``early_data``  what --early-data names; b"" for none
     ``all_kept``    False once a session could not be kept
+    ``attempts``    with --aia: the addresses that were asked for certificates
+    ``fetched``     those that came (DER), with their addresses
     """
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.wanted = [exports.parse(text) for text in options.exports]
-        self.identity: Identity | None = identity(options.cert, options.key)
+        self.identity: Identity | None = identity(options.cert, options.key, lambda note: _warn(str(note)))
+        if self.identity is not None:
+            for note in self.identity.concerns("client", datetime.now(UTC)):
+                _warn(str(note))
         self.early_data = b"" if options.early_data is None else read_early_data(options.early_data)
         self.keeper: Keeper | None = None
         self.all_kept = True
+        self.attempts: list[Attempt] = []
+        self.fetched: dict[bytes, str] = {}
         if options.session is not None:
             _check_folder(options.session)
         if options.session is not None or options.reconnect:
@@ -79,6 +91,9 @@ class Settings:
         verifier: ServerVerifier
         if options.verify:
             verifier = ChainVerifier(self.trust, Policy(options.relax))
+            if options.aia:
+                limits = FetchPolicy(networks=options.aia_networks)
+                verifier = FetchingVerifier(verifier, Fetcher(limits), on_done=self._fetched)
         else:
             verifier = NoVerification()
             _warn("--no-verify: nobody checks who the server is")
@@ -117,6 +132,10 @@ class Settings:
             trust=TrustStore.from_files(*self.options.proxy_ca), handshake_timeout=self.options.timeout
         )
         return proxy
+
+    def _fetched(self, completion: Completion) -> None:
+        self.attempts += completion.attempts
+        self.fetched.update(completion.fetched)
 
     def _not_kept(self, text: str) -> None:
         """The store's warning, of which there is at most one a minute."""

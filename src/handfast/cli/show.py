@@ -14,7 +14,7 @@ from rich.text import Text
 from handfast.certificates.parsed import parsed
 from handfast.cli import show_sessions
 from handfast.cli.exports import Exported
-from handfast.cli.facts import ClientProof, in_the_clear, retry, subject, why_this_version
+from handfast.cli.facts import ClientProof, Roots, in_the_clear, retry, subject, why_this_version
 from handfast.cli.hints import alert_meaning, hints
 from handfast.cli.lines import BODY, NAME, field, paragraph, row
 from handfast.cli.sessions import Visit
@@ -51,7 +51,9 @@ _OPTIONS: Final = {
     "key": "--key",
     "kind": "--kind",
     "lifetime": "--lifetime",
-    "limits": "--permit, --exclude and --allow",
+    "permit": "--permit",
+    "exclude": "--exclude",
+    "allow": "--allow",
     "name": "--name",
     "reason": "--reason",
 }
@@ -155,18 +157,18 @@ def _size(length: int) -> str:
 
 
 def summary(
-    out: Paper, facts: Handshake, trace: Trace, trusted: str, proof: ClientProof | None, kept: Visit | None = None
+    out: Paper, facts: Handshake, trace: Trace, roots: Roots, proof: ClientProof | None, kept: Visit | None = None
 ) -> None:
     """What was agreed, and who proved to be whom.
 
-    ``trusted``  where the roots are from
-    ``kept``     what there was to come back with, where sessions are kept
+    ``roots``  where the certificates are from that the server did not send
+    ``kept``   what there was to come back with, where sessions are kept
     """
     for each in _agreed(facts, trace):
         row(out, *each)
     if kept is not None:
         show_sessions.resumption(out, kept, facts)
-    _server(out, facts, trusted)
+    _server(out, facts, roots)
     if facts.resumed and kept is not None and kept.session is not None and kept.session.basis.identity:
         row(out, "client", "known by the certificate shown before", "the session stands for it")
     elif proof is not None:
@@ -205,7 +207,7 @@ def _agreed(facts: Handshake, trace: Trace) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _server(out: Paper, facts: Handshake, trusted: str) -> None:
+def _server(out: Paper, facts: Handshake, roots: Roots) -> None:
     peer = facts.peer
     if peer is None or peer.verified_by != "chain":
         out.print(Text().append("server        ", "cyan").append("NOT VERIFIED: this may be anybody", "bold red"))
@@ -217,7 +219,9 @@ def _server(out: Paper, facts: Handshake, trusted: str) -> None:
     for at, der in enumerate(peer.path):
         certificate = parsed(der)
         notes = [_days_left(certificate.not_after)] if at == 0 else []
-        notes += [f"trusted: in {shown(trusted)}"] if at == last else []
+        notes += [f"trusted: in {shown(roots.trusted)}"] if at == last else []
+        if der in roots.fetched:
+            notes.append(f"the server forgot it: fetched from {shown(roots.fetched[der])}")
         row(out, "certificate" if at == 0 else "  signed by", subject(certificate), ", ".join(notes))
     if facts.resumed:
         show_sessions.vouching(out)

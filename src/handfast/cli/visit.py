@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from handfast.certificates.policy import ChainVerifier
 from handfast.cli import exports, report, sessions, show, show_sessions
-from handfast.cli.facts import ClientProof, client_proof, retry, subject
+from handfast.cli.facts import ClientProof, Roots, client_proof, retry, subject
 from handfast.cli.pipe import pipe
 from handfast.cli.request import Response, get
 from handfast.cli.settings import Settings
@@ -188,8 +188,8 @@ class Visit:
             return
         self._narrator.finish()
         out, facts = self._narration, tls.handshake
-        trusted = self._settings.trust.source if self._options.verify else ""
-        show.summary(out, facts, self.trace, trusted, self._proof, self.session if self._settings.keeper else None)
+        roots = Roots(self._settings.trust.source if self._options.verify else "", self._settings.fetched)
+        show.summary(out, facts, self.trace, roots, self._proof, self.session if self._settings.keeper else None)
         if self.early is not None:
             show_sessions.early_data(out, self.early)
         if self._settings.keeper is not None:
@@ -252,6 +252,7 @@ class Visit:
             "hello_retry_request": report.retry(retry(self.trace)),
             "session": None if self._settings.keeper is None else self.session.document(facts),
             "early_data": None if self.early is None else self.early.document(),
+            "fetches": report.fetches(self._settings.attempts) if self._options.aia else None,
             "client_certificate": report.client_certificate(self._proof),
             "exports": [item.document() for item in self._exports],
             "messages": report.messages(self.trace.messages),

@@ -62,13 +62,13 @@ class Fetcher:
 
         Whoever gets it has to call :meth:`_answered` once it is in the cache.
         """
+        ours: Future[Content | FetchFailed] = Future()
         with self._lock:
             other = self._under_way.get(url)
             if other is None:
                 known = self.cache.find(url)  # it may have come since the script looked
                 if known is not None:
                     return known if isinstance(known, FetchFailed) else Content(b"".join(map(pem.certificate, known)))
-                ours: Future[Content | FetchFailed] = Future()
                 self._under_way[url] = ours
         if other is not None:
             return self._waited(other, deadline)

@@ -1,0 +1,198 @@
+"""What stands in a certificate, as plain values for whoever wants to read it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, SignatureAlgorithmOID
+
+from handfast.certificates import aia, policies
+from handfast.certificates.parsed import parsed
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from handfast.certificates.parsed import Parsed
+
+_CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+_KINDS: Final = {
+    "ed25519": "Ed25519",
+    "ed448": "Ed448",
+    "mldsa44": "ML-DSA-44",
+    "mldsa65": "ML-DSA-65",
+    "mldsa87": "ML-DSA-87",
+}
+_USAGES: Final = {
+    ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
+    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
+    ExtendedKeyUsageOID.CODE_SIGNING: "codeSigning",
+    ExtendedKeyUsageOID.EMAIL_PROTECTION: "emailProtection",
+    ExtendedKeyUsageOID.TIME_STAMPING: "timeStamping",
+    ExtendedKeyUsageOID.OCSP_SIGNING: "OCSPSigning",
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "anyExtendedKeyUsage",
+}
+_BITS: Final = {
+    "digital_signature": "digitalSignature",
+    "content_commitment": "contentCommitment",
+    "key_encipherment": "keyEncipherment",
+    "data_encipherment": "dataEncipherment",
+    "key_agreement": "keyAgreement",
+    "key_cert_sign": "keyCertSign",
+    "crl_sign": "cRLSign",
+}
+_NAMED: Final = {
+    SignatureAlgorithmOID.ED25519: "Ed25519",
+    SignatureAlgorithmOID.ED448: "Ed448",
+    SignatureAlgorithmOID.RSASSA_PSS: "RSASSA-PSS",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One certificate. Text in it is the issuer's or the owner's, so show it by errors.shown alone.
+
+    ``names``          the subjectAltName: "DNS:example.com", "IP:192.0.2.1", ...
+    ``key``            "ECDSA P-256", "RSA 2048"
+    ``signature``      how its issuer has signed it: "ECDSA with SHA-256"
+    ``key_usage``      the bits of keyUsage by their RFC names; None without the extension
+    ``extended_usage`` likewise
+    ``path_length``    how many authorities there may be below this one; None for no limit
+    ``constraints``    for which names an authority may issue: "only DNS:example.com", "not IP:10.0.0.0/8"
+    ``issuers``        where the issuer's certificate can be had; ``ocsp`` and ``crls``: what says that it was revoked
+    ``validation``     how far the authority looked, as its policies say; None if they do not
+    ``sha256``         of the certificate; ``key_sha256`` of its key, which a renewed certificate may share (hexadecimal)
+    """
+
+    subject: str
+    issuer: str
+    serial: str
+    names: tuple[str, ...]
+    key: str
+    signature: str
+    not_before: datetime
+    not_after: datetime
+    is_authority: bool
+    self_issued: bool
+    path_length: int | None
+    key_usage: tuple[str, ...] | None
+    extended_usage: tuple[str, ...] | None
+    constraints: tuple[str, ...]
+    issuers: tuple[str, ...]
+    ocsp: tuple[str, ...]
+    crls: tuple[str, ...]
+    validation: str | None
+    policies: tuple[str, ...]
+    sha256: str
+    key_sha256: str
+
+
+def facts(der: bytes) -> Facts:
+    """The facts of a certificate (DER). Raises CertificateUnreadable."""
+    certificate = parsed(der)
+    source = certificate.certificate
+    limits = certificate.extension(x509.BasicConstraints)
+    return Facts(
+        subject=certificate.subject,
+        issuer=certificate.issuer,
+        serial=_serial(source.serial_number),
+        names=certificate.alternative_names,
+        key=key(certificate),
+        signature=signature(certificate),
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        is_authority=limits is not None and limits.ca,
+        self_issued=certificate.self_issued,
+        path_length=None if limits is None else limits.path_length,
+        key_usage=_key_usage(certificate),
+        extended_usage=_extended_usage(certificate),
+        constraints=_constraints(certificate),
+        issuers=tuple(aia.addresses(certificate)),
+        ocsp=_ocsp(certificate),
+        crls=_crls(certificate),
+        validation=policies.validation(certificate),
+        policies=policies.identifiers(certificate),
+        sha256=hashlib.sha256(der).hexdigest(),
+        key_sha256=_key_sha256(certificate),
+    )
+
+
+def key(certificate: Parsed) -> str:
+    """The kind of its key, and its size."""
+    kind = certificate.kind
+    bits = getattr(certificate.key, "key_size", None)
+    if kind.startswith("rsa"):
+        return f"RSA {bits}, for PSS alone" if certificate.pss is not None else f"RSA {bits}"
+    if hasattr(certificate.key, "curve"):
+        return f"ECDSA {_CURVES.get(kind, kind)}"
+    return _KINDS.get(kind, kind if bits is None or str(bits) in kind else f"{kind} {bits}")
+
+
+def signature(certificate: Parsed) -> str:
+    """How it is signed."""
+    oid = certificate.certificate.signature_algorithm_oid
+    try:
+        hashed = certificate.signature_hash
+    except (UnsupportedAlgorithm, ValueError):
+        return str(oid.dotted_string)
+    name = _NAMED.get(oid)
+    if name is None:
+        family = "ECDSA" if "ecdsa" in oid._name.lower() else "RSA" if "rsa" in oid._name.lower() else oid._name
+        name = family if family != "Unknown OID" else str(oid.dotted_string)
+    if hashed is None:
+        return name
+    words = hashed.name.upper()
+    return f"{name} with {words.replace('SHA', 'SHA-') if words.startswith('SHA') and '-' not in words else words}"
+
+
+def _serial(number: int) -> str:
+    digits = f"{abs(number):x}"
+    return ("-" if number < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
+
+
+def _key_usage(certificate: Parsed) -> tuple[str, ...] | None:
+    found = certificate.extension(x509.KeyUsage)
+    return None if found is None else tuple(name for bit, name in _BITS.items() if getattr(found, bit))
+
+
+def _extended_usage(certificate: Parsed) -> tuple[str, ...] | None:
+    found = certificate.extension(x509.ExtendedKeyUsage)
+    return None if found is None else tuple(_USAGES.get(usage, usage.dotted_string) for usage in found)
+
+
+def _constraints(certificate: Parsed) -> tuple[str, ...]:
+    found = certificate.extension(x509.NameConstraints)
+    if found is None:
+        return ()
+    shown = (
+        (word, item)
+        for word, items in (("only", found.permitted_subtrees), ("not", found.excluded_subtrees))
+        for item in items or ()
+    )
+    return tuple(f"{word} {_general_name(item)}" for word, item in shown)
+
+
+def _general_name(name: x509.GeneralName) -> str:
+    if isinstance(name, x509.DirectoryName):
+        return f"DIR:{name.value.rfc4514_string()}"
+    return f"{type(name).__name__.removesuffix('Name').removesuffix('Address')}:{name.value}"
+
+
+def _ocsp(certificate: Parsed) -> tuple[str, ...]:
+    access = certificate.extension(x509.AuthorityInformationAccess) or ()
+    wanted = (item.access_location for item in access if item.access_method == AuthorityInformationAccessOID.OCSP)
+    return tuple(str(item.value) for item in wanted if isinstance(item, x509.UniformResourceIdentifier))
+
+
+def _crls(certificate: Parsed) -> tuple[str, ...]:
+    points = certificate.extension(x509.CRLDistributionPoints) or ()
+    names = (name for point in points for name in point.full_name or ())
+    return tuple(str(name.value) for name in names if isinstance(name, x509.UniformResourceIdentifier))
+
+
+def _key_sha256(certificate: Parsed) -> str:
+    # The bytes as they stand in the certificate: RSA-PSS keys lose their kind when they are encoded again.
+    return hashlib.sha256(certificate.raw.subject_public_key_info).hexdigest()

@@ -1,0 +1,242 @@
+"""`handfast cert`: what its commands do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from handfast.certificates.aia import Completion, FetchPolicy
+from handfast.certificates.examined import Examination, examine
+from handfast.certificates.names import normalized
+from handfast.certificates.policy import ChainVerifier, Policy
+from handfast.certificates.store import TrustStore
+from handfast.cli import cert_report, cert_show, report, show
+from handfast.cli.cert_source import Source, read
+from handfast.cli.connect import INTERRUPTED, exit_code
+from handfast.cli.streams import abandon, say, unwritable
+from handfast.errors import CertificateError, ConfigurationError, ConnectionFailed, TLSError
+from handfast.reasons import READ_TIMEOUT
+from handfast.transport.fetching import Fetcher, FetchingVerifier
+
+if TYPE_CHECKING:
+    from handfast.certificates.identity import PeerIdentity
+    from handfast.certificates.rules import Purpose
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for."""
+
+    command: Literal["show", "verify"]
+    target: str
+    name: str | None = None
+    purpose: str = "server"
+    ca: tuple[Path, ...] = ()
+    relax: tuple[str, ...] = ()
+    at: str | None = None
+    aia: bool = False
+    aia_networks: tuple[str, ...] = ()
+    starttls: str | None = None
+    tls: tuple[str, ...] = ()
+    timeout: float = 10.0
+    password_file: Path | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class StoreVerdict:
+    """What one trust store says.
+
+    ``name``   as a user knows it: "system", "certifi", "--ca"
+    ``store``  None where there is none
+    ``root``   DER of the root that the chain leads to in it, if it does
+    ``error``  why it does not accept the chain, or why there is no such store; None if it does
+    """
+
+    name: str
+    store: TrustStore | None = None
+    root: bytes | None = None
+    error: TLSError | None = None
+
+
+@dataclass
+class Verified:
+    """What came of verifying a chain.
+
+    ``name``         the name that was compared, None if none was
+    ``now``          the time that it was verified for
+    ``trust``        the roots that decide
+    ``identity``     what the chain proves, None if it is refused
+    ``error``        why it is refused
+    ``examination``  what each check says; None where a certificate cannot be read
+    ``completion``   what was fetched
+    """
+
+    purpose: Purpose
+    name: str | None
+    now: datetime
+    trust: TrustStore
+    identity: PeerIdentity | None = None
+    error: CertificateError | None = None
+    examination: Examination | None = None
+    completion: Completion | None = None
+    stores: list[StoreVerdict] = field(default_factory=list)
+
+    @property
+    def fetched(self) -> dict[bytes, str]:
+        """The issuers that were fetched (DER), with their addresses."""
+        return {} if self.completion is None else self.completion.fetched
+
+
+def run(options: Options) -> int:
+    """The whole command; its exit code."""
+    failure: TLSError | None = None
+    source: Source | None = None
+    verified: Verified | None = None
+    try:
+        _check(options)
+        source = read(options)
+        verified = _verified(options, source) if options.command == "verify" else None
+        failure = None if verified is None else verified.error
+    except TLSError as error:
+        failure = error
+    except TimeoutError:
+        failure = ConnectionFailed(READ_TIMEOUT, seconds=options.timeout)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    try:
+        return _tell(options, source, verified, failure)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _tell(options: Options, source: Source | None, verified: Verified | None, failure: TLSError | None) -> int:
+    if options.json:
+        try:
+            say(json.dumps(_document(options, source, verified, failure)))
+        except ConfigurationError as error:
+            show.error(show.console(sys.stderr), error)
+            return exit_code(error)
+        return exit_code(failure)
+    out = show.console(sys.stdout)
+    try:
+        if source is not None and verified is not None:
+            cert_show.verified(out, source, verified)
+        elif source is not None and options.command == "show":
+            cert_show.shown_chain(out, source)
+    except BrokenPipeError:
+        abandon(sys.stdout)
+    if failure is None and out.failure is not None and not isinstance(out.failure, BrokenPipeError):
+        failure = unwritable(out.failure)
+    if failure is not None:
+        sys.stdout.flush()
+        show.error(show.console(sys.stderr), failure)
+    return exit_code(failure)
+
+
+def _document(
+    options: Options, source: Source | None, verified: Verified | None, failure: TLSError | None
+) -> dict[str, Any]:
+    document = cert_report.document(options.command, source, verified)
+    if failure is not None:
+        document["error"] = report.error(failure)
+    return document
+
+
+def _check(options: Options) -> None:
+    if options.purpose not in ("server", "client"):
+        raise ConfigurationError(setting="--purpose", problem="is server or client", value=options.purpose)
+    if options.purpose == "client" and options.name is not None:
+        problem = "means nothing with --purpose client: who a client is, its certificate says, and nobody asked for it"
+        raise ConfigurationError(setting="--name", problem=problem)
+    if options.aia_networks and not options.aia:
+        raise ConfigurationError(setting="--aia-network", problem="means nothing without --aia")
+    if not 0 < options.timeout < 1e6:
+        raise ConfigurationError(setting="--timeout", problem="has to be a number of seconds above 0")
+
+
+def _time(text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        problem = "is a date such as 2027-01-31, or a time such as 2027-01-31T12:00"
+        raise ConfigurationError(setting="--at", problem=problem, value=text) from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _verified(options: Options, source: Source) -> Verified:
+    trust = TrustStore.from_files(*options.ca) if options.ca else TrustStore.default()
+    policy, purpose = Policy(options.relax), cast("Purpose", options.purpose)
+    name = options.name or (source.host if purpose == "server" else None)
+    result = Verified(purpose, None if name is None else normalized(name), _time(options.at), trust)
+    verifier: ChainVerifier = ChainVerifier(trust, policy, remember=0)
+    deciding: ChainVerifier | FetchingVerifier = verifier
+    if options.aia:
+
+        def keep(completion: Completion) -> None:
+            result.completion = completion
+
+        limits = FetchPolicy(networks=options.aia_networks)
+        deciding = FetchingVerifier(verifier, Fetcher(limits), on_done=keep)
+    try:
+        result.identity = _decide(deciding, source.chain, result)
+    except CertificateError as error:
+        result.error = error
+        error.sent_by = "nobody"  # there is nobody whom an alert could be sent to
+    path = result.identity.path if result.identity else ()
+    try:
+        result.examination = _examine(result, source, verifier, path)
+    except CertificateError:  # one of them cannot be read, as the error says
+        return result
+    result.stores = _stores(options, result, source, policy)
+    return result
+
+
+def _decide(verifier: Any, chain: tuple[bytes, ...], asked: Verified) -> PeerIdentity:
+    """The identity. Raises CertificateError."""
+    identity: PeerIdentity
+    if asked.purpose == "client":
+        identity = verifier.verify_client(chain, asked.now)
+    elif asked.name is None:
+        identity = verifier.verify_unnamed_server(chain, asked.now)
+    else:
+        identity = verifier.verify_server(chain, asked.name, asked.now)
+    return identity
+
+
+def _examine(result: Verified, source: Source, verifier: ChainVerifier, path: tuple[bytes, ...]) -> Examination:
+    return examine(
+        source.chain, result.purpose, result.name, result.now, verifier, fetched=tuple(result.fetched), path=path
+    )
+
+
+def _stores(options: Options, result: Verified, source: Source, policy: Policy) -> list[StoreVerdict]:
+    """What the trust store that decides says, and the others that there are."""
+    found: list[StoreVerdict] = []
+    if options.ca:
+        found.append(_says("--ca", result.trust, result, source, policy))
+    for name, load in (("system", TrustStore.system), ("certifi", TrustStore.certifi)):
+        try:
+            store = load()
+        except ConfigurationError as error:
+            found.append(StoreVerdict(name, error=error))
+        else:
+            found.append(_says(name, store, result, source, policy))
+    return found
+
+
+def _says(name: str, store: TrustStore, result: Verified, source: Source, policy: Policy) -> StoreVerdict:
+    verifier = ChainVerifier(store, policy, remember=0)
+    chain = (*source.chain, *result.fetched)
+    try:
+        identity = _decide(verifier, chain, result)
+    except CertificateError as error:
+        seen = _examine(result, source, verifier, ())
+        return StoreVerdict(name, store, seen.path[-1] if seen.anchored else None, error)
+    return StoreVerdict(name, store, identity.path[-1])

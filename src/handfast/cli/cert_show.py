@@ -1,0 +1,404 @@
+"""How `handfast cert` draws certificates: a tree from the root down, then checks, then what each trust store says."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from handfast.certificates.facts import Facts, facts
+from handfast.certificates.parsed import parsed
+from handfast.cli.lines import WIDEST, paragraph
+from handfast.cli.streams import Paper
+from handfast.errors import CertificateError, shown
+from handfast.observe.phrases import count
+
+if TYPE_CHECKING:
+    from handfast.certificates.examined import Verdict
+    from handfast.cli.cert_run import StoreVerdict, Verified
+    from handfast.cli.cert_source import Source
+
+_FIELD: Final = 12  # columns for the name of a field
+_LEAST: Final = 24  # columns for a value, however deep in the tree
+_NAMES: Final = 12  # that are shown, before the rest is only counted
+_SOON: Final = 14  # days before the end from which the end is the news
+
+
+@dataclass
+class Node:
+    """A certificate in the tree, or in place of one what is known of a missing one.
+
+    ``lines``  names and values that stand below it
+    ``below``  what it has issued
+    """
+
+    title: str
+    lines: list[tuple[str, str, str]] = field(default_factory=list)
+    below: list[Node] = field(default_factory=list)
+    style: str = "bold"
+
+
+@dataclass(frozen=True)
+class _Signs:
+    """The characters of a drawing: lines where the terminal has them, letters where it has ASCII alone."""
+
+    branch: str
+    last: str
+    down: str
+    good: str
+    bad: str
+    open: str
+
+
+_LINES: Final = _Signs("├── ", "└── ", "│   ", "✓", "✗", "-")
+_ASCII: Final = _Signs("|-- ", "`-- ", "|   ", "ok", "no", "--")
+
+
+def _signs(out: Paper) -> _Signs:
+    try:
+        "├└│✓✗".encode(out.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return _ASCII
+    return _LINES
+
+
+# --- the tree -----------------------------------------------------------------------------------------------------------------
+
+
+def draw(out: Paper, node: Node) -> None:
+    """A tree, with what stands below each certificate."""
+    out.print(Text(node.title, node.style))
+    _draw_below(out, node, "", _signs(out))
+    out.print()
+
+
+def _draw_below(out: Paper, node: Node, margin: str, signs: _Signs) -> None:
+    inner = margin + (signs.down if node.below else "    ")
+    for name, value, style in node.lines:
+        _line(out, inner, name, value, style)
+    for number, below in enumerate(node.below, 1):
+        out.print(Text(f"{margin}{signs.down}".rstrip(), "dim"))
+        is_last = number == len(node.below)
+        out.print(Text(margin + (signs.last if is_last else signs.branch), "dim").append(below.title, below.style))
+        _draw_below(out, below, margin + ("    " if is_last else signs.down), signs)
+
+
+def _line(out: Paper, margin: str, name: str, value: str, style: str) -> None:
+    room = max(min(out.width, WIDEST) - len(margin) - _FIELD, _LEAST)
+    values = textwrap.wrap(value, room, break_long_words=False, break_on_hyphens=False) or [""]
+    for number, text in enumerate(values):
+        head = Text(margin, "dim").append(f"{name if number == 0 else '':<{_FIELD}}", "cyan")
+        out.print(head.append(text, style))
+
+
+def title(about: Facts) -> str:
+    """Whose certificate it is, on one line."""
+    names = [name.partition(":")[2] for name in about.names]
+    return shown(about.subject) or shown(", ".join(names[:3])) or "(a certificate without any name)"
+
+
+def _days(until: datetime, now: datetime) -> str:
+    days = (until - now).days
+    return f"{abs(days):,} day{'' if abs(days) == 1 else 's'}"
+
+
+def validity(about: Facts, now: datetime) -> tuple[str, str]:
+    """From when to when, and how many days that leaves; and a style."""
+    span = f"{about.not_before:%Y-%m-%d} to {about.not_after:%Y-%m-%d}"
+    if now > about.not_after:
+        return f"{span}, expired {_days(now, about.not_after)} ago", "bold red"
+    if now < about.not_before:
+        return f"{span}, begins in {_days(about.not_before, now)}", "bold red"
+    left = (about.not_after - now).days
+    return f"{span}, {_days(about.not_after, now)} left", "yellow" if left < _SOON and not about.is_authority else ""
+
+
+def _names(about: Facts) -> str:
+    more = f" and {len(about.names) - _NAMES} more" if len(about.names) > _NAMES else ""
+    return ", ".join(map(shown, about.names[:_NAMES])) + more
+
+
+def _use(about: Facts) -> str:
+    parts = []
+    if about.is_authority:
+        limit = (
+            ""
+            if about.path_length is None
+            else f", with {count(about.path_length, 'authority', 'authorities')} below it at most"
+        )
+        parts.append(f"authority{limit}")
+    if about.key_usage is not None:
+        parts.append(" ".join(about.key_usage) or "for nothing")
+    if about.extended_usage is not None:
+        parts.append(" ".join(map(shown, about.extended_usage)))
+    return "; ".join(parts)
+
+
+def _short(about: Facts, now: datetime) -> list[tuple[str, str, str]]:
+    """What everybody wants to know of a certificate."""
+    lines = []
+    if about.names:
+        lines.append(("names", _names(about), ""))
+    lines.append(("valid", *validity(about, now)))
+    lines.append(("key", about.key, ""))
+    lines.append(("signed", "by itself" if about.self_issued else f"by {about.signature}", ""))
+    return lines
+
+
+def _long(about: Facts, now: datetime) -> list[tuple[str, str, str]]:
+    """All that is in it."""
+    lines = _short(about, now)
+    for name, value in (
+        ("use", _use(about)),
+        ("limits", ", ".join(map(shown, about.constraints))),
+        ("policy", about.validation or ""),
+        ("issuer at", ", ".join(map(shown, about.issuers))),
+        ("OCSP", ", ".join(map(shown, about.ocsp))),
+        ("CRL", ", ".join(map(shown, about.crls))),
+        ("serial", about.serial),
+        ("SHA-256", about.sha256),
+        ("of its key", about.key_sha256),
+    ):
+        if value:
+            lines.append((name, value, ""))
+    return lines
+
+
+# --- cert show ----------------------------------------------------------------------------------------------------------------
+
+
+def shown_chain(out: Paper, source: Source) -> None:
+    """All the certificates, each below the one that has issued it as far as names tell."""
+    now = datetime.now(UTC)
+    _head(out, source)
+    nodes = {der: _node(der, number, source, now) for number, der in reversed(list(enumerate(source.chain, 1)))}
+    tops: list[bytes] = []
+    for der in dict.fromkeys(source.chain):
+        issuer = _issuer(der, source.chain)
+        if issuer is None or _reaches(issuer, der, source.chain):
+            tops.append(der)
+        else:
+            nodes[issuer].below.append(nodes[der])
+    for der in tops:
+        top = nodes[der]
+        if not parsed(der).self_issued:
+            top.lines.insert(0, ("issued by", f"{shown(parsed(der).issuer)}, which is not here", ""))
+        draw(out, top)
+
+
+def _node(der: bytes, number: int, source: Source, now: datetime) -> Node:
+    about = facts(der)
+    where = [] if len(source.chain) == 1 else [("found", _ordinal(source, number), "")]
+    return Node(title(about), [*where, *_long(about, now)])
+
+
+def _issuer(der: bytes, chain: Sequence[bytes]) -> bytes | None:
+    certificate = parsed(der)
+    if certificate.self_issued:
+        return None
+    return next((other for other in chain if other != der and certificate.may_be_issued_by(parsed(other))), None)
+
+
+def _reaches(der: bytes | None, wanted: bytes, chain: Sequence[bytes]) -> bool:
+    """Whether ``wanted`` is among the issuers of issuers: certificates that have signed each other are no tree."""
+    for _ in chain:
+        if der is None or der == wanted:
+            return der == wanted
+        der = _issuer(der, chain)
+    return True
+
+
+def _head(out: Paper, source: Source) -> None:
+    certificates = count(len(source.chain), "certificate")
+    if source.kind == "host":
+        version = f" in {source.version}" if source.version else ""
+        paragraph(out, f"{shown(source.name)} sent {certificates}{version}", 0)
+        if source.failure is not None:
+            text = f"Then the handshake failed: {source.failure.reason.sentence}"
+            paragraph(out, text, 0, "yellow")
+    else:
+        paragraph(out, f"{certificates} in {shown(source.name)}", 0)
+    out.print()
+
+
+def _ordinal(source: Source, number: int) -> str:
+    if source.kind == "host":
+        return f"sent by the server, {number} of {len(source.chain)}"
+    return f"in {shown(source.name)}, {number} of {len(source.chain)}"
+
+
+# --- cert verify --------------------------------------------------------------------------------------------------------------
+
+
+def verified(out: Paper, source: Source, result: Verified) -> None:
+    """The path with where each certificate was found, the checks, the trust stores, and the verdict."""
+    _head(out, source)
+    seen = result.examination
+    if seen is None:
+        return
+    draw(out, _path(source, result))
+    for item in seen.surplus:
+        paragraph(out, f"not needed: {shown(item)}", 0, "yellow")
+    if seen.surplus:
+        out.print()
+    if result.completion is not None and result.completion.attempts:
+        _fetched(out, result)
+    signs = _signs(out)
+    out.print(Text("checks", "bold"))
+    for verdict in seen.verdicts:
+        _checked(out, signs, verdict, result)
+    out.print()
+    out.print(Text("trust stores", "bold"))
+    for says in result.stores:
+        _store(out, signs, says)
+    out.print()
+    if result.identity is not None:
+        _accepted(out, result)
+    else:
+        paragraph(out, "refused", 0, "bold red")
+
+
+def _accepted(out: Paper, result: Verified) -> None:
+    assert result.identity is not None
+    path = [parsed(der) for der in result.identity.path]
+    until = min(certificate.not_after for certificate in path)
+    whose = shown(result.name) if result.name else shown(path[0].subject or path[0].alternative_names)
+    what = f"is that of {whose}" if result.name else f"is that of a {result.purpose}, {whose}"
+    left = _days(until, result.now)
+    paragraph(out, f"accepted: the chain {what}, until {until:%Y-%m-%d} ({left})", 0, "bold green")
+
+
+def _path(source: Source, result: Verified) -> Node:
+    seen = result.examination
+    assert seen is not None
+    top: Node | None = None
+    lowest: Node | None = None
+    if not seen.anchored:
+        top = lowest = _missing(result)
+    for index in range(len(seen.path) - 1, -1, -1):
+        der = seen.path[index]
+        about = facts(der)
+        failed = [
+            (verdict.check, verdict.error.reason.sentence, "bold red")
+            for verdict in seen.verdicts
+            if verdict.error is not None and verdict.error.certificate == der
+        ]
+        validation = [("policy", about.validation, "")] if index == 0 and about.validation else []
+        node = Node(
+            title(about),
+            [("found", _found(der, index, source, result), ""), *_short(about, result.now), *validation, *failed],
+            style="bold red" if failed else "bold",
+        )
+        if lowest is not None:
+            lowest.below.append(node)
+        top, lowest = top or node, node
+    assert top is not None, "a path has a certificate"
+    return top
+
+
+def _missing(result: Verified) -> Node | None:
+    """What stands above a path that does not reach a root."""
+    seen = result.examination
+    assert seen is not None
+    last = facts(seen.path[-1])
+    if last.self_issued:
+        return None
+    lines = [("found", "nowhere: it was not sent, and no trust store here has it", "")]
+    if last.issuers:
+        lines.append(("is said at", ", ".join(map(shown, last.issuers)), ""))
+    return Node(f"? {shown(last.issuer) or '(an issuer without a name)'}", lines, style="yellow")
+
+
+def _found(der: bytes, index: int, source: Source, result: Verified) -> str:
+    seen = result.examination
+    assert seen is not None
+    places = []
+    if der in source.chain:
+        places.append(_ordinal(source, source.chain.index(der) + 1))
+    if der in result.fetched:
+        places.append(f"fetched from {shown(result.fetched[der])}")
+    if seen.anchored and index == len(seen.path) - 1:
+        places.append(f"trusted: in {shown(result.trust.source)}")
+    elif not places:
+        places.append(f"in {shown(result.trust.source)}")
+    return "; ".join(places)
+
+
+def _fetched(out: Paper, result: Verified) -> None:
+    assert result.completion is not None
+    signs = _signs(out)
+    out.print(Text("fetched", "bold"))
+    for attempt in result.completion.attempts:
+        _marked(out, signs, attempt.failed is None, "AIA", str(attempt))
+    out.print()
+
+
+# Of the evidence of a check: what says it all, and what needs its name.
+_DETAILS: Final = ("problem", "key", "signature", "rule")
+_NAMED: Final = ("not_sent", "asked_for", "expired_since", "valid_in")
+_PASSED: Final = {
+    "usage": "each may be used for what it is used for here",
+    "root": "the chain leads to a trusted root",
+    "signatures": "each is signed by the key of the one above it",
+    "strength": "keys and signatures are strong enough",
+    "leaks": "no key is known to be somebody else's too",
+    "rules": "the rules for certificates are kept",
+}
+
+
+def _checked(out: Paper, signs: _Signs, verdict: Verdict, result: Verified) -> None:
+    if verdict.error is not None:
+        text = _failed(verdict.error)
+    elif verdict.passed is None and verdict.check == "signatures":
+        text = "not verified: that takes the issuer's key, and a hash that is not broken"
+    elif verdict.passed is None:
+        client = result.purpose == "client"
+        text = "not compared: clients are not asked for by name" if client else "not compared: give it by --name"
+    elif verdict.check == "dates":
+        text = f"all are valid on {result.now:%Y-%m-%d}"
+    elif verdict.check == "name":
+        text = f"the certificate is for {shown(result.name)}"
+    else:
+        text = _PASSED[verdict.check]
+    _marked(out, signs, verdict.passed, verdict.check, text)
+
+
+def _failed(error: CertificateError) -> str:
+    """The sentence of an error, with whose certificate it is and what the problem is."""
+    evidence = error.evidence
+    details = [shown(evidence[name]) for name in _DETAILS if name in evidence]
+    details += [f"{name.replace('_', ' ')} {shown(evidence[name])}" for name in _NAMED if name in evidence]
+    where = [shown(evidence["position"])] if "position" in evidence else []
+    told = ": ".join([*where, *details])
+    return f"{error.reason.sentence}{f' ({told})' if told else ''}"
+
+
+def _marked(out: Paper, signs: _Signs, passed: bool | None, name: str, text: str) -> None:
+    mark, style = {True: (signs.good, "green"), False: (signs.bad, "bold red"), None: (signs.open, "dim")}[passed]
+    start = 3 + len(mark) + _FIELD
+    room = max(min(out.width, WIDEST) - start, _LEAST)
+    values = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    head = Text("  ").append(f"{mark} ", style).append(f"{name:<{_FIELD}}", "cyan")
+    out.print(head.append(values[0]))
+    for value in values[1:]:
+        out.print(" " * start + value)
+
+
+def _store(out: Paper, signs: _Signs, says: StoreVerdict) -> None:
+    if says.store is None:
+        text = f"there is none: {shown((says.error.evidence.get('problem') if says.error else '') or '')}"
+        _marked(out, signs, None, says.name, text)
+        return
+    place = f"{count(len(says.store), 'root')} of {shown(says.store.source)}"
+    root = "" if says.root is None else f" leads to {title(facts(says.root))}"
+    if says.error is None:
+        text = f"{place}:{root}"
+    elif says.root is not None:
+        text = f"{place}:{root}, and refuses it: {says.error.reason.sentence}"
+    else:
+        text = f"{place}: the chain {'leads to none of them' if len(says.store) > 1 else 'does not lead to it'}"
+    _marked(out, signs, says.error is None, says.name, text)
