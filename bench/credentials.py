@@ -47,18 +47,27 @@ def rsa2048() -> Credentials:
     return _credentials(rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 2048))
 
 
+def many(count: int) -> list[Credentials]:
+    """So many P-256 leaves of one root, all of the same name."""
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    first = _credentials(root_key, ec.generate_private_key(ec.SECP256R1()))
+    return [first, *(Credentials(first.root, _leaf(root_key, first.key), first.key) for _ in range(count - 1))]
+
+
 def _credentials(root_key: Key, leaf_key: Key) -> Credentials:
-    root_name, leaf_name = _name("bench root"), _name(SERVER_NAME)
-    root_identifier = x509.SubjectKeyIdentifier.from_public_key(root_key.public_key())
     root = (
-        _builder(root_name, root_name, root_key)
+        _builder(_ROOT, _ROOT, root_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_usage(certificates=True), critical=True)
-        .add_extension(root_identifier, critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(root_key.public_key()), critical=False)
         .sign(root_key, hashes.SHA256())
     )
-    leaf = (
-        _builder(leaf_name, root_name, leaf_key)
+    return Credentials(root, _leaf(root_key, leaf_key), leaf_key)
+
+
+def _leaf(root_key: Key, leaf_key: Key) -> x509.Certificate:
+    return (
+        _builder(_name(SERVER_NAME), _ROOT, leaf_key)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVER_NAME)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(certificates=False), critical=True)
@@ -66,14 +75,16 @@ def _credentials(root_key: Key, leaf_key: Key) -> Credentials:
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(leaf_key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(root_identifier), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
         .sign(root_key, hashes.SHA256())
     )
-    return Credentials(root, leaf, leaf_key)
 
 
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+_ROOT = _name("bench root")
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:

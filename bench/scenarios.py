@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from bench import credentials, http, streams
 from bench.measure import Effort, alternate, ratio
-from bench.peers import HYBRID, X25519, Peer, Task, Unavailable, resumption_of, streams_of
+from bench.peers import HYBRID, X25519, Peer, Task, Unavailable, resumption_of, streams_of, verification_of
+from handfast.certificates.parsed import CACHED_CERTIFICATES
 
 # The columns of the result, and the module of each.
 PEERS = {
@@ -52,6 +53,7 @@ class Scenario:
 def scenarios() -> list[Scenario]:
     """All of them; certificates are made here."""
     p256, rsa = credentials.p256(), credentials.rsa2048()
+    fresh = credentials.many(2 * CACHED_CERTIFICATES)  # more than are kept, so that none is known when it comes again
     return [
         Scenario("full_13", "handshake, X25519, P-256", "us", lambda peer: peer.handshake(p256, X25519)),
         Scenario(
@@ -78,6 +80,14 @@ def scenarios() -> list[Scenario]:
         Scenario(
             "full_12_rsa", "TLS 1.2, X25519, RSA-2048", "us", lambda peer: peer.handshake(rsa, X25519, tls12=True)
         ),
+        # The floor is the verifier of `cryptography` alone.
+        Scenario(
+            "verify_chain",
+            "a chain verified, its certificate seen before",
+            "us",
+            lambda peer: verification_of(peer, [p256]),
+        ),
+        Scenario("verify_chain_new", "the same, never seen", "us", lambda peer: verification_of(peer, fresh)),
         Scenario("resume_13", "resumed, X25519, a fresh ticket", "us", lambda peer: resumption_of(peer, p256)),
         Scenario("resume_12", "TLS 1.2, resumed", "us", lambda peer: resumption_of(peer, p256, tls12=True)),
         # One large answer: written at once, carried at once, then read.

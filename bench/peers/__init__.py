@@ -14,7 +14,7 @@ What makes the comparison fair, for all of them alike:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,3 +72,16 @@ def streams_of(peer: Peer, credentials: Credentials) -> Any:
     if make is None:
         raise Unavailable("it has no streams for asyncio")
     return make(credentials)
+
+
+def verification_of(peer: Peer, chains: Sequence[Credentials]) -> Task:
+    """The verification of each of these chains up to its root, for its time and its name. Raises Unavailable.
+
+    Certificates come as DER. Roots are loaded before, and whatever a peer keeps of a certificate may be kept; the verdict
+    itself is not.
+    """
+    make = getattr(peer, "verification", None)
+    if make is None:
+        raise Unavailable("it verifies chains in handshakes alone")
+    task: Task = make(chains)
+    return task

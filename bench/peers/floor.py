@@ -6,6 +6,7 @@ No messages, no transcript, no key schedule, no copying: what handfast takes bey
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -76,6 +77,22 @@ def handshake(
         protect()
 
     return Task(run)
+
+
+def verification(chains: Sequence[Credentials]) -> Task:
+    """The verifier of `cryptography` alone: one certificate is parsed once, many of them each time, as for handfast."""
+    builder = PolicyBuilder().store(Store([chains[0].root]))
+    name = x509.DNSName(SERVER_NAME)
+    ders = [item.leaf.public_bytes(Encoding.DER) for item in chains]
+    known = x509.load_der_x509_certificate(ders[0]) if len(ders) == 1 else None
+
+    def run() -> None:
+        now = dt.datetime.now(dt.UTC)
+        for der in ders:
+            leaf = known or x509.load_der_x509_certificate(der)
+            builder.time(now).build_server_verifier(name).verify(leaf, [])
+
+    return Task(run, len(ders))
 
 
 def bulk(credentials: Credentials, total: int, write: int) -> Task:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -12,6 +14,8 @@ from bench.credentials import SERVER_NAME, Credentials
 from bench.peers import X25519, Task
 from bench.streams import Library
 from handfast import ApplicationData, ClientConfig, ClientConnection, HandshakeCompleted, ServerConfig, ServerConnection
+from handfast.certificates.policy import ChainVerifier
+from handfast.certificates.store import TrustStore
 from handfast.sessions.keys import TicketKeyRing
 from handfast.sessions.memory import MemorySessions
 from handfast.transport import ssl_module
@@ -49,6 +53,19 @@ def resumption(credentials: Credentials, *, tls12: bool = False) -> Task:
     assert agreed.cipher_suite in (SUITES_12 if tls12 else (SUITE,))
     assert agreed.peer is not None
     return Task(lambda: _come_back(*configs))
+
+
+def verification(chains: Sequence[Credentials]) -> Task:
+    """By a verifier that remembers no verdict; what certificates say is remembered, as it is in any process."""
+    verifier = ChainVerifier(TrustStore.from_bytes(chains[0].root_pem), remember=0)
+    sent = [(item.leaf.public_bytes(Encoding.DER),) for item in chains]
+
+    def run() -> None:
+        now = datetime.now(UTC)
+        for chain in sent:
+            verifier.verify_server(chain, SERVER_NAME, now)
+
+    return Task(run, len(sent))
 
 
 def contexts(credentials: Credentials) -> tuple[ssl.SSLContext, ssl.SSLContext]:

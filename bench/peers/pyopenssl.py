@@ -7,9 +7,11 @@ costs `ssl`, where it can be measured, 3 % of a handshake. They are not carried 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from OpenSSL import SSL
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL, crypto
 
 from bench.credentials import SERVER_NAME, Credentials
 from bench.peers import X25519, Task, Unavailable
@@ -53,6 +55,24 @@ def bulk(credentials: Credentials, total: int, write: int) -> Task:
 def records(credentials: Credentials, count: int, size: int) -> Task:
     task = bulk(credentials, count * size, size)
     return Task(task.run, count)
+
+
+def verification(chains: Sequence[Credentials]) -> Task:
+    """X509StoreContext. It compares no name: its binding has no call for that outside of a connection."""
+    store = crypto.X509Store()
+    store.add_cert(crypto.X509.from_cryptography(chains[0].root))
+    ders = [item.leaf.public_bytes(Encoding.DER) for item in chains]
+    known = _loaded(ders[0]) if len(ders) == 1 else None
+
+    def run() -> None:
+        for der in ders:
+            crypto.X509StoreContext(store, known or _loaded(der)).verify_certificate()
+
+    return Task(run, len(ders))
+
+
+def _loaded(der: bytes) -> crypto.X509:
+    return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
 
 
 def _contexts(
