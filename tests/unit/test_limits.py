@@ -49,7 +49,7 @@ HELD_BY = {
     "PSK_IDENTITIES": "unit/wire/test_psk.py::test_pre_shared_keys_are_capped",
     "SESSION_SECONDS": "unit/handshake/test_tickets.py::test_no_session_outlives_seven_days",
     "TICKETS": "unit/handshake/test_tickets.py::test_what_a_client_asks_for_has_a_limit",
-    "TICKETS_TAKEN": "handshake/test_resumption.py::test_of_one_connection_so_many_tickets_are_taken",
+    "TICKETS_TAKEN": "unit/handshake/test_tickets.py::test_of_many_tickets_some_are_kept_and_the_others_do_no_harm",
     "TICKET_OFFERED": "handshake/test_tickets13.py::test_a_ticket_that_would_not_fit_into_a_hello_is_not_offered",
     "STATE": "handshake/test_resumption.py::test_a_client_s_chain_that_is_too_long_is_not_kept",
     "TICKETS_OPENED": "handshake/test_tickets13.py::test_only_the_first_few_tickets_of_a_hello_are_opened",
