@@ -215,6 +215,7 @@ class Setting:
     def retry(self) -> None:
         """The server has not taken early data. BoringSSL's users start again at this point, with flags of its own."""
         self.options = self.verifier.options = self.options.on_retry
+        self.verifier.calls = 0  # so a session's chain is looked at again
 
     @property
     def early_data(self) -> bytes:
