@@ -36,7 +36,7 @@ class EncryptedExtensions:
         """Read a whole message, header included."""
         reader = Reader(raw, 4)
         message = cls(raw=raw)
-        extensions.read(message, extensions.split(reader), "EE", extensions.ENCRYPTED_EXTENSIONS)
+        extensions.read(message, reader, "EE", extensions.ENCRYPTED_EXTENSIONS)
         reader.done(cls.NAME)
         return message
 
@@ -73,7 +73,7 @@ class CertificateRequest:
         """Read a whole message, header included."""
         reader = Reader(raw, 4)
         message = cls(reader.vector8("certificate_request_context"), raw=raw)
-        extensions.read(message, extensions.split(reader), "CR", extensions.CERTIFICATE_REQUEST)
+        extensions.read(message, reader, "CR", extensions.CERTIFICATE_REQUEST)
         reader.done(cls.NAME)
         return message
 
@@ -120,7 +120,7 @@ class Certificate:
         chain: list[CertificateEntry] = []
         while entries:
             entry = CertificateEntry(entries.vector24("cert_data", 1))
-            extensions.read(entry, extensions.split(entries), "CT", extensions.CERTIFICATE_ENTRY)
+            extensions.read(entry, entries, "CT", extensions.CERTIFICATE_ENTRY)
             chain.append(entry)
             if len(chain) > CERTIFICATES_OF_A_CHAIN:
                 raise DecodeError("certificate_list", entries.position, TOO_MANY_ITEMS)
@@ -230,7 +230,7 @@ class NewSessionTicket:
             reader.vector16("ticket", 1),
             raw=raw,
         )
-        extensions.read(message, extensions.split(reader), "NST", extensions.NEW_SESSION_TICKET)
+        extensions.read(message, reader, "NST", extensions.NEW_SESSION_TICKET)
         reader.done(cls.NAME)
         return message
 
