@@ -294,6 +294,7 @@ class Connection(Guarded):
             self._handle_application_data(content)
         elif content_type == ContentType.HANDSHAKE:
             self._link.messages.feed(content)
+            self._handle_message()
         elif content_type == ContentType.ALERT:
             self._handle_alert(Alert.parse(content), encrypted)
         elif content_type == ContentType.CHANGE_CIPHER_SPEC and not encrypted:

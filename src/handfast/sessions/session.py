@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal, Self
 
 from handfast.certificates.identity import PROOF, PeerIdentity
@@ -14,7 +15,9 @@ from handfast.errors import CertificateUnreadable, DecodeError
 from handfast.limits import SESSION_SECONDS
 from handfast.wire.cursor import Reader, Writer
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
+# The format, version, suite_id, issued, expires, verified, group, scheme, age_add, max_early_data.
+_NUMBERS: Final = struct.Struct(">BHHQQQHHII")
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -85,27 +88,20 @@ class Session(Guarded):
     def encode(self) -> bytes:
         """All of it, with its secret: to be sealed before it goes anywhere."""
         out = Writer()
-        out.uint8(_FORMAT)
-        out.uint16(self.version)
-        out.uint16(self.suite_id)
+        out.opaque(
+            _NUMBERS.pack(
+                _FORMAT, self.version, self.suite_id, self.issued, self.expires, self.verified,
+                self.group, self.scheme, self.age_add, self.max_early_data,
+            )
+        )  # fmt: skip
         out.vector8(self.secret)
-        out.opaque(self.issued.to_bytes(8))
-        out.opaque(self.expires.to_bytes(8))
-        out.opaque(self.verified.to_bytes(8))
         out.vector8((self.server_name or "").encode("ascii"))
         out.vector8(self.protocol or b"")
-        out.uint16(self.group)
-        out.uint16(self.scheme)
         for certificates in (self.chain, self.path):
-            entries = Writer()
-            for certificate in certificates:
-                entries.vector24(certificate)
-            out.vector24(entries.data)
+            out.vector24(b"".join([len(certificate).to_bytes(3) + certificate for certificate in certificates]))
         out.vector8(self.verified_by.encode("ascii"))
         out.vector8(self.identity)
         out.vector8(self.trust)
-        out.opaque(self.age_add.to_bytes(4))
-        out.opaque(self.max_early_data.to_bytes(4))
         out.vector16(self.ticket)
         out.vector8(self.session_id)
         return bytes(out.data)
@@ -115,26 +111,29 @@ class Session(Guarded):
         """What :meth:`encode` wrote; None for anything else, such as the bytes of another version of handfast."""
         reader = Reader(data)
         try:
-            if reader.uint8("format") != _FORMAT:
+            kind, version, suite_id, issued, expires, verified, group, scheme, age_add, max_early_data = (
+                _NUMBERS.unpack(reader.opaque(_NUMBERS.size, "numbers"))
+            )
+            if kind != _FORMAT:
                 return None
             session = cls(
-                version=reader.uint16("version"),
-                suite_id=reader.uint16("suite_id"),
+                version=version,
+                suite_id=suite_id,
                 secret=reader.vector8("secret", 1),
-                issued=int.from_bytes(reader.opaque(8, "issued")),
-                expires=int.from_bytes(reader.opaque(8, "expires")),
-                verified=int.from_bytes(reader.opaque(8, "verified")),
+                issued=issued,
+                expires=expires,
+                verified=verified,
                 server_name=reader.vector8("server_name").decode("ascii") or None,
                 protocol=reader.vector8("protocol") or None,
-                group=reader.uint16("group"),
-                scheme=reader.uint16("scheme"),
+                group=group,
+                scheme=scheme,
                 chain=_certificates(reader),
                 path=_certificates(reader),
                 verified_by=reader.vector8("verified_by").decode("ascii"),
                 identity=reader.vector8("identity"),
                 trust=reader.vector8("trust"),
-                age_add=reader.uint32("age_add"),
-                max_early_data=reader.uint32("max_early_data"),
+                age_add=age_add,
+                max_early_data=max_early_data,
                 ticket=reader.vector16("ticket"),
                 session_id=reader.vector8("session_id"),
             )
@@ -148,7 +147,7 @@ class Session(Guarded):
 def _certificates(reader: Reader) -> tuple[bytes, ...]:
     entries = reader.nested24("certificates")
     found = []
-    while entries:
+    while entries.position < entries.end:
         found.append(entries.vector24("certificate", 1))
     return tuple(found)
 
@@ -167,5 +166,4 @@ def expiry(now: datetime, lifetime: int, peer: PeerIdentity | None, verified: in
     end = min(milliseconds(now) + 1_000 * lifetime, verified + 1_000 * SESSION_SECONDS)
     if peer is None:
         return end
-    certificates = [parsed(der) for der in peer.path or peer.chain[:1]]
-    return min([end, *(milliseconds(certificate.not_after.astimezone(UTC)) for certificate in certificates)])
+    return min([end, *[milliseconds(parsed(der).not_after) for der in peer.path or peer.chain[:1]]])
