@@ -40,7 +40,7 @@ class Sealer12(Guarded):
         self._forks = forks() if process is None else process
         self.sequence = 0
 
-    def seal(self, content_type: int, data: memoryview) -> bytearray:
+    def seal(self, content_type: int, data: bytes | bytearray | memoryview) -> bytearray:
         """``data`` as one TLSCiphertext after the other, each as full as it may be.
 
         Raises TLSError (KEYS_EXHAUSTED), since TLS 1.2 has no way to change keys but a renegotiation; and MisuseError

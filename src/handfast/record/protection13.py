@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from handfast.crypto.aead import NONCE_LENGTH, InvalidTag
+from handfast.crypto.aead import NONCE_LENGTH, Cipher, InvalidTag
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.errors import BadRecord, MisuseError, TLSError
@@ -36,13 +36,14 @@ class Sealer(Guarded):
         self.secret = secret
         self.limit = limit
         self.padding = padding
-        self._cipher, self._iv = secret.cipher()
+        self._cipher: Cipher | None = None  # made of the secret for the first record: many a key protects none
+        self._iv = 0
         self._tag = secret.suite.tag_length
         self._left = secret.suite.records
         self._forks = forks() if process is None else process
         self.sequence = 0
 
-    def seal(self, content_type: int, data: memoryview) -> bytearray:
+    def seal(self, content_type: int, data: bytes | bytearray | memoryview) -> bytearray:
         """``data`` as one TLSCiphertext after the other, each as full as it may be.
 
         Each record is built in place: header, content, content type, then encrypted where it stands. Raises TLSError
@@ -72,11 +73,15 @@ class Sealer(Guarded):
             at = self._seal_at(at, view, content_type, data[start : start + limit], inner)
         return output
 
-    def _seal_at(self, at: int, output: memoryview, content_type: int, content: memoryview, inner: int) -> int:
+    def _seal_at(
+        self, at: int, output: memoryview, content_type: int, content: bytes | bytearray | memoryview, inner: int
+    ) -> int:
         """Put one record there; where the next one begins.
 
         ``inner``  bytes of its TLSInnerPlaintext: content, content type, padding
         """
+        if self._cipher is None:
+            self._cipher, self._iv = self.secret.cipher()
         sealed = inner + self._tag
         # TLSCiphertext: opaque_type 23, legacy_record_version 0x0303, length; also the additional data
         header = (0x17_0303_0000 | sealed).to_bytes(HEADER_LENGTH)
@@ -114,7 +119,8 @@ class Opener(Guarded):
     def __init__(self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT + 1) -> None:
         self.secret = secret
         self.limit = limit
-        self._cipher, self._iv = secret.cipher()
+        self._cipher: Cipher | None = None  # as in Sealer
+        self._iv = 0
         self.sequence = 0
 
     def forget(self) -> None:
@@ -126,6 +132,8 @@ class Opener(Guarded):
 
         Raises BadRecord: BAD_RECORD_MAC, RECORD_OVERFLOW, NO_CONTENT_TYPE.
         """
+        if self._cipher is None:
+            self._cipher, self._iv = self.secret.cipher()
         nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
         try:
             inner = self._cipher.decrypt(nonce, body, header)

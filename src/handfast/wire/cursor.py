@@ -200,6 +200,10 @@ class Writer:
         """A number of two bytes, big-endian."""
         self.data += value.to_bytes(2)
 
+    def uint32(self, value: int) -> None:
+        """A number of four bytes, big-endian."""
+        self.data += value.to_bytes(4)
+
     def opaque(self, value: bytes) -> None:
         """Bytes as they stand."""
         self.data += value

@@ -100,24 +100,21 @@ def read(message: Block, reader: Reader, place: str, codecs: Mapping[int, Codec]
     fill(message, reader.data, split(reader), place, codecs)
 
 
-def split(reader: Reader) -> dict[int, tuple[int, int]]:
-    """``Extension extensions<0..2^16-1>``: where the data of each type starts and ends; nothing twice."""
-    found: dict[int, tuple[int, int]] = {}
-    for extension, start, end in reader.entries16(
-        "extensions", "extension_type", "extension_data", EXTENSIONS_OF_A_MESSAGE
-    ):
-        if extension in found:
-            raise DecodeError("extensions", start, DUPLICATE_EXTENSION, extension=E.name(extension))
-        found[extension] = start, end
-    return found
+def split(reader: Reader) -> list[tuple[int, int, int]]:
+    """``Extension extensions<0..2^16-1>``: the types, and where the data of each starts and ends."""
+    return reader.entries16("extensions", "extension_type", "extension_data", EXTENSIONS_OF_A_MESSAGE)
 
 
 def fill(
-    message: Block, raw: bytes, found: Mapping[int, tuple[int, int]], place: str, codecs: Mapping[int, Codec]
+    message: Block, raw: bytes, found: list[tuple[int, int, int]], place: str, codecs: Mapping[int, Codec]
 ) -> None:
-    """Fill the fields of ``message`` from what :func:`split` has found in ``raw``."""
+    """Fill the fields of ``message`` from what :func:`split` has found in ``raw``; nothing may be there twice."""
     data = Reader(raw)
-    for extension, (start, end) in found.items():
+    types = message.extension_types
+    for extension, start, end in found:
+        if extension in types:
+            raise DecodeError("extensions", start, DUPLICATE_EXTENSION, extension=E.name(extension))
+        types.append(extension)
         codec = codecs.get(extension)
         if codec is not None:
             data.position, data.end = start, end
@@ -128,7 +125,6 @@ def fill(
             raise PeerMisbehaved(EXTENSION_NOT_ALLOWED, extension=E.name(extension), message=place)
         else:
             message.other_extensions[extension] = raw[start:end]
-    message.extension_types = list(found)
 
 
 def write(writer: Writer, message: Block, codecs: Mapping[int, Codec]) -> None:
@@ -264,14 +260,6 @@ def _encode_padding(length: int) -> bytes:
     return bytes(length)
 
 
-def _read_code_points(field: str) -> Callable[[Reader], list[int]]:
-    return lambda reader: reader.uint16s(field)
-
-
-def _read_code_point(field: str) -> Callable[[Reader], int]:
-    return lambda reader: reader.uint16(field)
-
-
 def _encode_code_points(values: list[int]) -> bytes:
     return struct.pack(f">{len(values) + 1}H", 2 * len(values), *values)
 
@@ -305,17 +293,19 @@ def _table(*codecs: Codec) -> Mapping[int, Codec]:
     return {codec.type: codec for codec in codecs}
 
 
-_GROUPS = Codec(E.SUPPORTED_GROUPS, "supported_groups", _read_code_points("named_group_list"), _encode_code_points)
+_GROUPS = Codec(
+    E.SUPPORTED_GROUPS, "supported_groups", lambda reader: reader.uint16s("named_group_list"), _encode_code_points
+)
 _SCHEMES = Codec(
     E.SIGNATURE_ALGORITHMS,
     "signature_algorithms",
-    _read_code_points("supported_signature_algorithms"),
+    lambda reader: reader.uint16s("supported_signature_algorithms"),
     _encode_code_points,
 )
 _SCHEMES_CERT = Codec(
     E.SIGNATURE_ALGORITHMS_CERT,
     "signature_algorithms_cert",
-    _read_code_points("supported_signature_algorithms"),
+    lambda reader: reader.uint16s("supported_signature_algorithms"),
     _encode_code_points,
 )
 _AUTHORITIES = Codec(E.CERTIFICATE_AUTHORITIES, "certificate_authorities", _read_authorities, _encode_authorities)
@@ -328,7 +318,7 @@ _FORMATS = Codec(
 )
 _SIZE_LIMIT = Codec(E.RECORD_SIZE_LIMIT, "record_size_limit", _read_size_limit, _encode_code_point)
 _SELECTED_VERSION = Codec(
-    E.SUPPORTED_VERSIONS, "selected_version", _read_code_point("selected_version"), _encode_code_point
+    E.SUPPORTED_VERSIONS, "selected_version", lambda reader: reader.uint16("selected_version"), _encode_code_point
 )
 _COOKIE = Codec(E.COOKIE, "cookie", lambda reader: reader.vector16("cookie", 1), _encode_vector)
 
@@ -365,7 +355,7 @@ CLIENT_HELLO = _table(
 SERVER_HELLO = _table(
     _SELECTED_VERSION,
     Codec(E.KEY_SHARE, "key_share", _read_share, _encode_share),
-    Codec(E.PRE_SHARED_KEY, "selected_identity", _read_code_point("selected_identity"), _encode_code_point),
+    Codec(E.PRE_SHARED_KEY, "selected_identity", lambda reader: reader.uint16("selected_identity"), _encode_code_point),
 )
 _ACKNOWLEDGED = Codec(E.SERVER_NAME, "server_name_acknowledged", _read_nothing, _encode_nothing)
 _PROTOCOL = Codec(
@@ -386,7 +376,7 @@ SERVER_HELLO_12 = _table(
 )
 HELLO_RETRY_REQUEST = _table(
     _SELECTED_VERSION,
-    Codec(E.KEY_SHARE, "selected_group", _read_code_point("selected_group"), _encode_code_point),
+    Codec(E.KEY_SHARE, "selected_group", lambda reader: reader.uint16("selected_group"), _encode_code_point),
     _COOKIE,
 )
 ENCRYPTED_EXTENSIONS = _table(

@@ -23,9 +23,9 @@ DOWNGRADED_FURTHER = b"DOWNGRD\0"
 HELLO_RETRY_RANDOM = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
 
 
-def with_header(kind: int, body: Writer) -> bytes:
+def with_header(kind: int, body: bytes | bytearray) -> bytes:
     """A handshake message: type, length, body (RFC 9846 section 4)."""
-    return (kind << 24 | len(body.data)).to_bytes(4) + body.data
+    return (kind << 24 | len(body)).to_bytes(4) + body
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class ClientHello:
             encoded.insert(at, extensions.with_header(ExtensionType.PADDING, bytes(self.padding)))
             self.extension_types.insert(at, ExtensionType.PADDING)
         body.vector16(b"".join(encoded))
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -210,7 +210,7 @@ class ServerHello:
 
     def _read_extensions(self, reader: Reader) -> None:
         found = extensions.split(reader)
-        if ExtensionType.SUPPORTED_VERSIONS not in found:
+        if ExtensionType.SUPPORTED_VERSIONS not in [extension for extension, _, _ in found]:
             # A server of TLS 1.2 or before, whose ServerHello has other extensions (RFC 9846 section 4.3.1).
             extensions.fill(self, reader.data, found, "SH12", extensions.SERVER_HELLO_12)
         elif self.is_retry_request:
@@ -231,4 +231,4 @@ class ServerHello:
         else:
             table = extensions.HELLO_RETRY_REQUEST if self.is_retry_request else extensions.SERVER_HELLO
         extensions.write(body, self, table)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
