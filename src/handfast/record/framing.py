@@ -43,9 +43,11 @@ class Framing:
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Add what arrived. A bytes object is kept as it is; anything else is copied, since its owner may reuse it."""
         chunk = bytes(data)
-        if chunk:
+        if not self._length:
+            self._data, self._position = chunk, 0
+        elif chunk:
             self._chunks.append(chunk)
-            self._length += len(chunk)
+        self._length += len(chunk)
 
     def next(self) -> tuple[int, bytes, memoryview] | None:
         """The next record as content type, header and body; None if it is not complete.

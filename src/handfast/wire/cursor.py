@@ -87,8 +87,15 @@ class Reader:
 
     def vector16(self, field: str, minimum: int = 0) -> bytes:
         """``opaque field<minimum..2^16-1>``."""
-        start = self._span16(field, minimum)
-        return self.data[start : self.position]
+        data, end = self.data, self.end
+        start = self.position + 2
+        if start <= end:
+            (length,) = _UINT16.unpack_from(data, start - 2)
+            stop = start + length
+            if length >= minimum and stop <= end:
+                self.position = stop
+                return data[start:stop]
+        raise self._no_vector(2, field, minimum)
 
     def vector24(self, field: str, minimum: int = 0) -> bytes:
         """``opaque field<minimum..2^24-1>``."""

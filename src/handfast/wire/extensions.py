@@ -141,7 +141,8 @@ def encode(message: Block, codecs: Mapping[int, Codec]) -> list[bytes]:
     for codec in codecs.values():
         value = getattr(message, codec.field)
         if value is not None:
-            encoded[codec.type] = with_header(codec.type, codec.encode(value))
+            data = codec.encode(value)
+            encoded[codec.type] = _HEADER.pack(codec.type, len(data)) + data
     for extension, data in message.other_extensions.items():
         encoded[extension] = with_header(extension, data)
     if message.extension_types:
