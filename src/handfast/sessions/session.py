@@ -16,8 +16,9 @@ from handfast.limits import SESSION_SECONDS
 from handfast.wire.cursor import Reader, Writer
 
 _FORMAT: Final = 3
-# The format, version, suite_id, issued, expires, verified, group, scheme, age_add, max_early_data.
-_NUMBERS: Final = struct.Struct(">BHHQQQHHII")
+# The format and nine numbers; then the lengths of secret, server_name, protocol, verified_by, identity, trust, ticket and
+# session_id, whose bytes follow.
+_HEAD: Final = struct.Struct(">BHHQQQHHII BBBBBBHB")
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -87,61 +88,65 @@ class Session(Guarded):
 
     def encode(self) -> bytes:
         """All of it, with its secret: to be sealed before it goes anywhere."""
-        out = Writer()
-        out.opaque(
-            _NUMBERS.pack(
-                _FORMAT, self.version, self.suite_id, self.issued, self.expires, self.verified,
-                self.group, self.scheme, self.age_add, self.max_early_data,
-            )
+        fields = (
+            self.secret,
+            (self.server_name or "").encode("ascii"),
+            self.protocol or b"",
+            self.verified_by.encode("ascii"),
+            self.identity,
+            self.trust,
+            self.ticket,
+            self.session_id,
+        )
+        head = _HEAD.pack(
+            _FORMAT, self.version, self.suite_id, self.issued, self.expires, self.verified, self.group, self.scheme,
+            self.age_add, self.max_early_data, *map(len, fields),
         )  # fmt: skip
-        out.vector8(self.secret)
-        out.vector8((self.server_name or "").encode("ascii"))
-        out.vector8(self.protocol or b"")
+        out = Writer()
         for certificates in (self.chain, self.path):
             out.vector24(b"".join([len(certificate).to_bytes(3) + certificate for certificate in certificates]))
-        out.vector8(self.verified_by.encode("ascii"))
-        out.vector8(self.identity)
-        out.vector8(self.trust)
-        out.vector16(self.ticket)
-        out.vector8(self.session_id)
-        return bytes(out.data)
+        return b"".join((head, *fields, out.data))
 
     @classmethod
     def decode(cls, data: bytes) -> Self | None:
         """What :meth:`encode` wrote; None for anything else, such as the bytes of another version of handfast."""
         reader = Reader(data)
         try:
-            kind, version, suite_id, issued, expires, verified, group, scheme, age_add, max_early_data = (
-                _NUMBERS.unpack(reader.opaque(_NUMBERS.size, "numbers"))
+            kind, version, suite_id, issued, expires, verified, group, scheme, age_add, max_early_data, *lengths = (
+                _HEAD.unpack(reader.opaque(_HEAD.size, "head"))
             )
             if kind != _FORMAT:
                 return None
+            secret, server_name, protocol, verified_by, identity, trust, ticket, session_id = [
+                reader.opaque(length, "field") for length in lengths
+            ]
             session = cls(
                 version=version,
                 suite_id=suite_id,
-                secret=reader.vector8("secret", 1),
+                secret=secret,
                 issued=issued,
                 expires=expires,
                 verified=verified,
-                server_name=reader.vector8("server_name").decode("ascii") or None,
-                protocol=reader.vector8("protocol") or None,
+                server_name=server_name.decode("ascii") or None,
+                protocol=protocol or None,
                 group=group,
                 scheme=scheme,
                 chain=_certificates(reader),
                 path=_certificates(reader),
-                verified_by=reader.vector8("verified_by").decode("ascii"),
-                identity=reader.vector8("identity"),
-                trust=reader.vector8("trust"),
+                verified_by=verified_by.decode("ascii"),
+                identity=identity,
+                trust=trust,
                 age_add=age_add,
                 max_early_data=max_early_data,
-                ticket=reader.vector16("ticket"),
-                session_id=reader.vector8("session_id"),
+                ticket=ticket,
+                session_id=session_id,
             )
             reader.done("session")
             session.peer()
         except (DecodeError, UnicodeError, CertificateUnreadable):
             return None
-        return session if session.suite_id in SUITES or session.suite_id in SUITES_12 else None
+        usable = session.secret and (session.suite_id in SUITES or session.suite_id in SUITES_12)
+        return session if usable else None
 
 
 def _certificates(reader: Reader) -> tuple[bytes, ...]:
