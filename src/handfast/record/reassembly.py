@@ -52,6 +52,9 @@ class Reassembly:
             raise PeerMisbehaved(MESSAGE_TOO_LARGE, message=H.name(kind), length=length, limit=limit)
         if len(buffer) < length:
             return None
+        if len(buffer) == length:
+            self._buffer = bytearray()
+            return bytes(buffer)
         message = bytes(buffer[:length])
         del buffer[:length]
         return message
