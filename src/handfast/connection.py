@@ -294,7 +294,6 @@ class Connection(Guarded):
             self._handle_application_data(content)
         elif content_type == ContentType.HANDSHAKE:
             self._link.messages.feed(content)
-            self._handle_message()
         elif content_type == ContentType.ALERT:
             self._handle_alert(Alert.parse(content), encrypted)
         elif content_type == ContentType.CHANGE_CIPHER_SPEC and not encrypted:
@@ -374,8 +373,7 @@ class Connection(Guarded):
             return False
         self._runner.step = wanted.NAME
         message = wanted.parse(raw)
-        if self._tap is not None:
-            self._tap.message(False, message, self._layer.decrypting)
+        self._report(message, encrypted=self._layer.decrypting)
         self._advance(self._runner.advance(message))
         return True
 
