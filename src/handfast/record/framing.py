@@ -77,9 +77,7 @@ class Framing:
         return content_type, header, memoryview(data)[body:end]
 
     def _join(self) -> None:
-        if self._position < len(self._data):
-            self._chunks.insert(0, self._data[self._position :])
-        self._data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._data = b"".join((self._data[self._position :], *self._chunks))
         self._position = 0
         self._chunks.clear()
 
