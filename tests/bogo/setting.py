@@ -288,7 +288,7 @@ class Setting:
             raise RuntimeError("-fail-cert-callback")
 
     def _client_authentication(self) -> Any:
-        if self.options.verify_peer:
+        if self.options.verify_peer or self.identities.psks:  # a key from outside and "required" do not go together
             return "optional"
         return "required" if self.options.require_any_client_certificate else "none"
 
