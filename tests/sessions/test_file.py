@@ -226,7 +226,7 @@ def test_so_many_are_kept_by_default(path) -> None:
 
 @pytest.mark.parametrize("name", ["gone/sessions", "nobody\0can"])
 def test_a_file_that_cannot_be_is_refused(tmp_path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="is not there|cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"is not there|cannot be read"):
         opened(tmp_path / name)
 
 

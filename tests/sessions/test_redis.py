@@ -320,7 +320,7 @@ def test_a_node_whose_clock_was_wrong_for_a_minute_does_not_stop_the_rotation(op
         if began not in active:
             active.append(began)
     gaps = [later - earlier for earlier, later in itertools.pairwise(active)]
-    assert len(gaps) == 7
+    assert len(gaps) >= 7
     assert all(12 * HOUR * 1_000 <= gap <= 12 * HOUR * 1_000 + 600_000 for gap in gaps)
     assert good.counts["implausible"] >= 1
     assert len(good.keys) <= 3
