@@ -207,6 +207,8 @@ class FileSessions(Guarded):
             raise ConfigurationError(setting="sessions", problem=f"the folder of {self.path} is not there")
         try:
             data = self._trusted_bytes()
+        except ConfigurationError:
+            raise
         except (OSError, ValueError) as error:  # a ValueError for a path with a null character
             problem = f"{self.path} cannot be read"
             raise ConfigurationError(setting="sessions", problem=problem, why=words(error)) from None
