@@ -34,9 +34,9 @@ class Shared(Guarded):
     """One Redis or Valkey, by the ``redis`` client (``pip install handfast[store]``).
 
     ``client``  a ``redis.Redis``, for blocking servers, or a ``redis.asyncio.Redis``, for those of asyncio: with it the
-                stores return awaitables. It must not decode replies; give it no retries, and a blocking one timeouts. The
-                one of :meth:`from_url` bounds the time of a whole call and the length of a reply too: a blocking client of
-                one's own waits for each piece of a reply as long as its timeout, and takes all that the store sends
+                stores return awaitables. It must not decode replies; give it no retries, and a blocking one timeouts. Only
+                that of :meth:`from_url` bounds the length of a reply, and the time of a whole blocking call: another one
+                waits as long as its timeout for each piece of a reply, so its store has to be trusted
     ``prefix``  of all names there. Between { and } it keeps a cluster from spreading them
     ``wait``    seconds for which a handshake may be held up
     ``warn``    takes a sentence when the store fails, at most one a minute; by default it is logged (handfast.stores)
