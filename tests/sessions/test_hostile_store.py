@@ -8,11 +8,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handfast import limits
+from handfast.cli.stores import kept
 from handfast.errors import ConfigurationError
 from handfast.transport.stores.shared import Shared
 from handfast.transport.stores.shared_guard import RedisReplayGuard
@@ -249,3 +251,14 @@ def test_no_piece_of_a_password_is_in_an_error(url: str) -> None:
 def test_what_else_is_wrong_with_a_url_is_said() -> None:
     with pytest.raises(ConfigurationError, match="unix://"):
         Shared.from_url("http://localhost")
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_a_secret_of_the_fleet_that_others_may_read_is_warned_of(tmp_path: Path, mode: int, warned: bool) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(SECRET)
+    secret.chmod(mode)
+    sentences: list[str] = []
+    kept(2, "redis://127.0.0.1:1", secret, False, sentences.append)
+    assert len(sentences) == warned
+    assert not warned or f"may be used by others (mode {mode:o}), who could open every ticket" in sentences[0]
