@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from handfast.sessions.memory import MemoryCache, MemorySessions
     from handfast.sessions.replay import MemoryReplayGuard
     from handfast.sessions.session import Session
+    from handfast.sessions.verdict import Resumption, WhyNot
     from handfast.transport import aio
     from handfast.transport.blocking import TLSSocket, connect, wrap
     from handfast.transport.proxy import Proxy
@@ -120,6 +121,7 @@ _HOMES = {
     "handfast.sessions.memory": ("MemoryCache", "MemorySessions"),
     "handfast.sessions.replay": ("MemoryReplayGuard",),
     "handfast.sessions.session": ("Session",),
+    "handfast.sessions.verdict": ("Resumption", "WhyNot"),
     "handfast.transport.proxy": ("Proxy",),
     "handfast.transport.reload": ("Files", "Reloading"),
     "handfast.transport.blocking": ("TLSSocket", "connect", "wrap"),
@@ -173,6 +175,7 @@ __all__ = [
     "Question",
     "Reason",
     "Reloading",
+    "Resumption",
     "ReviewClientHello",
     "Server",
     "ServerConfig",
@@ -189,6 +192,7 @@ __all__ = [
     "TruncationError",
     "TrustStore",
     "VerifyPeer",
+    "WhyNot",
     "aio",
     "connect",
     "errors",

@@ -396,7 +396,8 @@ class ServerConfig(_Config):
                          missing
     ``tickets``          seals what clients come back with, such as a TicketKeyRing; None gives no tickets
     ``session_cache``    keeps the sessions of clients of TLS 1.2 that have no tickets, by their IDs
-    ``ticket_count``     how many a client of TLS 1.3 gets that does not say how many it wants
+    ``ticket_count``     how many a client of TLS 1.3 gets that does not say how many it wants; one that has come back by
+                         a ticket gets one for it
     ``ticket_lifetime``  seconds for which a session may be resumed, at most seven days
     ``psks``             keys that clients have too, by identity; or a callable from identity to ExternalPsk or None
     ``psk_modes``        "psk_dhe_ke", and by choice "psk_ke", which has no forward secrecy, the preferred one first

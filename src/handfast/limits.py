@@ -28,6 +28,15 @@ TICKETS: Final = 16  # that a client may ask for
 TICKETS_TAKEN: Final = 16  # of one connection: what comes after is ignored
 STATE: Final = 16_384  # bytes of a session with the client's chain; a server keeps or seals no longer one
 TICKET_OFFERED: Final = 32_768  # bytes: all extensions of a ClientHello have 65,535; a longer ticket is not kept
+SESSIONS: Final = 1_000  # that a client keeps in memory: those of other servers make room
+SESSIONS_IN_A_FILE: Final = 200  # likewise
+SESSIONS_OF_A_SERVER: Final = 4  # that a client keeps: servers give two tickets at a time
+STATES: Final = 20_000  # that a server keeps in memory
+BINDERS: Final = 100_000  # that a guard remembers at a time
+SEALS_OF_A_KEY: Final = (
+    1 << 32
+)  # and of a process: far below what random nonces of AES-GCM-SIV allow (RFC 8452 section 9)
+STORE_REPLY: Final = 1 << 20  # bytes of one reply of a store: a state is short, and so are the few keys of a fleet
 CODEPOINTS_OF_A_LIST: Final = 1_024  # groups, schemes, versions; cipher suites may be more
 SERVER_NAME: Final = 255  # RFC 1035 section 3.1
 ACCEPTED_CHAINS: Final = 128  # of one verifier

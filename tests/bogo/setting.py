@@ -215,6 +215,7 @@ class Setting:
     def retry(self) -> None:
         """The server has not taken early data. BoringSSL's users start again at this point, with flags of its own."""
         self.options = self.verifier.options = self.options.on_retry
+        self.verifier.calls = 0  # so a session's chain is looked at again
 
     @property
     def early_data(self) -> bytes:
@@ -287,7 +288,7 @@ class Setting:
             raise RuntimeError("-fail-cert-callback")
 
     def _client_authentication(self) -> Any:
-        if self.options.verify_peer:
+        if self.options.verify_peer or self.identities.psks:  # a key from outside and "required" do not go together
             return "optional"
         return "required" if self.options.require_any_client_certificate else "none"
 

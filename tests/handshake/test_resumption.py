@@ -422,14 +422,6 @@ def test_a_client_s_chain_that_is_too_long_is_not_kept(version: str, way: str) -
     assert not visit(client, {**server, **asking}).resumed
 
 
-def test_of_one_connection_so_many_tickets_are_taken() -> None:
-    client, server = settings()
-    made = visit(client, {**server, "ticket_count": limits.TICKETS})
-    assert len(made.sessions) == limits.TICKETS_TAKEN == limits.TICKETS
-    more = visit({**client, "sessions": Sessions(), "ticket_request": None}, {**server, "ticket_count": limits.TICKETS})
-    assert len(more.sessions) == limits.TICKETS_TAKEN
-
-
 def test_a_key_from_outside_and_no_session() -> None:
     ours = ExternalPsk.imported(b"device 7", bytes(range(32)), role="client", context=b"x")
     theirs = ExternalPsk.imported(b"device 7", bytes(range(32)), role="server", context=b"x")

@@ -85,9 +85,9 @@ class Fleet:
         return [node.port for node in self.nodes]
 
     def session(self) -> Session:
-        """One that allows early data, from the first node."""
+        """One that allows early data, from the first node. Early data goes by the group of its session alone."""
         kept: list[Session] = []
-        config = client_config(sessions=handfast.MemorySessions(), max_version="1.3")
+        config = client_config(sessions=handfast.MemorySessions(), groups=["x25519"], max_version="1.3")
         with handfast.connect(
             "127.0.0.1", self.ports[0], config=config, server_name="localhost", timeout=SECONDS, on_session=kept.append
         ) as tls:
@@ -222,6 +222,7 @@ def _was_taken(flight: Flight, sock: socket.socket) -> bool:
         list(client.events())
     sock.sendall(client.data_to_send())
     assert client.handshake.resumed
+    assert client.handshake.early_data is not None, "it was sent"
     if client.handshake.early_data != "accepted":
         return False
     answer = b""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from handfast import limits
 from handfast.errors import ConfigurationError
 from handfast.sessions.keys import TicketKeyRing
 from handfast.transport.stores import file as file_module
@@ -99,8 +100,14 @@ def test_the_password_keeps_all_of_it_secret(path) -> None:
 
 def test_a_wrong_password_finds_nothing(path) -> None:
     opened(path, "right").put(session())
-    assert opened(path, "wrong").take("localhost") is None
-    assert opened(path, "right").take("localhost") is not None
+    sentences: list[str] = []
+    wrong = opened(path, "wrong", warn=sentences.append)
+    assert wrong.take("localhost") is None
+    assert wrong.take("localhost") is None
+    assert len(sentences) == 1
+    assert "is sealed under another password, or damaged: it counts as empty" in sentences[0]
+    assert opened(path, "right", warn=sentences.append).take("localhost") is not None
+    assert len(sentences) == 1
 
 
 def test_an_encrypted_file_is_not_replaced_by_an_open_one(path) -> None:
@@ -210,16 +217,33 @@ def test_it_is_bounded(path) -> None:
         opened(path, capacity=0)
 
 
+def test_so_many_are_kept_by_default(path) -> None:
+    store = opened(path, per_server=1_000)
+    store._write([session(ticket=b"%d" % number) for number in range(limits.SESSIONS_IN_A_FILE + 5)], None)
+    store.put(session())
+    assert len(store._read()[0].sessions()) == limits.SESSIONS_IN_A_FILE
+
+
+@pytest.mark.parametrize("name", ["gone/sessions", "nobody\0can"])
+def test_a_file_that_cannot_be_is_refused(tmp_path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"is not there|cannot be read"):
+        opened(tmp_path / name)
+
+
 def test_nothing_is_raised_where_nothing_can_be_kept(tmp_path, caplog) -> None:
     sentences: list[str] = []
-    store = FileSessions(tmp_path / "gone" / "sessions", clock=TIME.clock, warn=sentences.append)
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    store = FileSessions(folder / "sessions", clock=TIME.clock, warn=sentences.append)
+    another = opened(folder / "sessions")
+    folder.rmdir()
     store.put(session())
     assert store.take("localhost") is None
     assert store.counts == {"failed": 2}
     assert len(sentences) == 1
-    assert "No such file" in sentences[0]
+    assert sentences[0].endswith(": No such file or directory")
     with caplog.at_level(logging.WARNING, "handfast.stores"):
-        opened(tmp_path / "gone" / "sessions").put(session())
+        another.put(session())
     assert "Sessions are not kept in" in caplog.text
 
 

@@ -104,7 +104,7 @@ def test_openssls_early_data_is_taken_by_the_other_process(shared: Fleet, tmp_pa
         assert "\nReused, " in said
         return "Early data was accepted" in said
 
-    eventually(taken)  # a node that has just missed the store takes none for a window
+    eventually(taken, SECONDS)  # a node that has just missed the store takes none for a window
 
 
 # --- early data -----------------------------------------------------------------------------------------------------

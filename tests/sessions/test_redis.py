@@ -8,15 +8,20 @@ import itertools
 import logging
 import threading
 import time as real_time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
 import redis.asyncio
 
+from handfast.clock import Clock
 from handfast.errors import ConfigurationError
+from handfast.handshake.tickets import REMEMBERED
+from handfast.handshake.tickets import WINDOW as WINDOW_OF_AN_AGE
 from handfast.sessions.keys import TicketKey
 from handfast.sessions.memory import MemorySessions
 from handfast.sessions.sealing import SealingKey
+from handfast.sessions.session import CLOCKS
 from handfast.transport.stores.shared import Shared
 from handfast.transport.stores.shared_guard import RedisReplayGuard
 from handfast.transport.stores.shared_keys import RedisKeyRing
@@ -295,6 +300,34 @@ def test_strange_tickets_make_a_node_look_once_in_a_second(open_shared, running,
     assert 4 <= node._shared.counts["answered"] - before <= 5
 
 
+def test_a_node_whose_clock_was_wrong_for_a_minute_does_not_stop_the_rotation(open_shared, running, time) -> None:
+    error = timedelta()
+    wrong = Clock(wall=lambda: time.clock.wall() + error, monotonic=time.clock.monotonic)
+    good, bad = (RedisKeyRing(open_shared(running, clock=clock), SECRET) for clock in (time.clock, wrong))
+    assert bad.open(good.seal(b"state", 100)) == b"state"
+    time.passes(120)
+    error = timedelta(days=365)
+    assert bad.seal(b"state", 100)
+    assert bad.counts["made"] == 1
+    time.passes(120)
+    error = timedelta()
+    active: list[int] = []
+    for _ in range(4 * 24 * 12):  # four days
+        for node, other in ((good, bad), (bad, good)):
+            assert other.open(node.seal(b"state", 2 * HOUR)) == b"state"
+        time.passes(300)
+        began = good._ring.active.not_before
+        if began not in active:
+            active.append(began)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(active)]
+    assert len(gaps) >= 7
+    assert all(12 * HOUR * 1_000 <= gap <= 12 * HOUR * 1_000 + 600_000 for gap in gaps)
+    assert good.counts["implausible"] >= 1
+    assert len(good.keys) <= 3
+    client, name = good._shared.client, good._shared.name("keys")
+    assert client.pexpiretime(name) <= good._now() + 48 * HOUR * 1_000, "the far key does not keep the rest there"
+
+
 @pytest.mark.parametrize("settings", [{"ahead": 100.0}, {"refresh": 0.0}, {"rotation": 599}])
 def test_times_that_do_not_fit_together_are_refused(settings) -> None:
     shared = Shared.from_url("redis://localhost")
@@ -398,7 +431,7 @@ def test_a_warning_is_logged_where_nobody_takes_it(caplog) -> None:
     shared = Shared.from_url("redis://127.0.0.1:1")
     with caplog.at_level(logging.WARNING, "handfast.stores"):
         assert RedisReplayGuard(shared).admit(b"binder", 1.0) is False
-    assert "The shared store of sessions has failed 1 times" in caplog.text
+    assert "The shared store of sessions has failed once: " in caplog.text
     shared.close()
 
 
@@ -547,7 +580,8 @@ def test_a_replica_that_takes_over_admits_nothing_for_a_window(open_shared, own)
 
 
 def test_a_node_that_could_not_reach_the_store_admits_nothing_for_a_window(open_shared, own, time) -> None:
-    guard = RedisReplayGuard(open_shared(own, clock=time.clock, warn=lambda _: None))
+    clock = Clock(wall=lambda: datetime.now(UTC), monotonic=time.clock.monotonic)
+    guard = RedisReplayGuard(open_shared(own, clock=clock, warn=lambda _: None))
     ready(guard)
     own.kill()
     assert not guard.admit(b"binder", 20.0)
@@ -568,6 +602,49 @@ def test_a_node_that_could_not_reach_the_store_admits_nothing_for_a_window(open_
     assert guard.admit(b"another", 20.0)
     assert not guard.admit(b"asked", 20.0)
     assert guard.counts["replayed"] == 1
+
+
+def off_by(seconds: float) -> Clock:
+    return Clock(wall=lambda: datetime.now(UTC) + timedelta(seconds=seconds), monotonic=real_time.monotonic)
+
+
+@pytest.mark.parametrize("seconds", [-3_600, -40, -5.5, 9, 3_600])  # a busy machine makes clocks be behind
+def test_a_node_with_another_clock_than_the_store_admits_nothing(open_shared, running, seconds: float) -> None:
+    wrong = RedisReplayGuard(open_shared(running, clock=off_by(seconds)))
+    (right,) = guards(open_shared, running, 1)
+    right.admit(b"probe", 60)
+    aged(right._shared)
+    assert not wrong.admit(b"binder", 60)
+    assert wrong.counts == {"refused: clock": 1}
+    assert not right.admit(b"binder", 60), "the store was told"
+    assert right.counts["replayed"] == 1
+    assert right.admit(b"another", 60)
+
+
+@pytest.mark.parametrize("seconds", [-2.5, 0, 4.5])
+def test_clocks_may_differ_a_little(open_shared, running, seconds: float) -> None:
+    guard = RedisReplayGuard(open_shared(running, clock=off_by(seconds)))
+    guard.admit(b"probe", 60)
+    aged(guard._shared)
+    assert guard.admit(b"binder", 60)
+    assert not guard.admit(b"binder", 60)
+
+
+def test_no_two_nodes_that_admit_are_further_apart_than_the_guard_is_made_for() -> None:
+    assert 2 * (CLOCKS // 2) <= 1_000 * REMEMBERED - 2 * WINDOW_OF_AN_AGE
+
+
+def test_a_node_whose_clock_is_set_back_does_not_take_an_old_flight(open_shared, running) -> None:
+    error = timedelta()
+    clock = Clock(wall=lambda: datetime.now(UTC) + error, monotonic=real_time.monotonic)
+    guard = RedisReplayGuard(open_shared(running, clock=clock))
+    guard.admit(b"probe", 60)
+    aged(guard._shared)
+    assert guard.admit(b"flight", 0.1)
+    eventually(lambda: not guard._shared.client.exists(guard._shared.name("binder", b"flight")))
+    error = timedelta(seconds=-40)  # now it finds the flight fresh again
+    assert not guard.admit(b"flight", 0.1)
+    assert guard.counts["refused: clock"] == 1
 
 
 def test_a_store_that_cannot_say_which_one_it_is_admits_nothing(open_shared, running) -> None:

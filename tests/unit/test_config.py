@@ -20,6 +20,11 @@ from handfast import (
 from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES, SCHEMES_12
 from handfast.insecure import NoVerification
 from handfast.profiles import INTERMEDIATE
+from handfast.sessions.keys import TicketKeyRing
+from handfast.sessions.memory import MemoryCache
+from handfast.transport.stores.shared import Shared
+from handfast.transport.stores.shared_keys import RedisKeyRing
+from handfast.transport.stores.shared_states import RedisStore
 from handfast.wire.codepoints import NamedGroup, SignatureScheme
 from tests.handshake.parties import client_config, client_identity, fails, identity, server_config, trust
 
@@ -86,6 +91,19 @@ def test_wrong_settings_of_a_server(setting: str, settings: dict[str, Any], prob
         server_config(**settings)
     assert caught.value.evidence["setting"] == setting
     assert problem in str(caught.value.evidence["problem"])
+
+
+def test_a_ticket_lives_no_longer_than_the_keys_of_a_fleet() -> None:
+    shared = Shared.from_url("redis://localhost")
+    ring = RedisKeyRing(shared, bytes(32), lifetime=7_200)
+    for kept in ({"tickets": ring}, {"session_cache": RedisStore(shared, ring)}, {"tickets": RedisStore(shared, ring)}):
+        with fails(ConfigurationError, reasons.BAD_CONFIGURATION) as caught:
+            server_config(**kept, ticket_lifetime=7_201)
+        assert caught.value.evidence["setting"] == "ticket_lifetime"
+        assert "lifetime=7201" in str(caught.value.evidence["problem"])
+        assert server_config(**kept, ticket_lifetime=7_200).ticket_lifetime == 7_200
+    alone = server_config(tickets=TicketKeyRing(), session_cache=MemoryCache(), ticket_lifetime=7_201)
+    assert alone.ticket_lifetime == 7_201, "they know what they have sealed themselves"
 
 
 def test_what_is_known_is_listed() -> None:

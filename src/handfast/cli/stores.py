@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from handfast.cli.watch import Watch
 from handfast.errors import ConfigurationError, shown
+from handfast.handshake.tickets import REMEMBERED
 from handfast.reasons import FILE_UNREADABLE
 from handfast.sessions.keys import TicketKeyRing
 from handfast.sessions.memory import MemoryCache
 from handfast.sessions.replay import MemoryReplayGuard
 
 _SECRET: Final = 32  # bytes
-YOUNG: Final = 20  # seconds in which a new guard admits nothing: twice the window of a ticket's age
+YOUNG: Final = round(REMEMBERED)  # seconds in which a new guard admits nothing
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ _OF_BINDERS: Final = {
     "replayed": "it has been here before: a replay",
     "refused: young": "the guard is younger than the time in which this could be a replay",
     "refused: full": "the guard has no room for more",
+    "refused: clock": "the clock of this server is not that of the store",
     "refused: new store": "the store is new: what was admitted before it nobody knows",
     "refused: unreachable": "the store cannot be reached, or could not a moment ago",
     "refused: unknown store": "the store does not say which it is",

@@ -50,7 +50,7 @@ def expand_label(suite: Suite, secret: bytes, label: str, context: bytes, length
 def _derive(suite: Suite, secret: bytes, label: str, transcript_hash: bytes) -> bytes:
     """Derive-Secret (RFC 9846 section 7.1) over a transcript."""
     length = suite.hash_length
-    return _digest(secret, b"%b%b\x01" % (_prefix(label, length, length), transcript_hash), suite.hash)
+    return _digest(secret, _prefix(label, length, length) + transcript_hash + b"\x01", suite.hash)
 
 
 def _derived(suite: Suite, secret: bytes) -> bytes:

@@ -152,17 +152,9 @@ def offer_again(link: Link, sent: Offer, request: ServerHello) -> Offer:
 
 
 def _encode(link: Link, sent: Offer) -> None:
-    _encode_padded(sent.message)
+    sent.message.raw = sent.message.encode(_padding)
     if sent.psks:
         bind(link, sent.message, sent.psks)
-
-
-def _encode_padded(hello: ClientHello) -> None:
-    hello.raw = hello.encode()
-    hello.padding = _padding(len(hello.raw))
-    if hello.padding is not None:
-        hello.extension_types = []
-        hello.raw = hello.encode()
 
 
 def _padding(length: int) -> int | None:

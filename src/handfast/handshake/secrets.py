@@ -10,8 +10,9 @@ def handshake_secrets(link: Link, secret: HandshakeSecret, client_random: bytes)
     """After ServerHello: what the client and the server protect the rest of the handshake with."""
     until_hello = link.transcript.digest()
     client, server = secret.client_traffic(until_hello), secret.server_traffic(until_hello)
-    link.log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client_random, client.secret)
-    link.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", client_random, server.secret)
+    if link.config.keylog is not None:
+        link.log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client_random, client.secret)
+        link.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", client_random, server.secret)
     return client, server
 
 
@@ -22,7 +23,8 @@ def application_secrets(
     until_finished = link.transcript.digest()
     client, server = main.client_traffic(until_finished), main.server_traffic(until_finished)
     exporter = main.exporter(until_finished)
-    link.log_secret("CLIENT_TRAFFIC_SECRET_0", client_random, client.secret)
-    link.log_secret("SERVER_TRAFFIC_SECRET_0", client_random, server.secret)
-    link.log_secret("EXPORTER_SECRET", client_random, exporter.secret)
+    if link.config.keylog is not None:
+        link.log_secret("CLIENT_TRAFFIC_SECRET_0", client_random, client.secret)
+        link.log_secret("SERVER_TRAFFIC_SECRET_0", client_random, server.secret)
+        link.log_secret("EXPORTER_SECRET", client_random, exporter.secret)
     return client, server, exporter

@@ -26,31 +26,33 @@ _NONCE: Final = 1  # byte: it tells the tickets of one connection apart
 def tickets_for(config: ServerConfig, hello: ClientHello, resumed: bool) -> int:
     """How many tickets this client gets: what it asks for (RFC 9149), up to a limit, or what the configuration says.
 
-    None that it could not come back with (RFC 9846 section 4.3.9).
+    One that has come back by a ticket has used up one, and gets one for it. None that it could not come back with (RFC 9846 section 4.3.9).
     """
     modes = hello.psk_key_exchange_modes or b""
     if config.tickets is None or not any(mode in modes for mode in config.psk_mode_ids):
         return 0
     if hello.ticket_request is None:
-        return config.ticket_count
+        return min(config.ticket_count, 1) if resumed else config.ticket_count
     return min(hello.ticket_request[1 if resumed else 0], TICKETS)
 
 
 def give_tickets(link: Link, config: ServerConfig, terms: Terms, outcome: Outcome, resumption: bytes) -> Flow[None]:
     """NewSessionTicket, as often as the client may want to come back at once: each ticket is good for once."""
     count = tickets_for(config, terms.hello, resumed=terms.comes_back)
-    now = link.clock.wall()
-    for number in range(count):
+    if not count:
+        return
+    session = session_from(
+        outcome, b"", link.clock.wall(), config.ticket_lifetime, config.trust_id, scheme=outcome.client_scheme
+    )
+    session.max_early_data = config.max_early_data if config.early_data is not None else 0
+    lifetime = session.seconds
+    for number in range(count if lifetime > 0 else 0):
+        # Each ticket has a key of its own, and hides its age in a way of its own.
         nonce = number.to_bytes(_NONCE)
-        secret = resumption_psk(outcome.suite, resumption, nonce)
-        session = session_from(
-            outcome, secret, now, config.ticket_lifetime, config.trust_id, scheme=outcome.client_scheme
-        )
+        session.secret = resumption_psk(outcome.suite, resumption, nonce)
         session.age_add = int.from_bytes(config.entropy.random(4))
-        session.max_early_data = config.max_early_data if config.early_data is not None else 0
-        lifetime = session.seconds
         state = session.encode()
-        if lifetime <= 0 or len(state) > STATE:
+        if len(state) > STATE:
             return
         ticket: bytes | None = yield SealTicket(state, lifetime)
         if ticket is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from handfast.errors import BadRecord, PeerMisbehaved
@@ -12,6 +13,7 @@ HEADER_LENGTH: Final = 5
 PLAINTEXT_LIMIT: Final = 1 << 14
 CIPHERTEXT_LIMIT: Final = (1 << 14) + 256
 
+_HEADER: Final = struct.Struct(">BHH")  # content type, version, length
 _TYPES: Final = range(ContentType.CHANGE_CIPHER_SPEC, ContentType.APPLICATION_DATA + 1)
 _HTTP: Final = (b"HTTP/", b"GET /", b"POST ", b"HEAD ", b"PUT /", b"OPTIO", b"CONNE", b"DELET", b"PATCH", b"TRACE")
 
@@ -41,9 +43,11 @@ class Framing:
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Add what arrived. A bytes object is kept as it is; anything else is copied, since its owner may reuse it."""
         chunk = bytes(data)
-        if chunk:
+        if not self._length:
+            self._data, self._position = chunk, 0
+        elif chunk:
             self._chunks.append(chunk)
-            self._length += len(chunk)
+        self._length += len(chunk)
 
     def next(self) -> tuple[int, bytes, memoryview] | None:
         """The next record as content type, header and body; None if it is not complete.
@@ -55,29 +59,25 @@ class Framing:
             return None
         if self._chunks:
             self._join()
-        position = self._position
+        position, data = self._position, self._data
         body = position + HEADER_LENGTH
-        header = self._data[position:body]
-        content_type = header[0]
+        header = data[position:body]
+        content_type, _, length = _HEADER.unpack(header)
         if content_type not in _TYPES:
             raise self._not_a_record(header)
-        length = header[3] << 8 | header[4]
         if length > self.limit:
             raise self._too_long(header, length)
-        end = body + length
-        if end > len(self._data):
+        if self._length < HEADER_LENGTH + length:
             self._needed = HEADER_LENGTH + length
             return None
         self.first = False
-        self._position = end
-        self._length -= end - position
+        self._position = end = body + length
+        self._length -= HEADER_LENGTH + length
         self._needed = HEADER_LENGTH
-        return content_type, header, memoryview(self._data)[body:end]
+        return content_type, header, memoryview(data)[body:end]
 
     def _join(self) -> None:
-        if self._position < len(self._data):
-            self._chunks.insert(0, self._data[self._position :])
-        self._data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._data = b"".join((self._data[self._position :], *self._chunks))
         self._position = 0
         self._chunks.clear()
 

@@ -267,7 +267,8 @@ class RecordLayer(Guarded):
 
     def _write(self, content_type: int, data: bytes | bytearray | memoryview) -> None:
         if self._sealer is not None:
-            self._queue(self._sealer.seal(content_type, memoryview(data).cast("B")))
+            content = data.cast("B") if isinstance(data, memoryview) else data
+            self._queue(self._sealer.seal(content_type, content))
         else:
             self._queue(self._in_plaintext(content_type, data))
 
@@ -331,7 +332,7 @@ class RecordLayer(Guarded):
         """Under the lock: nothing may come between the KeyUpdate, which has the old key, and the change."""
         assert isinstance(self._sealer, Sealer), "a KeyUpdate is encrypted"
         message.raw = message.encode()
-        sealed = self._sealer.seal(C.HANDSHAKE, memoryview(message.raw))
+        sealed = self._sealer.seal(C.HANDSHAKE, message.raw)
         self._sealer = Sealer(self._sealer.secret.next(), self._send_limit, self.padding, self._forks)
         self._update_owed = False
         self._update_requested |= message.update_requested

@@ -40,7 +40,7 @@ class Sealer12(Guarded):
         self._forks = forks() if process is None else process
         self.sequence = 0
 
-    def seal(self, content_type: int, data: memoryview) -> bytearray:
+    def seal(self, content_type: int, data: bytes | bytearray | memoryview) -> bytearray:
         """``data`` as one TLSCiphertext after the other, each as full as it may be.
 
         Raises TLSError (KEYS_EXHAUSTED), since TLS 1.2 has no way to change keys but a renegotiation; and MisuseError
@@ -48,27 +48,35 @@ class Sealer12(Guarded):
         """
         if self._forks != forks():
             raise MisuseError(FORKED)
-        size, limit, explicit = len(data), self.limit, self._explicit
-        count = -(-size // limit) or 1
+        size, limit = len(data), self.limit
+        count = 1 if size <= limit else -(-size // limit)
         if self._left < count + _RESERVED and content_type != ContentType.ALERT:
             raise TLSError(KEYS_EXHAUSTED, records=self.sequence)
         self._left -= count
-        output = bytearray(size + count * (HEADER_LENGTH + explicit + self._tag))
+        output = bytearray(size + count * (HEADER_LENGTH + self._explicit + self._tag))
         view = memoryview(output)
+        if count == 1:
+            self._seal_at(0, view, content_type, data)
+            return output
         at = 0
-        for start in range(0, size or 1, limit):
-            length = min(size - start, limit)
-            body = at + HEADER_LENGTH + explicit
-            end = body + length + self._tag
-            output[at : at + HEADER_LENGTH] = _header(content_type, end - at - HEADER_LENGTH)
-            output[at + HEADER_LENGTH : body] = self.sequence.to_bytes(8)[:explicit]
-            view[body : body + length] = data[start : start + length]
-            nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
-            additional = self.sequence.to_bytes(8) + _header(content_type, length)
-            self._cipher.encrypt_into(nonce, view[body : body + length], additional, view[body:end])
-            self.sequence += 1
-            at = end
+        for start in range(0, size, limit):
+            at = self._seal_at(at, view, content_type, data[start : start + limit])
         return output
+
+    def _seal_at(self, at: int, output: memoryview, content_type: int, content: bytes | bytearray | memoryview) -> int:
+        """Put one record there; where the next one begins."""
+        length, sequence = len(content), self.sequence.to_bytes(8)
+        fragment = at + HEADER_LENGTH
+        body = fragment + self._explicit
+        end = body + length + self._tag
+        output[at:fragment] = _header(content_type, end - fragment)
+        output[fragment:body] = sequence[: self._explicit]
+        output[body : body + length] = content
+        nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
+        additional = sequence + _header(content_type, length)
+        self._cipher.encrypt_into(nonce, output[body : body + length], additional, output[body:end])
+        self.sequence += 1
+        return end
 
     def forget(self) -> None:
         """Drop the key; there is nothing that this can seal any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from handfast.crypto.aead import NONCE_LENGTH, InvalidTag
+from handfast.crypto.aead import NONCE_LENGTH, Cipher, InvalidTag
 from handfast.crypto.guard import Guarded
 from handfast.crypto.process import forks
 from handfast.crypto.schedule13 import TrafficSecret
@@ -36,13 +36,14 @@ class Sealer(Guarded):
         self.secret = secret
         self.limit = limit
         self.padding = padding
-        self._cipher, self._iv = secret.cipher()
+        self._cipher: Cipher | None = None  # made of the secret for the first record: many a key protects none
+        self._iv = 0
         self._tag = secret.suite.tag_length
         self._left = secret.suite.records
         self._forks = forks() if process is None else process
         self.sequence = 0
 
-    def seal(self, content_type: int, data: memoryview) -> bytearray:
+    def seal(self, content_type: int, data: bytes | bytearray | memoryview) -> bytearray:
         """``data`` as one TLSCiphertext after the other, each as full as it may be.
 
         Each record is built in place: header, content, content type, then encrypted where it stands. Raises TLSError
@@ -51,35 +52,48 @@ class Sealer(Guarded):
         """
         if self._forks != forks():
             raise MisuseError(FORKED)
-        size = len(data)
-        limit, tag = self.limit, self._tag
-        count = -(-size // limit) or 1
+        size, limit = len(data), self.limit
+        count = 1 if size <= limit else -(-size // limit)
         if self._left < count + _RESERVED and content_type not in _ALWAYS:
             raise TLSError(KEYS_EXHAUSTED, records=self.sequence)
         self._left -= count
+        if count == 1 and not self.padding:
+            output = bytearray(HEADER_LENGTH + size + 1 + self._tag)
+            self._seal_at(0, memoryview(output), content_type, data, size + 1)
+            return output
         before_last = (count - 1) * limit
         last_inner = size - before_last + 1
         if self.padding:
             last_inner = min(-(-last_inner // self.padding) * self.padding, limit + 1)
-        output = bytearray(before_last + last_inner + count * (HEADER_LENGTH + 1 + tag) - 1)
+        output = bytearray(before_last + last_inner + count * (HEADER_LENGTH + 1 + self._tag) - 1)
         view = memoryview(output)
         at = 0
         for start in range(0, size or 1, limit):
-            length = min(size - start, limit)
-            inner = last_inner if start == before_last else limit + 1  # TLSInnerPlaintext: content, type, padding
-            sealed = inner + tag
-            # TLSCiphertext: opaque_type 23, legacy_record_version 0x0303, length; also the additional data
-            header = (0x17_0303_0000 | sealed).to_bytes(HEADER_LENGTH)
-            body = at + HEADER_LENGTH
-            kind = body + length
-            output[at:body] = header
-            view[body:kind] = data[start : start + length]
-            output[kind] = content_type
-            nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
-            self.sequence += 1
-            at = body + sealed
-            self._cipher.encrypt_into(nonce, view[body : body + inner], header, view[body:at])
+            inner = last_inner if start == before_last else limit + 1
+            at = self._seal_at(at, view, content_type, data[start : start + limit], inner)
         return output
+
+    def _seal_at(
+        self, at: int, output: memoryview, content_type: int, content: bytes | bytearray | memoryview, inner: int
+    ) -> int:
+        """Put one record there; where the next one begins.
+
+        ``inner``  bytes of its TLSInnerPlaintext: content, content type, padding
+        """
+        if self._cipher is None:
+            self._cipher, self._iv = self.secret.cipher()
+        sealed = inner + self._tag
+        # TLSCiphertext: opaque_type 23, legacy_record_version 0x0303, length; also the additional data
+        header = (0x17_0303_0000 | sealed).to_bytes(HEADER_LENGTH)
+        body = at + HEADER_LENGTH
+        kind = body + len(content)
+        output[at:body] = header
+        output[body:kind] = content
+        output[kind] = content_type
+        nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
+        self.sequence += 1
+        self._cipher.encrypt_into(nonce, output[body : body + inner], header, output[body : body + sealed])
+        return body + sealed
 
     def forget(self) -> None:
         """Drop the key; there is nothing that this can seal any more."""
@@ -105,7 +119,8 @@ class Opener(Guarded):
     def __init__(self, secret: TrafficSecret, limit: int = PLAINTEXT_LIMIT + 1) -> None:
         self.secret = secret
         self.limit = limit
-        self._cipher, self._iv = secret.cipher()
+        self._cipher: Cipher | None = None  # as in Sealer
+        self._iv = 0
         self.sequence = 0
 
     def forget(self) -> None:
@@ -117,6 +132,8 @@ class Opener(Guarded):
 
         Raises BadRecord: BAD_RECORD_MAC, RECORD_OVERFLOW, NO_CONTENT_TYPE.
         """
+        if self._cipher is None:
+            self._cipher, self._iv = self.secret.cipher()
         nonce = (self._iv ^ self.sequence).to_bytes(NONCE_LENGTH)
         try:
             inner = self._cipher.decrypt(nonce, body, header)

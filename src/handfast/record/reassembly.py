@@ -45,12 +45,16 @@ class Reassembly:
         buffer = self._buffer
         if len(buffer) < 4:
             return None
-        length = 4 + (buffer[1] << 16 | buffer[2] << 8 | buffer[3])
-        limit = _LIMITS.get(buffer[0], limits.MESSAGE)
+        header = int.from_bytes(buffer[:4])
+        kind, length = header >> 24, 4 + (header & 0xFFFFFF)
+        limit = _LIMITS.get(kind, limits.MESSAGE)
         if length > limit:
-            raise PeerMisbehaved(MESSAGE_TOO_LARGE, message=H.name(buffer[0]), length=length, limit=limit)
+            raise PeerMisbehaved(MESSAGE_TOO_LARGE, message=H.name(kind), length=length, limit=limit)
         if len(buffer) < length:
             return None
+        if len(buffer) == length:
+            self._buffer = bytearray()
+            return bytes(buffer)
         message = bytes(buffer[:length])
         del buffer[:length]
         return message

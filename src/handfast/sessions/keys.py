@@ -15,15 +15,13 @@ from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.entropy import SYSTEM_ENTROPY, Entropy
 from handfast.crypto.guard import Guarded
 from handfast.errors import ConfigurationError, DecodeError
+from handfast.limits import SEALS_OF_A_KEY
 from handfast.sessions.sealing import KEY, SealingKey
 from handfast.sessions.session import milliseconds
 from handfast.wire.cursor import Reader, Writer
 
 ROTATION: Final = 43_200  # seconds: 12 hours
 LIFETIME: Final = 7_200  # seconds, as ServerConfig.ticket_lifetime
-SEALS_OF_A_KEY: Final = (
-    1 << 32
-)  # and of a process: far below what random nonces of AES-GCM-SIV allow (RFC 8452 section 9)
 
 _NAME: Final = 16  # bytes
 _TICKET: Final = (1 << 16) - 1  # bytes (RFC 9846 section 4.7.1)

@@ -11,12 +11,10 @@ from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.entropy import SYSTEM_ENTROPY, Entropy
 from handfast.crypto.guard import Guarded
 from handfast.errors import ConfigurationError
+from handfast.limits import SESSIONS, SESSIONS_OF_A_SERVER, STATES
 from handfast.sessions.session import Session, milliseconds
 from handfast.wire.codepoints import ProtocolVersion
 
-SESSIONS: Final = 1_000  # of a client
-SESSIONS_OF_A_SERVER: Final = 4  # that a client keeps: servers give two tickets at a time
-STATES: Final = 20_000  # of a server
 _TICKET: Final = 32  # bytes, random: it names what the server keeps
 
 

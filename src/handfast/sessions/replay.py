@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from typing import Final
 
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.guard import Guarded
 from handfast.crypto.process import forks
+from handfast.limits import BINDERS
 from handfast.sessions.memory import check_capacity
 from handfast.sessions.session import CLOCKS
-
-BINDERS: Final = 100_000  # that are remembered at a time
 
 
 class MemoryReplayGuard(Guarded):

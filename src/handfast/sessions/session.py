@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal, Self
 
 from handfast.certificates.identity import PROOF, PeerIdentity
@@ -16,6 +17,9 @@ from handfast.wire.codepoints import ProtocolVersion
 from handfast.wire.cursor import Reader, Writer
 
 _FORMAT: Final = 3
+# The format and nine numbers; then the lengths of secret, server_name, protocol, verified_by, what the session stands on
+# (three), trust, ticket and session_id, whose bytes follow.
+_HEAD: Final = struct.Struct(">BHHQQQHHII BBBBBHBBHB")
 _SESSION_ID: Final = 32  # bytes (RFC 5246 section 7.4.1.2)
 
 CLOCKS: Final = 10_000  # milliseconds by which the clocks of a fleet may differ
@@ -110,60 +114,60 @@ class Session(Guarded):
 
     def encode(self) -> bytes:
         """All of it, with its secret: to be sealed before it goes anywhere."""
+        basis = self.basis
+        fields = (
+            self.secret,
+            (self.server_name or "").encode("ascii"),
+            self.protocol or b"",
+            self.verified_by.encode("ascii"),
+            basis.identity,
+            basis.key_name,
+            basis.shown,
+            self.trust,
+            self.ticket,
+            self.session_id,
+        )
+        head = _HEAD.pack(
+            _FORMAT, self.version, self.suite_id, self.issued, self.expires, basis.verified, self.group, self.scheme,
+            self.age_add, self.max_early_data, *map(len, fields),
+        )  # fmt: skip
         out = Writer()
-        out.uint8(_FORMAT)
-        out.uint16(self.version)
-        out.uint16(self.suite_id)
-        out.vector8(self.secret)
-        out.opaque(self.issued.to_bytes(8))
-        out.opaque(self.expires.to_bytes(8))
-        out.opaque(self.basis.verified.to_bytes(8))
-        out.vector8(self.basis.identity)
-        out.vector16(self.basis.key_name)
-        out.vector8(self.basis.shown)
-        out.vector8((self.server_name or "").encode("ascii"))
-        out.vector8(self.protocol or b"")
-        out.uint16(self.group)
-        out.uint16(self.scheme)
         for certificates in (self.chain, self.path):
-            entries = Writer()
-            for certificate in certificates:
-                entries.vector24(certificate)
-            out.vector24(entries.data)
-        out.vector8(self.verified_by.encode("ascii"))
-        out.vector8(self.trust)
-        out.opaque(self.age_add.to_bytes(4))
-        out.opaque(self.max_early_data.to_bytes(4))
-        out.vector16(self.ticket)
-        out.vector8(self.session_id)
-        return bytes(out.data)
+            out.vector24(b"".join([len(certificate).to_bytes(3) + certificate for certificate in certificates]))
+        return b"".join((head, *fields, out.data))
 
     @classmethod
     def decode(cls, data: bytes) -> Self | None:
         """What :meth:`encode` wrote; None for anything else, such as the bytes of another version of handfast."""
         reader = Reader(data)
         try:
-            if reader.uint8("format") != _FORMAT:
+            kind, version, suite_id, issued, expires, verified, group, scheme, age_add, max_early_data, *lengths = (
+                _HEAD.unpack(reader.opaque(_HEAD.size, "head"))
+            )
+            if kind != _FORMAT:
                 return None
+            secret, server_name, protocol, verified_by, identity, key_name, shown, trust, ticket, session_id = [
+                reader.opaque(length, "field") for length in lengths
+            ]
             session = cls(
-                version=reader.uint16("version"),
-                suite_id=reader.uint16("suite_id"),
-                secret=reader.vector8("secret", 1),
-                issued=int.from_bytes(reader.opaque(8, "issued")),
-                expires=int.from_bytes(reader.opaque(8, "expires")),
-                basis=_basis(reader),
-                server_name=reader.vector8("server_name").decode("ascii") or None,
-                protocol=reader.vector8("protocol") or None,
-                group=reader.uint16("group"),
-                scheme=reader.uint16("scheme"),
+                version=version,
+                suite_id=suite_id,
+                secret=secret,
+                issued=issued,
+                expires=expires,
+                basis=Basis(verified, identity, key_name, shown),
+                server_name=server_name.decode("ascii") or None,
+                protocol=protocol or None,
+                group=group,
+                scheme=scheme,
                 chain=_certificates(reader),
                 path=_certificates(reader),
-                verified_by=reader.vector8("verified_by").decode("ascii"),
-                trust=reader.vector8("trust"),
-                age_add=reader.uint32("age_add"),
-                max_early_data=reader.uint32("max_early_data"),
-                ticket=reader.vector16("ticket"),
-                session_id=reader.vector8("session_id"),
+                verified_by=verified_by.decode("ascii"),
+                trust=trust,
+                age_add=age_add,
+                max_early_data=max_early_data,
+                ticket=ticket,
+                session_id=session_id,
             )
             reader.done("session")
             session.peer()
@@ -171,24 +175,20 @@ class Session(Guarded):
                 parsed(certificate)
         except (DecodeError, UnicodeError, CertificateUnreadable):
             return None
-        known = session.suite_id in (SUITES if session.version == ProtocolVersion.TLS_1_3 else SUITES_12)
-        lasting = session.expires <= session.basis.verified + 1_000 * SESSION_SECONDS
-        return session if known and lasting and len(session.session_id) <= _SESSION_ID else None
+        return session if session._is_sound else None
 
-
-def _basis(reader: Reader) -> Basis:
-    return Basis(
-        int.from_bytes(reader.opaque(8, "verified")),
-        reader.vector8("identity"),
-        reader.vector16("key_name"),
-        reader.vector8("shown"),
-    )
+    @property
+    def _is_sound(self) -> bool:
+        """Whether it is one that a handshake could have made."""
+        known = self.suite_id in (SUITES if self.version == ProtocolVersion.TLS_1_3 else SUITES_12)
+        lasting = self.expires <= self.basis.verified + 1_000 * SESSION_SECONDS
+        return bool(self.secret) and known and lasting and len(self.session_id) <= _SESSION_ID
 
 
 def _certificates(reader: Reader) -> tuple[bytes, ...]:
     entries = reader.nested24("certificates")
     found = []
-    while entries:
+    while entries.position < entries.end:
         found.append(entries.vector24("certificate", 1))
     return tuple(found)
 
@@ -207,5 +207,4 @@ def expiry(now: datetime, lifetime: int, peer: PeerIdentity | None, verified: in
     end = min(milliseconds(now) + 1_000 * lifetime, verified + 1_000 * SESSION_SECONDS)
     if peer is None:
         return end
-    certificates = [parsed(der) for der in peer.path or peer.chain[:1]]
-    return min([end, *(milliseconds(certificate.not_after.astimezone(UTC)) for certificate in certificates)])
+    return min([end, *[milliseconds(parsed(der).not_after) for der in peer.path or peer.chain[:1]]])

@@ -9,6 +9,10 @@ from handfast.errors import DecodeError
 from handfast.limits import CODEPOINTS_OF_A_LIST
 from handfast.reasons import DECODE_ERROR, TOO_MANY_ITEMS
 
+_UINT16 = struct.Struct(">H")
+_UINT32 = struct.Struct(">I")
+_ENTRY = struct.Struct(">HH")  # a number, and the length of what it stands for
+
 
 class Reader:
     """Reads a received message from front to end.
@@ -38,15 +42,21 @@ class Reader:
 
     def uint16(self, field: str) -> int:
         """A number of two bytes, big-endian."""
-        position = self.position
-        if position + 2 > self.end:
+        stop = self.position + 2
+        if stop > self.end:
             raise self.error(field, "too short")
-        self.position = position + 2
-        return self.data[position] << 8 | self.data[position + 1]
+        number: int = _UINT16.unpack_from(self.data, self.position)[0]
+        self.position = stop
+        return number
 
     def uint32(self, field: str) -> int:
         """A number of four bytes, big-endian."""
-        return int.from_bytes(self.opaque(4, field))
+        stop = self.position + 4
+        if stop > self.end:
+            raise self.error(field, "too short")
+        number: int = _UINT32.unpack_from(self.data, self.position)[0]
+        self.position = stop
+        return number
 
     def opaque(self, length: int, field: str) -> bytes:
         """``length`` bytes as they stand."""
@@ -63,68 +73,113 @@ class Reader:
         self.position = self.end
         return data
 
-    def _span(self, width: int, field: str, minimum: int) -> int:
-        """Pass a vector whose length has ``width`` bytes; where its content starts. It ends where we then stand."""
-        start = self.position + width
-        if start > self.end:
-            raise self.error(field, "too short")
-        length = int.from_bytes(self.data[self.position : start])
-        stop = start + length
-        if length < minimum:
-            raise self.error(field, f"{length} bytes, at least {minimum} are needed")
-        if stop > self.end:
-            raise self.error(field, "too short")
-        self.position = stop
-        return start
-
     def vector8(self, field: str, minimum: int = 0) -> bytes:
         """``opaque field<minimum..2^8-1>``."""
-        return self.data[self._span(1, field, minimum) : self.position]
+        data, end = self.data, self.end
+        start = self.position + 1
+        if start <= end:
+            length = data[start - 1]
+            stop = start + length
+            if length >= minimum and stop <= end:
+                self.position = stop
+                return data[start:stop]
+        raise self._no_vector(1, field, minimum)
 
     def vector16(self, field: str, minimum: int = 0) -> bytes:
         """``opaque field<minimum..2^16-1>``."""
-        return self.data[self._span(2, field, minimum) : self.position]
+        data, end = self.data, self.end
+        start = self.position + 2
+        if start <= end:
+            (length,) = _UINT16.unpack_from(data, start - 2)
+            stop = start + length
+            if length >= minimum and stop <= end:
+                self.position = stop
+                return data[start:stop]
+        raise self._no_vector(2, field, minimum)
 
     def vector24(self, field: str, minimum: int = 0) -> bytes:
         """``opaque field<minimum..2^24-1>``."""
-        return self.data[self._span(3, field, minimum) : self.position]
+        start = self._span24(field, minimum)
+        return self.data[start : self.position]
+
+    def _span16(self, field: str, minimum: int) -> int:
+        """Pass a vector whose length has two bytes; where its content starts. It ends where we then stand."""
+        end = self.end
+        start = self.position + 2
+        if start <= end:
+            (length,) = _UINT16.unpack_from(self.data, start - 2)
+            stop = start + length
+            if length >= minimum and stop <= end:
+                self.position = stop
+                return start
+        raise self._no_vector(2, field, minimum)
+
+    def _span24(self, field: str, minimum: int) -> int:
+        """The same, where the length has three bytes."""
+        start = self.position + 3
+        if start <= self.end:
+            stop = start + int.from_bytes(self.data[start - 3 : start])
+            if start + minimum <= stop <= self.end:
+                self.position = stop
+                return start
+        raise self._no_vector(3, field, minimum)
+
+    def _no_vector(self, width: int, field: str, minimum: int) -> DecodeError:
+        """What is wrong with the vector that stands here, whose length has ``width`` bytes."""
+        start = self.position + width
+        length = int.from_bytes(self.data[self.position : start])
+        if start <= self.end and length < minimum:
+            return self.error(field, f"{length} bytes, at least {minimum} are needed")
+        return self.error(field, "too short")
 
     def nested16(self, field: str, minimum: int = 0) -> Reader:
         """A reader over ``field<minimum..2^16-1>``, which it leaves behind."""
-        start = self._span(2, field, minimum)
+        start = self._span16(field, minimum)
         return Reader(self.data, start, self.position)
 
     def nested24(self, field: str, minimum: int = 0) -> Reader:
         """A reader over ``field<minimum..2^24-1>``, which it leaves behind."""
-        start = self._span(3, field, minimum)
+        start = self._span24(field, minimum)
         return Reader(self.data, start, self.position)
 
-    def entry16(self, kind: str, content: str) -> tuple[int, Reader]:
-        """A number of two bytes, and a reader over the ``content<0..2^16-1>`` behind it, which is left behind."""
-        start = self.position + 4
-        data = self.data
-        if start > self.end:
-            raise self.error(kind, "too short")
-        stop = start + (data[start - 2] << 8 | data[start - 1])
-        if stop > self.end:
-            raise self.error(content, "too short")
-        self.position = stop
-        return data[start - 4] << 8 | data[start - 3], Reader(data, start, stop)
+    def entries16(self, field: str, kind: str, content: str, maximum: int) -> list[tuple[int, int, int]]:
+        """A ``field<0..2^16-1>`` of numbers of two bytes with a ``content<0..2^16-1>`` each.
+
+        The numbers, and where the content of each starts and ends.
+        """
+        at = self._span16(field, 0)
+        data, end = self.data, self.position
+        found: list[tuple[int, int, int]] = []
+        while at < end:
+            start = at + 4
+            if start > end:
+                raise DecodeError(kind, at, DECODE_ERROR, problem="too short")
+            number, length = _ENTRY.unpack_from(data, at)
+            at = start + length
+            if at > end:
+                raise DecodeError(content, start - 4, DECODE_ERROR, problem="too short")
+            found.append((number, start, at))
+            if len(found) > maximum:
+                raise DecodeError(field, start, TOO_MANY_ITEMS)
+        return found
 
     def uint16s(self, field: str, maximum: int = CODEPOINTS_OF_A_LIST) -> list[int]:
         """``uint16 field<2..2^16-2>``, a list of code points that is not empty."""
-        return self._uint16s(self.vector16(field, 2), field, maximum)
+        return self._uint16s(self._span16(field, 2), field, maximum)
 
     def uint16s8(self, field: str) -> list[int]:
         """``uint16 field<2..254>``, a list of code points that is not empty, with a length of one byte."""
-        return self._uint16s(self.vector8(field, 2), field, CODEPOINTS_OF_A_LIST)
+        length = len(self.vector8(field, 2))
+        return self._uint16s(self.position - length, field, CODEPOINTS_OF_A_LIST)
 
-    def _uint16s(self, data: bytes, field: str, maximum: int) -> list[int]:
-        if len(data) % 2:
+    def _uint16s(self, start: int, field: str, maximum: int) -> list[int]:
+        """The list that starts there, and ends where we stand."""
+        count, half = divmod(self.position - start, 2)
+        if half:
             raise self.error(field, "half a code point at the end")
-        if len(data) > 2 * maximum:
-            raise DecodeError(field, self.position, TOO_MANY_ITEMS, count=len(data) // 2)
-        return list(struct.unpack(f">{len(data) // 2}H", data))
+        if count > maximum:
+            raise DecodeError(field, self.position, TOO_MANY_ITEMS, count=count)
+        return list(struct.unpack_from(f">{count}H", self.data, start))
 
     def done(self, field: str) -> None:
         """Nothing may be left (RFC 9846 section 4.3: trailing data is forbidden)."""
@@ -151,6 +206,10 @@ class Writer:
     def uint16(self, value: int) -> None:
         """A number of two bytes, big-endian."""
         self.data += value.to_bytes(2)
+
+    def uint32(self, value: int) -> None:
+        """A number of four bytes, big-endian."""
+        self.data += value.to_bytes(4)
 
     def opaque(self, value: bytes) -> None:
         """Bytes as they stand."""

@@ -92,58 +92,70 @@ class Block(Protocol):
     other_extensions: dict[int, bytes]
 
 
-def split(reader: Reader) -> list[tuple[int, Reader]]:
-    """``Extension extensions<0..2^16-1>`` as pairs of a type and a reader over its data; nothing twice."""
-    block = reader.nested16("extensions")
-    found: dict[int, Reader] = {}
-    while block.position < block.end:
-        extension, data = block.entry16("extension_type", "extension_data")
-        if extension in found:
-            raise DecodeError("extensions", data.position, DUPLICATE_EXTENSION, extension=E.name(extension))
-        found[extension] = data
-        if len(found) > EXTENSIONS_OF_A_MESSAGE:
-            raise DecodeError("extensions", data.position, TOO_MANY_ITEMS)
-    return list(found.items())
-
-
-def read(message: Block, pairs: list[tuple[int, Reader]], place: str, codecs: Mapping[int, Codec]) -> None:
-    """Fill the fields of ``message`` from an extension block; refuse what may not stand in it.
+def read(message: Block, reader: Reader, place: str, codecs: Mapping[int, Codec]) -> None:
+    """Fill the fields of ``message`` from ``Extension extensions<0..2^16-1>``; refuse what may not stand in it.
 
     ``place``: one of the table above.
     """
-    for extension, data in pairs:
+    fill(message, reader.data, split(reader), place, codecs)
+
+
+def split(reader: Reader) -> list[tuple[int, int, int]]:
+    """``Extension extensions<0..2^16-1>``: the types, and where the data of each starts and ends."""
+    return reader.entries16("extensions", "extension_type", "extension_data", EXTENSIONS_OF_A_MESSAGE)
+
+
+def fill(
+    message: Block, raw: bytes, found: list[tuple[int, int, int]], place: str, codecs: Mapping[int, Codec]
+) -> None:
+    """Fill the fields of ``message`` from what :func:`split` has found in ``raw``; nothing may be there twice."""
+    data = Reader(raw)
+    types = message.extension_types
+    for extension, start, end in found:
+        if extension in types:
+            raise DecodeError("extensions", start, DUPLICATE_EXTENSION, extension=E.name(extension))
+        types.append(extension)
         codec = codecs.get(extension)
         if codec is not None:
+            data.position, data.end = start, end
             setattr(message, codec.field, codec.read(data))
-            if data.position != data.end:
+            if data.position != end:
                 data.done(E.name(extension))
         elif extension in ALLOWED and place not in ALLOWED[extension]:
             raise PeerMisbehaved(EXTENSION_NOT_ALLOWED, extension=E.name(extension), message=place)
         else:
-            message.other_extensions[extension] = data.rest()
-        message.extension_types.append(extension)
+            message.other_extensions[extension] = raw[start:end]
 
 
 def write(writer: Writer, message: Block, codecs: Mapping[int, Codec]) -> None:
-    """Write the block: in the order of ``extension_types``, and where that is empty in the order of the table.
+    """Write the block; see :func:`encode`."""
+    writer.vector16(b"".join(encode(message, codecs)))
 
-    The order written is left in ``extension_types``, so that answers can be held against what was offered.
+
+def encode(message: Block, codecs: Mapping[int, Codec]) -> list[bytes]:
+    """Each extension: in the order of ``extension_types``, and where that is empty in the order of the table.
+
+    The order is left in ``extension_types``, so that answers can be held against what was offered.
     """
-    if not message.extension_types:
-        present = [codec.type for codec in codecs.values() if getattr(message, codec.field) is not None]
-        message.extension_types = [*present, *message.other_extensions]
-        if E.PRE_SHARED_KEY in present and message.other_extensions:
-            message.extension_types.remove(E.PRE_SHARED_KEY)
-            message.extension_types.append(E.PRE_SHARED_KEY)
-    block = bytearray()
-    for extension in message.extension_types:
-        data = message.other_extensions.get(extension)
-        if data is None:
-            codec = codecs[extension]
-            data = codec.encode(getattr(message, codec.field))
-        block += _HEADER.pack(extension, len(data))
-        block += data
-    writer.vector16(block)
+    encoded = {}
+    for codec in codecs.values():
+        value = getattr(message, codec.field)
+        if value is not None:
+            data = codec.encode(value)
+            encoded[codec.type] = _HEADER.pack(codec.type, len(data)) + data
+    for extension, data in message.other_extensions.items():
+        encoded[extension] = with_header(extension, data)
+    if message.extension_types:
+        return [encoded[extension] for extension in message.extension_types]
+    if message.other_extensions and E.PRE_SHARED_KEY in encoded:
+        encoded[E.PRE_SHARED_KEY] = encoded.pop(E.PRE_SHARED_KEY)
+    message.extension_types = list(encoded)
+    return list(encoded.values())
+
+
+def with_header(extension: int, data: bytes) -> bytes:
+    """One extension: type, length, data."""
+    return _HEADER.pack(extension, len(data)) + data
 
 
 # --- how each extension is read and written ----------------------------------------------------------------------
@@ -177,7 +189,7 @@ def _encode_server_name(name: str) -> bytes:
 def _read_protocols(reader: Reader) -> list[bytes]:
     names = reader.nested16("protocol_name_list", 2)
     protocols = []
-    while names:
+    while names.position < names.end:
         protocols.append(names.vector8("ProtocolName", 1))
     return protocols
 
@@ -209,7 +221,7 @@ def _encode_share(share: KeyShareEntry) -> bytes:
 def _read_shares(reader: Reader) -> list[KeyShareEntry]:
     entries = reader.nested16("client_shares")
     shares: list[KeyShareEntry] = []
-    while entries:
+    while entries.position < entries.end:
         shares.append(_read_share(entries))
         if len(shares) > KEY_SHARES:
             raise DecodeError("client_shares", entries.position, TOO_MANY_ITEMS)
@@ -223,7 +235,7 @@ def _encode_shares(shares: list[KeyShareEntry]) -> bytes:
 def _read_authorities(reader: Reader) -> list[bytes]:
     names = reader.nested16("authorities", 3)
     authorities = []
-    while names:
+    while names.position < names.end:
         authorities.append(names.vector16("DistinguishedName", 1))
     return authorities
 
@@ -247,14 +259,6 @@ def _read_padding(reader: Reader) -> int:
 
 def _encode_padding(length: int) -> bytes:
     return bytes(length)
-
-
-def _read_code_points(field: str) -> Callable[[Reader], list[int]]:
-    return lambda reader: reader.uint16s(field)
-
-
-def _read_code_point(field: str) -> Callable[[Reader], int]:
-    return lambda reader: reader.uint16(field)
 
 
 def _encode_code_points(values: list[int]) -> bytes:
@@ -290,17 +294,19 @@ def _table(*codecs: Codec) -> Mapping[int, Codec]:
     return {codec.type: codec for codec in codecs}
 
 
-_GROUPS = Codec(E.SUPPORTED_GROUPS, "supported_groups", _read_code_points("named_group_list"), _encode_code_points)
+_GROUPS = Codec(
+    E.SUPPORTED_GROUPS, "supported_groups", lambda reader: reader.uint16s("named_group_list"), _encode_code_points
+)
 _SCHEMES = Codec(
     E.SIGNATURE_ALGORITHMS,
     "signature_algorithms",
-    _read_code_points("supported_signature_algorithms"),
+    lambda reader: reader.uint16s("supported_signature_algorithms"),
     _encode_code_points,
 )
 _SCHEMES_CERT = Codec(
     E.SIGNATURE_ALGORITHMS_CERT,
     "signature_algorithms_cert",
-    _read_code_points("supported_signature_algorithms"),
+    lambda reader: reader.uint16s("supported_signature_algorithms"),
     _encode_code_points,
 )
 _AUTHORITIES = Codec(E.CERTIFICATE_AUTHORITIES, "certificate_authorities", _read_authorities, _encode_authorities)
@@ -313,7 +319,7 @@ _FORMATS = Codec(
 )
 _SIZE_LIMIT = Codec(E.RECORD_SIZE_LIMIT, "record_size_limit", _read_size_limit, _encode_code_point)
 _SELECTED_VERSION = Codec(
-    E.SUPPORTED_VERSIONS, "selected_version", _read_code_point("selected_version"), _encode_code_point
+    E.SUPPORTED_VERSIONS, "selected_version", lambda reader: reader.uint16("selected_version"), _encode_code_point
 )
 _COOKIE = Codec(E.COOKIE, "cookie", lambda reader: reader.vector16("cookie", 1), _encode_vector)
 
@@ -350,7 +356,7 @@ CLIENT_HELLO = _table(
 SERVER_HELLO = _table(
     _SELECTED_VERSION,
     Codec(E.KEY_SHARE, "key_share", _read_share, _encode_share),
-    Codec(E.PRE_SHARED_KEY, "selected_identity", _read_code_point("selected_identity"), _encode_code_point),
+    Codec(E.PRE_SHARED_KEY, "selected_identity", lambda reader: reader.uint16("selected_identity"), _encode_code_point),
 )
 _ACKNOWLEDGED = Codec(E.SERVER_NAME, "server_name_acknowledged", _read_nothing, _encode_nothing)
 _PROTOCOL = Codec(
@@ -371,7 +377,7 @@ SERVER_HELLO_12 = _table(
 )
 HELLO_RETRY_REQUEST = _table(
     _SELECTED_VERSION,
-    Codec(E.KEY_SHARE, "selected_group", _read_code_point("selected_group"), _encode_code_point),
+    Codec(E.KEY_SHARE, "selected_group", lambda reader: reader.uint16("selected_group"), _encode_code_point),
     _COOKIE,
 )
 ENCRYPTED_EXTENSIONS = _table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -12,7 +13,7 @@ from handfast.wire import extensions
 from handfast.wire.codepoints import ExtensionType, HandshakeType, ProtocolVersion
 from handfast.wire.cursor import Reader, Writer
 from handfast.wire.extensions import KeyShareEntry
-from handfast.wire.psk import OfferedPsks
+from handfast.wire.psk import OfferedPsks, encode_binders
 
 # How the random of a server ends that could have spoken TLS 1.3 and speaks TLS 1.2, or something older still.
 DOWNGRADED_TO_12 = b"DOWNGRD\x01"
@@ -22,9 +23,9 @@ DOWNGRADED_FURTHER = b"DOWNGRD\0"
 HELLO_RETRY_RANDOM = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
 
 
-def with_header(kind: int, body: Writer) -> bytes:
+def with_header(kind: int, body: bytes | bytearray) -> bytes:
     """A handshake message: type, length, body (RFC 9846 section 4)."""
-    return (kind << 24 | len(body.data)).to_bytes(4) + body.data
+    return (kind << 24 | len(body)).to_bytes(4) + body
 
 
 @dataclass(slots=True)
@@ -91,9 +92,9 @@ class ClientHello:
             raw=raw,
         )
         if reader:
-            extensions.read(hello, extensions.split(reader), "CH", extensions.CLIENT_HELLO)
+            extensions.read(hello, reader, "CH", extensions.CLIENT_HELLO)
             reader.done("ClientHello")
-        if ExtensionType.PRE_SHARED_KEY in hello.extension_types[:-1]:
+        if hello.pre_shared_key is not None and hello.extension_types[-1] != ExtensionType.PRE_SHARED_KEY:
             raise DecodeError("extensions", reader.position, PSK_NOT_LAST)
         return hello
 
@@ -108,21 +109,28 @@ class ClientHello:
         assert self.pre_shared_key is not None, "there are PSKs to bind"
         kept = self.without_binders
         self.pre_shared_key.binders = binders
-        entries = Writer()
-        for binder in binders:
-            entries.vector8(binder)
-        self.raw = kept + len(entries.data).to_bytes(2) + entries.data
+        self.raw = kept + encode_binders(binders)
 
-    def encode(self) -> bytes:
-        """The whole message, header included."""
+    def encode(self, padding: Callable[[int], int | None] | None = None) -> bytes:
+        """The whole message, header included.
+
+        ``padding``  from how long the message is to how much padding it needs, None for none: it becomes the field
+        """
         body = Writer()
         body.uint16(self.legacy_version)
         body.opaque(self.random)
         body.vector8(self.legacy_session_id)
         body.uint16s(self.cipher_suites)
         body.vector8(self.legacy_compression_methods)
-        extensions.write(body, self, extensions.CLIENT_HELLO)
-        return with_header(self.TYPE, body)
+        encoded = extensions.encode(self, extensions.CLIENT_HELLO)
+        if padding is not None:
+            self.padding = padding(4 + len(body.data) + 2 + sum(map(len, encoded)))
+        if padding is not None and self.padding is not None:
+            at = len(encoded) - (self.pre_shared_key is not None)  # which is always the last one
+            encoded.insert(at, extensions.with_header(ExtensionType.PADDING, bytes(self.padding)))
+            self.extension_types.insert(at, ExtensionType.PADDING)
+        body.vector16(b"".join(encoded))
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -201,14 +209,14 @@ class ServerHello:
         return hello
 
     def _read_extensions(self, reader: Reader) -> None:
-        pairs = extensions.split(reader)
-        if all(extension != ExtensionType.SUPPORTED_VERSIONS for extension, _ in pairs):
+        found = extensions.split(reader)
+        if ExtensionType.SUPPORTED_VERSIONS not in [extension for extension, _, _ in found]:
             # A server of TLS 1.2 or before, whose ServerHello has other extensions (RFC 9846 section 4.3.1).
-            extensions.read(self, pairs, "SH12", extensions.SERVER_HELLO_12)
+            extensions.fill(self, reader.data, found, "SH12", extensions.SERVER_HELLO_12)
         elif self.is_retry_request:
-            extensions.read(self, pairs, "HRR", extensions.HELLO_RETRY_REQUEST)
+            extensions.fill(self, reader.data, found, "HRR", extensions.HELLO_RETRY_REQUEST)
         else:
-            extensions.read(self, pairs, "SH", extensions.SERVER_HELLO)
+            extensions.fill(self, reader.data, found, "SH", extensions.SERVER_HELLO)
 
     def encode(self) -> bytes:
         """The whole message, header included."""
@@ -223,4 +231,4 @@ class ServerHello:
         else:
             table = extensions.HELLO_RETRY_REQUEST if self.is_retry_request else extensions.SERVER_HELLO
         extensions.write(body, self, table)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)

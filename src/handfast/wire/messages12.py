@@ -58,7 +58,7 @@ class Certificate12:
             entries.vector24(certificate)
         body = Writer()
         body.vector24(entries.data)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class ServerKeyExchange:
         body.opaque(self.params(self.group, self.public))
         body.uint16(self.algorithm)
         body.vector16(self.signature)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class CertificateRequest12:
         body.vector8(self.certificate_types)
         body.uint16s(self.signature_algorithms)
         body.vector16(names.data)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 class CertificateVerify12(CertificateVerify):
@@ -187,7 +187,7 @@ class _Empty:
 
     def encode(self) -> bytes:
         """The whole message, header included."""
-        return with_header(self.TYPE, Writer())
+        return with_header(self.TYPE, b"")
 
 
 class ServerHelloDone(_Empty):
@@ -234,7 +234,7 @@ class NewSessionTicket12:
         body = Writer()
         body.opaque(self.ticket_lifetime_hint.to_bytes(4))
         body.vector16(self.ticket)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -259,4 +259,4 @@ class ClientKeyExchange:
         """The whole message, header included."""
         body = Writer()
         body.vector8(self.public)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)

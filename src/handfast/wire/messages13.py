@@ -36,7 +36,7 @@ class EncryptedExtensions:
         """Read a whole message, header included."""
         reader = Reader(raw, 4)
         message = cls(raw=raw)
-        extensions.read(message, extensions.split(reader), "EE", extensions.ENCRYPTED_EXTENSIONS)
+        extensions.read(message, reader, "EE", extensions.ENCRYPTED_EXTENSIONS)
         reader.done(cls.NAME)
         return message
 
@@ -44,7 +44,7 @@ class EncryptedExtensions:
         """The whole message, header included."""
         body = Writer()
         extensions.write(body, self, extensions.ENCRYPTED_EXTENSIONS)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class CertificateRequest:
         """Read a whole message, header included."""
         reader = Reader(raw, 4)
         message = cls(reader.vector8("certificate_request_context"), raw=raw)
-        extensions.read(message, extensions.split(reader), "CR", extensions.CERTIFICATE_REQUEST)
+        extensions.read(message, reader, "CR", extensions.CERTIFICATE_REQUEST)
         reader.done(cls.NAME)
         return message
 
@@ -82,7 +82,7 @@ class CertificateRequest:
         body = Writer()
         body.vector8(self.certificate_request_context)
         extensions.write(body, self, extensions.CERTIFICATE_REQUEST)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ class Certificate:
         chain: list[CertificateEntry] = []
         while entries:
             entry = CertificateEntry(entries.vector24("cert_data", 1))
-            extensions.read(entry, extensions.split(entries), "CT", extensions.CERTIFICATE_ENTRY)
+            extensions.read(entry, entries, "CT", extensions.CERTIFICATE_ENTRY)
             chain.append(entry)
             if len(chain) > CERTIFICATES_OF_A_CHAIN:
                 raise DecodeError("certificate_list", entries.position, TOO_MANY_ITEMS)
@@ -136,7 +136,7 @@ class Certificate:
         body = Writer()
         body.vector8(self.certificate_request_context)
         body.vector24(entries.data)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -169,7 +169,7 @@ class CertificateVerify:
         body = Writer()
         body.uint16(self.algorithm)
         body.vector16(self.signature)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -189,9 +189,7 @@ class Finished:
 
     def encode(self) -> bytes:
         """The whole message, header included."""
-        body = Writer()
-        body.opaque(self.verify_data)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, self.verify_data)
 
 
 @dataclass(slots=True)
@@ -230,19 +228,19 @@ class NewSessionTicket:
             reader.vector16("ticket", 1),
             raw=raw,
         )
-        extensions.read(message, extensions.split(reader), "NST", extensions.NEW_SESSION_TICKET)
+        extensions.read(message, reader, "NST", extensions.NEW_SESSION_TICKET)
         reader.done(cls.NAME)
         return message
 
     def encode(self) -> bytes:
         """The whole message, header included."""
         body = Writer()
-        body.opaque(self.ticket_lifetime.to_bytes(4))
-        body.opaque(self.ticket_age_add.to_bytes(4))
+        body.uint32(self.ticket_lifetime)
+        body.uint32(self.ticket_age_add)
         body.vector8(self.ticket_nonce)
         body.vector16(self.ticket)
         extensions.write(body, self, extensions.NEW_SESSION_TICKET)
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)
 
 
 @dataclass(slots=True)
@@ -262,7 +260,7 @@ class EndOfEarlyData:
 
     def encode(self) -> bytes:
         """The whole message, header included."""
-        return with_header(self.TYPE, Writer())
+        return with_header(self.TYPE, b"")
 
 
 @dataclass(slots=True)
@@ -293,4 +291,4 @@ class KeyUpdate:
         """The whole message, header included."""
         body = Writer()
         body.uint8(int(self.update_requested))
-        return with_header(self.TYPE, body)
+        return with_header(self.TYPE, body.data)

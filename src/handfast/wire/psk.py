@@ -47,14 +47,14 @@ def read_offered(reader: Reader) -> OfferedPsks:
     """The extension of a ClientHello."""
     identities: list[PskIdentity] = []
     entries = reader.nested16("identities", 7)
-    while entries:
+    while entries.position < entries.end:
         identity = entries.vector16("identity", 1)
         identities.append(PskIdentity(identity, entries.uint32("obfuscated_ticket_age")))
         if len(identities) > PSK_IDENTITIES:
             raise DecodeError("identities", entries.position, TOO_MANY_ITEMS)
     binders: list[bytes] = []
     entries = reader.nested16("binders", 33)
-    while entries:
+    while entries.position < entries.end:
         binders.append(entries.vector8("PskBinderEntry", 32))
         if len(binders) > len(identities):
             break
@@ -65,13 +65,16 @@ def read_offered(reader: Reader) -> OfferedPsks:
 
 def encode_offered(psks: OfferedPsks) -> bytes:
     """The extension of a ClientHello."""
-    identities, binders = Writer(), Writer()
+    extension, identities = Writer(), Writer()
     for each in psks.identities:
         identities.vector16(each.identity)
         identities.opaque(each.obfuscated_ticket_age.to_bytes(4))
-    for binder in psks.binders:
-        binders.vector8(binder)
-    extension = Writer()
     extension.vector16(identities.data)
-    extension.vector16(binders.data)
+    extension.opaque(encode_binders(psks.binders))
     return bytes(extension.data)
+
+
+def encode_binders(binders: list[bytes]) -> bytes:
+    """``PskBinderEntry binders<33..2^16-1>``."""
+    entries = b"".join([len(binder).to_bytes(1) + binder for binder in binders])
+    return len(entries).to_bytes(2) + entries

@@ -11,7 +11,8 @@ from handfast.connection import ClientConnection
 from handfast.errors import ConfigurationError
 from handfast.events import SessionReceived
 from handfast.handshake.tickets import tickets_for
-from handfast.limits import SESSION_SECONDS, TICKETS
+from handfast.limits import SESSION_SECONDS, TICKETS, TICKETS_TAKEN
+from handfast.sessions.external import ExternalPsk
 from handfast.sessions.session import milliseconds
 from handfast.wire.codepoints import ExtensionType
 from handfast.wire.hello import ClientHello
@@ -32,7 +33,7 @@ def giving(**settings: Any) -> ServerConfig:
 
 @pytest.mark.parametrize(
     ("request_", "resumed", "count"),
-    [(None, False, 5), (None, True, 5), ((3, 1), False, 3), ((3, 1), True, 1), ((0, 0), False, 0), ((255, 0), True, 0)],
+    [(None, False, 5), (None, True, 1), ((3, 1), False, 3), ((3, 1), True, 1), ((0, 0), False, 0), ((255, 0), True, 0)],
 )
 def test_how_many(request_: tuple[int, int] | None, resumed: bool, count: int) -> None:
     assert tickets_for(giving(ticket_count=5), hello(request_), resumed) == count
@@ -165,3 +166,27 @@ def test_what_cannot_be_set(settings: dict[str, Any], setting: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         ServerConfig(identities=[identity()], **settings)
     assert caught.value.evidence["setting"] == setting
+
+
+def test_a_key_from_outside_is_no_ticket() -> None:
+    """RFC 9149 section 3: the second number is for those who come back by a ticket."""
+    ours = ExternalPsk(b"us", bytes(range(32)), role="client")
+    theirs = ExternalPsk(b"us", bytes(range(32)), role="server")
+    tap = Recorder()
+    client = {"sessions": Sessions(), "ticket_request": (3, 0), "psks": [ours]}
+    made = visit(client, {"tickets": Tickets(), "psks": {b"us": theirs}}, tap=tap)
+    assert (made.resumed, len(made.sessions)) == (True, 3)
+    [extensions] = [message for _, message, _ in tap.messages if message.NAME == "EncryptedExtensions"]
+    assert extensions.expected_tickets == 3
+
+
+def test_of_many_tickets_some_are_kept_and_the_others_do_no_harm() -> None:
+    """A store may write a file for each, and what it has is pushed out by what comes."""
+    store = Sessions()
+    made = visit({"sessions": store}, {"tickets": Tickets(), "ticket_count": 0})
+    for number in range(2 * TICKETS_TAKEN):
+        made.server._layer.write(22, NewSessionTicket(100, 7, bytes((number,)), b"ticket %d" % number).encode())
+        made.server.send(b"data in between")
+    made.run().talk()
+    assert [session.ticket for session in store.kept] == [b"ticket %d" % number for number in range(TICKETS_TAKEN)]
+    assert made.sessions == store.kept

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handfast import limits
 from handfast.errors import ConfigurationError, MisuseError
 from handfast.sessions import keys as keys_module
 from handfast.sessions.keys import TicketKey, TicketKeyRing
@@ -150,6 +151,7 @@ def test_the_newest_active_key_seals_and_a_name_decides_between_two_of_one_time(
 
 
 def test_a_key_seals_so_many_tickets_and_no_more(ring, monkeypatch) -> None:
+    assert keys_module.SEALS_OF_A_KEY == limits.SEALS_OF_A_KEY <= 1 << 32
     monkeypatch.setattr(keys_module, "SEALS_OF_A_KEY", 3)
     tickets = [ring.seal(b"%d" % number, 100) for number in range(7)]
     assert [len({ticket[:16] for ticket in tickets[start : start + 3]}) for start in (0, 3)] == [1, 1]

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from handfast import limits
 from handfast.clock import Clock
 from handfast.errors import ConfigurationError
 from handfast.sessions.memory import MemoryCache, MemorySessions
@@ -99,6 +100,29 @@ def test_a_server_with_several_loses_the_oldest_first(time) -> None:
     assert store.take("a") is None
 
 
+def test_so_many_are_kept_by_default(time) -> None:
+    store = MemorySessions(clock=time.clock)
+    for number in range(limits.SESSIONS + 1):
+        store.put(session(f"server{number}"))
+    assert len(store) == limits.SESSIONS
+    assert store.take("server0") is None
+    for _ in range(limits.SESSIONS_OF_A_SERVER + 1):
+        store.put(session("one"))
+    taken = [store.take("one") for _ in range(limits.SESSIONS_OF_A_SERVER + 1)]
+    assert sum(each is not None for each in taken) == limits.SESSIONS_OF_A_SERVER
+
+
+def test_a_server_whose_sessions_are_forgotten_is_not_asked_to_make_room(time) -> None:
+    store = MemorySessions(1, clock=time.clock)
+    kept = session("a")
+    store.put(kept)
+    store.forget(kept)
+    store.put(session("b"))
+    store.put(session("c"))
+    assert len(store) == 1
+    assert [store.take(name) is not None for name in "abc"] == [False, False, True]
+
+
 @pytest.mark.parametrize("settings", [(0, 1), (1, 0)])
 def test_no_room_at_all_is_a_mistake(settings) -> None:
     with pytest.raises(ConfigurationError):
@@ -156,6 +180,14 @@ def test_what_was_not_asked_for_the_longest_makes_room(time) -> None:
     assert cache.load(b"a") == b"1"
     assert cache.counts["dropped"] == 1
     assert len(cache) == 2
+
+
+def test_so_many_states_are_kept_by_default(time) -> None:
+    cache = MemoryCache(clock=time.clock)
+    for number in range(limits.STATES + 1):
+        cache.store(b"%d" % number, b"", 10)
+    assert len(cache) == limits.STATES
+    assert cache.load(b"0") is None
 
 
 def test_a_session_can_be_forgotten(time) -> None:
@@ -234,6 +266,14 @@ def test_a_full_guard_forgets_nothing_and_admits_nothing(time) -> None:
     time.passes(WINDOW - 1)
     assert guard.admit(b"c", WINDOW)
     assert not guard.admit(b"b", WINDOW)
+
+
+def test_so_many_binders_are_remembered_by_default(time) -> None:
+    guard = MemoryReplayGuard(clock=time.clock)
+    time.passes(WINDOW)
+    assert all(guard.admit(b"%d" % number, WINDOW) for number in range(limits.BINDERS))
+    assert not guard.admit(b"one more", WINDOW)
+    assert guard.counts["refused: full"] == 1
 
 
 def test_windows_of_several_lengths_are_all_kept(time) -> None:

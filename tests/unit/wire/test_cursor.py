@@ -74,7 +74,6 @@ def test_each_method_reads_its_value_and_stops_behind_it(
         ("uint16s8", (), "00", 3),
         ("uint16s8", (), "01 aa", 3),
         ("uint16s8", (), "03 000102", 7),
-        ("entry16", ("data",), "0001 00", 3),
     ],
 )
 def test_what_does_not_suffice_is_refused_with_field_and_offset(
@@ -104,16 +103,26 @@ def test_a_vector_may_not_leave_the_vector_around_it() -> None:
     assert (caught.value.field, caught.value.offset) == ("inner", 2)
 
 
-def test_an_entry_is_a_number_and_a_reader() -> None:
-    reader = Reader(bytes.fromhex("ff01 0003 aabbcc dd"))
-    number, content = reader.entry16("type", "data")
-    assert (number, content.rest(), reader.position) == (0xFF01, b"\xaa\xbb\xcc", 7)
+def test_entries_are_numbers_with_contents() -> None:
+    reader = Reader(bytes.fromhex("000b ff01 0003 aabbcc 0002 0000 dd"))
+    assert reader.entries16("list", "type", "data", 2) == [(0xFF01, 6, 9), (2, 13, 13)]
+    assert reader.position == 13
 
 
-def test_the_content_of_an_entry_may_not_be_cut_off() -> None:
+@pytest.mark.parametrize(
+    ("data", "field", "offset"),
+    [("0003 ff0100 aa", "type", 2), ("0006 ff01 0003 aabb cc", "data", 2), ("0006 0001 0000 0002", "type", 6)],
+)
+def test_an_entry_may_not_be_cut_off(data: str, field: str, offset: int) -> None:
     with pytest.raises(DecodeError) as caught:
-        Reader(bytes.fromhex("ff01 0003 aabb")).entry16("type", "data")
-    assert (caught.value.field, caught.value.offset) == ("data", 0)
+        Reader(bytes.fromhex(data)).entries16("list", "type", "data", 2)
+    assert (caught.value.field, caught.value.offset) == (field, offset)
+
+
+def test_entries_are_counted() -> None:
+    with pytest.raises(DecodeError) as caught:
+        Reader(bytes.fromhex("000c 0001 0000 0002 0000 0003 0000")).entries16("list", "type", "data", 2)
+    assert (caught.value.reason, caught.value.field) == (TOO_MANY_ITEMS, "list")
 
 
 def test_bytes_too_many_are_counted() -> None:

@@ -18,14 +18,14 @@ from typing import Final
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.entropy import SYSTEM_ENTROPY
 from handfast.crypto.guard import Guarded
-from handfast.errors import ConfigurationError, DecodeError, shown
-from handfast.sessions.memory import SESSIONS_OF_A_SERVER, Shelf
+from handfast.errors import ConfigurationError, DecodeError, shown, words
+from handfast.limits import SESSIONS_IN_A_FILE, SESSIONS_OF_A_SERVER
+from handfast.sessions.memory import Shelf
 from handfast.sessions.sealing import KEY, SealingKey
 from handfast.sessions.session import Session
 from handfast.transport.stores.warner import Warner
 from handfast.wire.cursor import Reader, Writer
 
-SESSIONS: Final = 200
 WAIT: Final = 0.5  # seconds for another process to be done with the file; it takes milliseconds
 
 _MAGIC: Final = b"handfast sessions 1\n"
@@ -46,8 +46,8 @@ class FileSessions(Guarded):
 
     The file has mode 0600. A new one takes the place of the old one at once, so that no reader meets a half of it. One that
     others may read or write is not believed: a session says who the server is, and who can plant one can be that server.
-    What is damaged, or sealed under another password, counts as empty. Nothing here fails a handshake: what goes wrong is
-    counted, and logged.
+    What is damaged, or sealed under another password, counts as empty, and a warning says so. Nothing here fails a
+    handshake: what goes wrong is counted, and logged.
 
     ``path``        of the file, whose folder has to be there. Beside it lies one with ``.lock`` at its end
     ``password``    encrypts it: AES-256-GCM-SIV under a key made by scrypt. Making it takes a tenth of a second, here
@@ -55,7 +55,8 @@ class FileSessions(Guarded):
     ``per_server``  sessions with one server
     ``warn``        takes a sentence when something goes wrong, at most one a minute; by default it is logged
 
-    Raises ConfigurationError if there is a file of another kind, which would be lost, or an encrypted one and no password.
+    Raises ConfigurationError if the folder is not there, and if there is a file of another kind, which would be lost, or an
+    encrypted one and no password.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class FileSessions(Guarded):
         path: str | os.PathLike[str],
         password: str | bytes | None = None,
         *,
-        capacity: int = SESSIONS,
+        capacity: int = SESSIONS_IN_A_FILE,
         per_server: int = SESSIONS_OF_A_SERVER,
         clock: Clock = SYSTEM_CLOCK,
         warn: Callable[[str], None] | None = None,
@@ -131,7 +132,7 @@ class FileSessions(Guarded):
                         self._write(kept, salt)
             except Exception as error:
                 self._counts["failed"] += 1
-                self._warn(f"Sessions are not kept in {shown(self.path)}: {type(error).__name__}: {shown(error)}")
+                self._warn(f"Sessions are not kept in {shown(self.path)}: {shown(words(error))}")
                 return False
             self._counts[why] += 1
             return True
@@ -150,6 +151,8 @@ class FileSessions(Guarded):
             salt, content = rest[:_SALT], None
             if len(salt) == _SALT:
                 content = self._key(salt).open(rest[_SALT:], _MAGIC + salt)
+            if content is None:
+                self._warn(f"{shown(self.path)} is sealed under another password, or damaged: it counts as empty")
         for session in _sessions(content or b""):
             shelf.put(session)
         return shelf, salt if salt is not None and len(salt) == _SALT else None
@@ -200,12 +203,15 @@ class FileSessions(Guarded):
 
     def _check_file(self) -> None:
         """Say now what would be wrong later, where nothing can be raised; and make the key, which takes a while."""
+        if not self.path.parent.is_dir():
+            raise ConfigurationError(setting="sessions", problem=f"the folder of {self.path} is not there")
         try:
             data = self._trusted_bytes()
-        except OSError as error:
-            raise ConfigurationError(
-                setting="sessions", problem=f"{self.path} cannot be read", why=error.strerror
-            ) from None
+        except ConfigurationError:
+            raise
+        except (OSError, ValueError) as error:  # a ValueError for a path with a null character
+            problem = f"{self.path} cannot be read"
+            raise ConfigurationError(setting="sessions", problem=problem, why=words(error)) from None
         if self._password is not None:
             data = data or b""
             start = len(_MAGIC) + 1

@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.guard import Guarded
 from handfast.errors import ConfigurationError, shown
+from handfast.transport.stores.bounded import bounded, ends_by
 from handfast.transport.stores.warner import Warner
 
 WAIT: Final = 0.25  # seconds
@@ -33,10 +34,11 @@ class Shared(Guarded):
     """One Redis or Valkey, by the ``redis`` client (``pip install handfast[store]``).
 
     ``client``  a ``redis.Redis``, for blocking servers, or a ``redis.asyncio.Redis``, for those of asyncio: with it the
-                stores return awaitables. It must not decode replies; give it no retries, and a blocking one timeouts, as
-                :meth:`from_url` does
+                stores return awaitables. It must not decode replies; give it no retries, and a blocking one timeouts. Only
+                that of :meth:`from_url` bounds the length of a reply, and the time of a whole blocking call: another one
+                waits as long as its timeout for each piece of a reply, so its store has to be trusted
     ``prefix``  of all names there. Between { and } it keeps a cluster from spreading them
-    ``wait``    seconds for which a handshake may be held up. A blocking client waits so long for each reply
+    ``wait``    seconds for which a handshake may be held up
     ``warn``    takes a sentence when the store fails, at most one a minute; by default it is logged (handfast.stores)
     """
 
@@ -119,10 +121,11 @@ class Shared(Guarded):
     def _call(self, script: Script[T], command: Command, otherwise: Callable[[], T]) -> T:
         until = time.monotonic() + self._wait
         try:
-            while True:
-                command = script.send(self.client.execute_command(*command))
-                if time.monotonic() > until:
-                    raise TimeoutError
+            with ends_by(until):
+                while True:
+                    command = script.send(self.client.execute_command(*command))
+                    if time.monotonic() > until:
+                        raise TimeoutError
         except StopIteration as end:
             answer: T = self._answered(end)
             return answer
@@ -172,8 +175,9 @@ class Shared(Guarded):
             self._retry_at = self.clock.monotonic() + PAUSE
             self._counts["failed"] += 1
             failures = self._counts["failed"]
+        times = "once" if failures == 1 else f"{failures} times"
         why = type(error).__name__ + (f": {shown(error)}" if str(error) else "")
-        self._warn(f"The shared store of sessions has failed {failures} times: {why}. Handshakes go on without it.")
+        self._warn(f"The shared store of sessions has failed {times}: {why}. Handshakes go on without it.")
 
 
 class _Later(Generic[T]):
@@ -192,13 +196,15 @@ def _client(url: str, wait: float, asynchronous: bool) -> Any:
         import redis
         import redis.asyncio
         import redis.asyncio.retry
+        from redis._parsers import _AsyncRESP2Parser, _RESP2Parser
         from redis.backoff import NoBackoff
         from redis.retry import Retry
     except ImportError:
         problem = "the redis package is missing: pip install handfast[store]"
         raise ConfigurationError(setting="store", problem=problem) from None
-    # RESP 2, and no word of who we are: a new connection then needs no round trip of its own.
-    settings: dict[str, Any] = {"protocol": 2}
+    # RESP 2, and no word of who we are: a new connection then needs no round trip of its own. The parser in Python, since
+    # hiredis makes room for as many elements as a reply says that it has.
+    settings: dict[str, Any] = {"protocol": 2, "parser_class": _AsyncRESP2Parser if asynchronous else _RESP2Parser}
     # Of a client of asyncio Shared limits the whole script; its own limits would take a loop that was held up for a slow store.
     seconds = None if asynchronous else wait
     settings |= {"socket_timeout": seconds, "socket_connect_timeout": seconds}
@@ -209,7 +215,13 @@ def _client(url: str, wait: float, asynchronous: bool) -> Any:
     try:
         if asynchronous:
             retry_async = redis.asyncio.retry.Retry(NoBackoff(), 0)
-            return redis.asyncio.Redis.from_url(url, retry=retry_async, **settings)
-        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **settings)
+            client: Any = redis.asyncio.Redis.from_url(url, retry=retry_async, **settings)
+        else:
+            client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **settings)
     except ValueError as error:
-        raise ConfigurationError(setting="store", problem="cannot be used", why=str(error)) from None
+        # What urllib says of a port may be a piece of the password: that of "redis://:se/cret@host" is "se".
+        if str(error).startswith(("Redis URL", "Invalid value")):
+            raise ConfigurationError(setting="store", problem="cannot be used", why=str(error)) from None
+        problem = "is no URL. In a password anything but letters and digits is percent-encoded"
+        raise ConfigurationError(setting="store", problem=problem) from None
+    return bounded(client, asynchronous)

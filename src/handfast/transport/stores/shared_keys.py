@@ -33,7 +33,8 @@ class RedisKeyRing(Guarded):
     Whichever node sees first that it is time makes the next key, under a lock with a lease, and five minutes before it is
     used, so that all have it by then. In the store the keys are sealed under the secret of the fleet. What is missing there,
     each node brings back: a store that comes back empty is filled again. While it is gone the last key goes on, for twice
-    the rotation at most; after that there are no new tickets until it is back.
+    the rotation at most; after that there are no new tickets until it is back. A key that begins too late to be true, from a
+    node with a wrong clock, is left alone.
 
     ``secret``    32 random bytes or more, the same on all nodes, and nowhere in the store
     ``rotation``  seconds for which a key is the newest, 12 hours by default
@@ -102,7 +103,7 @@ class RedisKeyRing(Guarded):
 
     @property
     def counts(self) -> dict[str, int]:
-        """As TicketKeyRing's, and how many keys this node has "made", "found" and "restored", or found "unreadable"."""
+        """As TicketKeyRing's, and how many keys this node has "made", "found" and "restored", or found "unreadable" or "implausible"."""
         with self._lock:
             return self._ring.counts | dict(self._counts)
 
@@ -123,7 +124,7 @@ class RedisKeyRing(Guarded):
     def _look(self) -> Script[None]:
         """Take what is new in the store, bring what it lacks, drop what is dead, and make the next key if it is time."""
         there = yield from self._take()
-        for key in self._ring.keys:
+        for key in self._near():
             if key.name not in there:
                 yield from self._publish(key)
                 self._count("restored")
@@ -143,6 +144,8 @@ class RedisKeyRing(Guarded):
             if key is None or key.name != name:
                 # Planted, or of a fleet that is changing its secret node by node: not ours to remove.
                 self._count("unreadable")
+            elif self._is_far(key):
+                self._count("implausible")
             elif self._ring.add(key):
                 self._count("found")
             else:
@@ -159,7 +162,7 @@ class RedisKeyRing(Guarded):
         yield from self._take()  # who had the lock before may have made it
         if self._is_due():
             now = self._now()
-            newest = self._ring.keys[:1] if self._ring.active else ()
+            newest = self._near()[:1] if self._ring.active else ()
             # The first key of all is used at once: no node can have an older one, and those that do not know this one look
             # for it when they see its tickets.
             begins = max([now + int(1_000 * self._ahead), *(key.not_before + self._period for key in newest)])
@@ -175,15 +178,26 @@ class RedisKeyRing(Guarded):
         hash_name = self._shared.name("keys")
         yield ("HSET", hash_name, key.name, key.sealed(self._under))
         # A fleet that is switched off leaves no keys behind.
-        ends = max(each.not_after for each in (key, *self._ring.keys))
+        ends = max(each.not_after for each in (key, *self._near()))
         yield ("PEXPIREAT", hash_name, ends + 1_000 * self._ring.lifetime)
 
     def _is_due(self) -> bool:
         """Whether the next key has to be made: so long ahead that with one lock and one look it is everywhere in time."""
-        newest = self._ring.keys[:1]
+        newest = self._near()[:1]
         if not newest or self._ring.active is None:
             return True
         return newest[0].not_before + self._period - 2_000 * self._ahead <= self._now()
+
+    def _near(self) -> tuple[TicketKey, ...]:
+        """Our keys, but those that are far: made while our clock was wrong."""
+        return tuple(key for key in self._ring.keys if not self._is_far(key))
+
+    def _is_far(self, key: TicketKey) -> bool:
+        """Whether it begins later than any key can that was made by now.
+
+        Who has made it had a wrong clock. As the newest key it would keep all nodes from making the next one in time.
+        """
+        return key.not_before > self._now() + 3_000 * self._ahead  # twice ahead, and what clocks may differ
 
     @property
     def _period(self) -> int:
