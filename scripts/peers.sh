@@ -12,7 +12,8 @@ peers="openssl:openssl gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin curl:curl ng
     pk12util:libnss3-tools tstclnt:libnss3-tools tinyproxy:tinyproxy-bin microsocks:microsocks
     redis-server:redis-server initdb:postgresql postgres:postgresql mariadbd:mariadb-server exim4:exim4-daemon-light
     dovecot:dovecot-core imap-login:dovecot-imapd pop3-login:dovecot-pop3d lmtp:dovecot-lmtpd
-    managesieve-login:dovecot-managesieved slapd:slapd prosody:prosody vsftpd:vsftpd nnrpd:inn2 setpriv:util-linux"
+    managesieve-login:dovecot-managesieved slapd:slapd prosody:prosody vsftpd:vsftpd nnrpd:inn2 setpriv:util-linux
+    softhsm2-util:softhsm2"
 
 missing_packages() {
     # Debian has these programs nowhere else.

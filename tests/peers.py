@@ -46,6 +46,7 @@ PEERS = {
     "redis-server": "apt-get install redis-server",
     "setpriv": "apt-get install util-linux",
     "slapd": "apt-get install slapd",
+    "softhsm2-util": "apt-get install softhsm2",
     "tinyproxy": "apt-get install tinyproxy-bin",
     "tstclnt": "apt-get install libnss3-tools",
     "vsftpd": "apt-get install vsftpd",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ConnectionFailed,
         HandshakeRefused,
         HandshakeTimeout,
+        KeyUnavailable,
         MisuseError,
         ProtocolError,
         TLSError,
@@ -90,6 +91,7 @@ _HOMES = {
         "ConnectionFailed",
         "HandshakeRefused",
         "HandshakeTimeout",
+        "KeyUnavailable",
         "MisuseError",
         "ProtocolError",
         "TLSError",
@@ -134,6 +136,7 @@ _MODULES = {
     "errors": "handfast.errors",
     "insecure": "handfast.insecure",
     "reasons": "handfast.reasons",
+    "signers": "handfast.signers",
     "testing": "handfast.testing",
 }
 
@@ -162,6 +165,7 @@ __all__ = [
     "HandshakeRefused",
     "HandshakeTimeout",
     "Identity",
+    "KeyUnavailable",
     "MemoryCache",
     "MemoryReplayGuard",
     "MemorySessions",
@@ -199,6 +203,7 @@ __all__ = [
     "insecure",
     "reasons",
     "serve",
+    "signers",
     "testing",
     "wrap",
 ]

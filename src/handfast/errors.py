@@ -14,6 +14,7 @@
     ├── ConnectionFailed         the transport failed: no connection, a reset
     ├── FetchFailed              what a certificate points to could not be fetched
     ├── HandshakeRefused         a callback of ours refused the handshake
+    ├── KeyUnavailable           a key of ours that is kept elsewhere did not sign
     ├── HandshakeTimeout         the handshake took longer than allowed
     ├── ConfigurationError       a setting, key or file of ours is unusable; raised before any byte is sent
     └── MisuseError              the API was called in a way it does not allow
@@ -332,6 +333,12 @@ class ConfigurationError(TLSError, ValueError):
 
     default_reason = reasons.BAD_CONFIGURATION
     sent_by: Party = "nobody"
+
+
+class KeyUnavailable(TLSError):
+    """A private key of ours that is kept elsewhere, in a token for example, cannot be reached or does not sign."""
+
+    default_reason = reasons.KEY_UNAVAILABLE
 
 
 class HandshakeRefused(TLSError):

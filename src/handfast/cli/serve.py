@@ -20,7 +20,7 @@ from handfast.certificates.store import TrustStore
 from handfast.cli import names, show
 from handfast.cli.answer import Idle, Peer, respond
 from handfast.cli.facts import authority_name
-from handfast.cli.identity import identity
+from handfast.cli.identity import Key, identity, opened, password
 from handfast.cli.log import Log, asked, page, visitor
 from handfast.cli.stores import YOUNG, Kept, kept, told
 from handfast.cli.watch import Watch
@@ -50,7 +50,7 @@ class Options:
     port: int = 8443
     host: str = "127.0.0.1"
     cert: Path | None = None
-    key: Path | None = None
+    key: str | Path | None = None
     client_ca: tuple[Path, ...] = ()
     require_client_cert: bool = False
     alpn: tuple[str, ...] = ()
@@ -86,8 +86,9 @@ def _run(options: Options, scratch: Path) -> int:
         _check(options)
         stores = kept(options.tickets, options.store, options.store_secret, options.early_data, _warn)
         made, ca = _made(options, scratch) if options.cert is None else (None, None)
+        key = opened(options.key)
         live = Reloading(
-            partial(_settings, options, made, stores.watch),
+            partial(_settings, options, made, key, stores.watch),
             on_reload=partial(_reloaded, options),
             on_failure=_not_reloaded,
         )
@@ -103,8 +104,10 @@ def _run(options: Options, scratch: Path) -> int:
     return 0
 
 
-def _settings(options: Options, made: Identity | None, watch: Watch, files: Files) -> ServerConfig:
-    ours = files.identity(options.cert, options.key) if options.cert is not None else made
+def _settings(options: Options, made: Identity | None, key: Key, watch: Watch, files: Files) -> ServerConfig:
+    ours = made
+    if options.cert is not None:
+        ours = files.identity(options.cert, key, password(options.cert, options.key))
     trust = files.trust(*options.client_ca) if options.client_ca else None
     return ServerConfig(
         identities=[ours] if ours else [],
@@ -125,6 +128,13 @@ def _reloaded(options: Options, config: ServerConfig) -> None:
     names = shown(leaf.names.texts) or shown(leaf.subject)
     out = show.console(sys.stderr if options.json else sys.stdout)
     out.print(f"reloaded: the certificate is for {names}, valid until {leaf.not_after:%Y-%m-%d %H:%M} UTC")
+    _note(config.identities[0])
+
+
+def _note(ours: Identity) -> None:
+    """What was put right when our chain was loaded, and why clients may refuse it."""
+    for note in (*ours.notes, *ours.concerns("server", datetime.now(UTC))):
+        show.warning(show.console(sys.stderr), str(note))
 
 
 def _warn(text: str) -> None:
@@ -177,8 +187,7 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
         out.print(f"the certificate is made for this run; its authority is in {ca}")
     else:
         out.print(f"the certificate is for {shown(leaf.names.texts) or shown(leaf.subject)}")
-        if not leaf.not_before <= datetime.now(UTC) <= leaf.not_after:
-            show.warning(show.console(sys.stderr), f"it is valid from {leaf.not_before} to {leaf.not_after}: not now")
+        _note(ours)
     if trust is not None:
         verb = "have to" if options.require_client_cert else "may"
         names = ", or ".join(dict.fromkeys(map(authority_name, trust.subjects())))

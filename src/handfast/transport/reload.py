@@ -26,13 +26,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-from handfast.certificates.identity import Identity
+from handfast.certificates.identity import Identity, Signer
 from handfast.certificates.parsed import parsed
 from handfast.certificates.store import TrustStore
 from handfast.errors import ConfigurationError, MisuseError, TLSError
 from handfast.reasons import FILE_UNREADABLE, NOT_VALID_NOW
 
 if TYPE_CHECKING:
+    from handfast.certificates.identity import OnNote
+    from handfast.certificates.loading import Password
     from handfast.certificates.pem import PathLike
     from handfast.config import ClientConfig, ServerConfig
 
@@ -50,12 +52,18 @@ class Files:
         self.digests: Digests = {}
 
     def identity(
-        self, certificates: PathLike, key: PathLike | None = None, password: str | bytes | None = None
+        self,
+        certificates: PathLike,
+        key: PathLike | Signer | None = None,
+        password: Password = None,
+        *,
+        on_note: OnNote = None,
     ) -> Identity:
         """As Identity.load; without ``key`` the file of the certificates holds it too."""
         self._note(certificates)
-        self._note(certificates if key is None else key)
-        return Identity.load(certificates, certificates if key is None else key, password)
+        if key is not None and not isinstance(key, Signer):
+            self._note(key)
+        return Identity.load(certificates, key, password, on_note=on_note)
 
     def trust(self, *paths: PathLike) -> TrustStore:
         """As TrustStore.from_files."""

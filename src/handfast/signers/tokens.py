@@ -1,0 +1,224 @@
+"""Sessions with tokens, by python-pkcs11: finding a key, logging in, and what becomes of both when a token goes away.
+
+python-pkcs11 loads a token's library without asking it to lock, so all calls of one library are made one after another,
+under one lock. A login is of the process and not of a session (PKCS #11 3.0 section 5.6.8): it is kept until the last key
+that was found by it is given up.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, NoReturn
+
+import pkcs11
+from pkcs11 import Attribute, ObjectClass, PKCS11Error, TokenFlag, UserAlreadyLoggedIn
+
+from handfast.errors import KeyUnavailable, shown
+from handfast.reasons import KEY_AMBIGUOUS, KEY_NOT_FOUND, KEY_UNAVAILABLE, PIN_REFUSED, SIGNING_FAILED, Reason
+from handfast.signers.mechanisms import Way, needs_pin_each_time, ways
+from handfast.signers.uri import KeyUri
+
+_PAUSE: Final = 1.0  # seconds after a token was not there in which nobody looks for it again
+
+# What may be wrong with a PIN, by the names of python-pkcs11's exceptions.
+_OF_PINS: Final = {
+    "PinIncorrect": "it is wrong",
+    "PinInvalid": "it has characters that the token does not take",
+    "PinLenRange": "it is too short or too long",
+    "PinLocked": "the token has locked itself",
+    "PinExpired": "it has expired",
+    "UserPinNotInitialized": "the token has none yet",
+}
+# What would be the same in a new session.
+_FOR_GOOD: Final = frozenset(
+    ("ArgumentsBad", "DataInvalid", "DataLenRange", "FunctionCancelled", "FunctionNotSupported", "FunctionRejected",
+     "KeySizeRange", "KeyTypeInconsistent", "MechanismInvalid", "MechanismParamInvalid")
+)  # fmt: skip
+
+_locks: Final[dict[tuple[str, int], threading.RLock]] = {}
+_logins: Final[
+    dict[tuple[str, int, int], tuple[Any, set[int]]]
+] = {}  # by library, process and slot: a session, and for whom
+
+
+def lock_of(module: str) -> threading.RLock:
+    """One for each library and process: after a fork nobody would let go of the other one."""
+    return _locks.setdefault((module, os.getpid()), threading.RLock())
+
+
+class TokenKey:
+    """A key in a token, and the session that it is used in. What fails is a KeyUnavailable, without the PIN.
+
+    ``schemes``  what it can sign with, best first; known once it was opened
+    """
+
+    def __init__(self, uri: KeyUri, pin: Callable[[], str | None]) -> None:
+        """``pin`` is called whenever a login is needed, but not again after the token has refused one."""
+        self._uri = uri
+        self._pin = pin
+        self._module = uri.module()
+        self._process = os.getpid()
+        self._slot = 0
+        self._session: Any = None
+        self._key: Any = None
+        self._each_time = False
+        self._ways: dict[int, Way] = {}
+        self._refused = ""  # why the PIN is not tried again
+        self._not_before = 0.0  # when to look for the token again
+        self.schemes: tuple[int, ...] = ()
+
+    def open(self) -> None:
+        """Find the key."""
+        with lock_of(self._module):
+            try:
+                self._open()
+            except PKCS11Error as error:
+                self._drop()
+                self._fail(error)
+
+    def sign(self, scheme: int, content: bytes) -> bytes:
+        """A signature. Where the session has gone a new one is tried, once."""
+        with lock_of(self._module):
+            if self._key is not None and self._process == os.getpid():
+                try:
+                    return self._signed(scheme, content)
+                except PKCS11Error as error:
+                    if type(error).__name__ in _FOR_GOOD or type(error).__name__ in _OF_PINS:
+                        self._fail(error)
+                    self._drop()
+            try:
+                self._open()
+                return self._signed(scheme, content)
+            except PKCS11Error as error:
+                self._drop()
+                self._fail(error)
+            except KeyUnavailable as error:
+                if error.reason is KEY_NOT_FOUND:  # it was there when we started
+                    raise KeyUnavailable(KEY_UNAVAILABLE, **error.evidence) from None
+                raise
+
+    def close(self) -> None:
+        """End the session, and the login where nobody else needs it."""
+        with lock_of(self._module):
+            self._drop()
+            place = (self._module, os.getpid(), self._slot)
+            session, users = _logins.get(place, (None, set()))
+            users.discard(id(self))
+            if session is not None and not users:
+                del _logins[place]
+                with suppress(PKCS11Error):  # it has gone already
+                    session.close()
+
+    def _signed(self, scheme: int, content: bytes) -> bytes:
+        way = self._ways[scheme]
+        pin = self._pin() if self._each_time else None
+        signature = self._key.sign(way.before(content), mechanism=way.mechanism, mechanism_param=way.parameter, pin=pin)
+        return way.after(bytes(signature))
+
+    def _open(self) -> None:
+        if self._refused:
+            raise self._unavailable(PIN_REFUSED, self._refused)
+        if time.monotonic() < self._not_before:
+            raise self._unavailable(KEY_UNAVAILABLE, "it was not there a moment ago")
+        self._drop()
+        library = pkcs11.lib(self._module)
+        if self._process != os.getpid():
+            library.reinitialize()  # PKCS #11 3.0 section 5.4.1: what a process has does not go with a fork
+            self._process = os.getpid()
+        token = self._one([token for token in library.get_tokens() if self._is_meant(token)], "token")
+        self._slot = token.slot.slot_id
+        self._find(token)
+        self._each_time = needs_pin_each_time(self._key)
+        self._ways = ways(self._key, token.slot.get_mechanisms())
+        if not self._ways:
+            self._drop()
+            problem = "TLS has no use for a key of this kind, or the token cannot sign with it"
+            raise self._unavailable(SIGNING_FAILED, problem)
+        if self.schemes and self.schemes != tuple(self._ways):
+            self._drop()
+            raise self._unavailable(KEY_UNAVAILABLE, "there is a key of another kind in its place")
+        self.schemes = tuple(self._ways)
+
+    def _is_meant(self, token: Any) -> bool:
+        """Whether the URI describes this token (RFC 7512 section 2.6)."""
+        facts = {
+            "token": token.label,
+            "manufacturer": token.manufacturer_id,
+            "model": token.model,
+            "serial": token.serial,
+            "slot-id": str(token.slot.slot_id),
+            "slot-description": token.slot.slot_description,
+            "slot-manufacturer": token.slot.manufacturer_id,
+        }
+        return all(_plain(value) == _plain(self._uri.path.get(name, value)) for name, value in facts.items())
+
+    def _find(self, token: Any) -> None:
+        """The key, and a session in which it is seen; with a login, if it is not seen without."""
+        wanted: dict[Any, Any] = {Attribute.CLASS: ObjectClass.PRIVATE_KEY}
+        if "object" in self._uri.path:
+            wanted[Attribute.LABEL] = self._uri.text("object")
+        if "id" in self._uri.path:
+            wanted[Attribute.ID] = self._uri.path["id"]
+        self._session = token.open()
+        keys = list(self._session.get_objects(wanted))
+        if not keys and token.flags & TokenFlag.LOGIN_REQUIRED:
+            self._login(token)
+            keys = list(self._session.get_objects(wanted))
+        self._key = self._one(keys, "private key")
+        _logins.get((self._module, self._process, self._slot), (None, set()))[1].add(id(self))
+
+    def _login(self, token: Any) -> None:
+        pin: Any = self._pin() if not token.flags & TokenFlag.PROTECTED_AUTHENTICATION_PATH else pkcs11.PROTECTED_AUTH
+        if pin is None:
+            raise self._unavailable(PIN_REFUSED, "it needs one, and none is given")
+        try:
+            session = token.open(user_pin=pin)
+        except UserAlreadyLoggedIn:
+            return  # somebody else in this process has
+        except PKCS11Error as error:
+            # Never again by ourselves: after a few wrong ones a token locks itself for good.
+            self._refused = _OF_PINS.get(type(error).__name__, "")
+            raise
+        _logins[self._module, self._process, self._slot] = (session, set())
+
+    def _one(self, found: list[Any], kind: str) -> Any:
+        if len(found) == 1:
+            return found[0]
+        self._drop()
+        if found:
+            raise self._unavailable(KEY_AMBIGUOUS, f"{len(found)} {kind}s are like that")
+        self._not_before = time.monotonic() + _PAUSE
+        raise self._unavailable(KEY_NOT_FOUND, f"there is no {kind} like that")
+
+    def _fail(self, error: PKCS11Error) -> NoReturn:
+        name = type(error).__name__
+        if name in _OF_PINS:
+            raise self._unavailable(PIN_REFUSED, _OF_PINS[name]) from None
+        if name in _FOR_GOOD:
+            raise self._unavailable(SIGNING_FAILED, _in_words(name)) from None
+        self._not_before = time.monotonic() + _PAUSE
+        raise self._unavailable(KEY_UNAVAILABLE, str(error) or _in_words(name)) from None
+
+    def _unavailable(self, reason: Reason, problem: str) -> KeyUnavailable:
+        return KeyUnavailable(reason, key=str(self._uri), problem=shown(problem))
+
+    def _drop(self) -> None:
+        """Give up the session."""
+        session, self._session, self._key = self._session, None, None
+        if session is not None and self._process == os.getpid():
+            with suppress(PKCS11Error):  # it has gone already
+                session.close()
+
+
+def _plain(value: str | bytes) -> str:
+    """Tokens fill up their texts with blanks."""
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else value).rstrip(" \0")
+
+
+def _in_words(name: str) -> str:
+    """The name of an exception, TokenNotPresent, as people write it: token not present."""
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
