@@ -104,7 +104,9 @@ _Cert = Annotated[
 _Key = Annotated[
     str | None,
     _option(
-        _US, "FILE", "The private key of --cert, PEM, if it is not in the same file; or a key in a token: pkcs11:... (RFC 7512)."
+        _US,
+        "FILE",
+        "The private key of --cert, PEM, if it is not in the same file; or a key in a token: pkcs11:... (RFC 7512).",
     ),
 ]
 _Keylog = Annotated[
