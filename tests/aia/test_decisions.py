@@ -22,7 +22,6 @@ from handfast.certificates.aia import (
     candidates,
     check_type,
 )
-from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.clock import Clock
@@ -171,7 +170,6 @@ def run(missing: Missing, answers: dict[str, Content | FetchFailed], cache: Issu
             asked.append(wanted.url)
             wanted = script.send(answers[wanted.url])
     except StopIteration as end:
-        assert isinstance(end.value, PeerIdentity)
         return end.value, asked, completion
     except MissingIntermediate as error:
         return error, asked, completion

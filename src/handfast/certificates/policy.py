@@ -119,9 +119,10 @@ class ChainVerifier:
     def verify_client(self, chain: Sequence[bytes], now: datetime) -> PeerIdentity:
         """The identity of a client: what :meth:`verify_server` does, but for two things.
 
-        There is no name to compare, and the certificate needs none: who may come in is for the application to say,
-        from what the PeerIdentity shows. And in place of serverAuth it is clientAuth that an extendedKeyUsage has to
-        have. A certificate without extendedKeyUsage serves both, as RFC 5280 section 4.2.1.12 has it.
+        There is no name to compare: who may come in is for the application to say, from what the PeerIdentity shows. A
+        certificate without subjectAltName has only its subject to show, and needs the rule
+        "missing-subject-alternative-name" relaxed. And in place of serverAuth it is clientAuth that an extendedKeyUsage
+        has to have. A certificate without extendedKeyUsage serves both, as RFC 5280 section 4.2.1.12 has it.
         """
         return self._verify(chain, "client", None, now)
 

@@ -32,6 +32,7 @@ class Rule(Enum):
 
     CRITICAL_SUBJECT_ALTERNATIVE_NAME = "critical-subject-alternative-name"  # trustme
     UNCRITICAL_SUBJECT_ALTERNATIVE_NAME = "uncritical-subject-alternative-name"  # devices without a subject
+    MISSING_SUBJECT_ALTERNATIVE_NAME = "missing-subject-alternative-name"  # clients that are known by their subject
     CRITICAL_EXTENDED_KEY_USAGE = "critical-extended-key-usage"  # trustme
     CRITICAL_CERTIFICATE_POLICIES = "critical-certificate-policies"  # authorities of administrations
     MISSING_AUTHORITY_KEY_IDENTIFIER = "missing-authority-key-identifier"  # `openssl x509 -req` before 3.0
@@ -249,6 +250,12 @@ def _leaf(certificate: Parsed, purpose: Purpose) -> Iterator[Breach]:
                 "RFC 5280 section 4.2.1.6",
                 Rule.UNCRITICAL_SUBJECT_ALTERNATIVE_NAME,
             )
+    elif purpose == "client":  # of a server it is a matter of its name
+        yield Breach(
+            "the client's certificate has no subjectAltName, so its subject is all that says who it is",
+            "RFC 5280 section 4.2.1.6",
+            Rule.MISSING_SUBJECT_ALTERNATIVE_NAME,
+        )
     if certificate.extension(x509.AuthorityKeyIdentifier) is None:
         yield Breach(
             "authorityKeyIdentifier is missing", "RFC 5280 section 4.2.1.1", Rule.MISSING_AUTHORITY_KEY_IDENTIFIER

@@ -27,7 +27,12 @@ SPIFFE = "spiffe://trust.example/service"
 
 
 def issued(*names: str, by: Authority | None = None, **options: Any) -> IssuedIdentity:
-    return (by or root()).issue(*names, **{"usage": ("client",), **options})
+    return (by or root()).issue(*(names or (SPIFFE,)), **{"usage": ("client",), **options})
+
+
+def nameless(**options: Any) -> IssuedIdentity:
+    """One whose subject alone says who it is."""
+    return root().issue(usage=("client",), **options)
 
 
 def accepted(made: IssuedIdentity, trust: TrustStore | None = None, *relax: Rule | str) -> PeerIdentity:
@@ -43,8 +48,8 @@ def refused(made: IssuedIdentity, trust: TrustStore | None = None, *relax: Rule 
 # --- accepted -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("names", [(), ("client.example",), (SPIFFE,), ("192.0.2.7",)], ids=str)
-def test_a_client_needs_no_name_and_any_will_do(names: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("names", [("client.example",), (SPIFFE,), ("192.0.2.7",), ("a@client.example",)], ids=str)
+def test_a_client_may_have_any_kind_of_name(names: tuple[str, ...]) -> None:
     made = issued(*names)
     peer = accepted(made)
     assert (peer.verified_by, peer.server_name, peer.chain) == ("chain", None, made.chain)
@@ -169,6 +174,7 @@ def critical_usage() -> dict[Any, Any]:
 
 
 RULES: dict[Rule, Any] = {
+    Rule.MISSING_SUBJECT_ALTERNATIVE_NAME: nameless,
     Rule.CRITICAL_SUBJECT_ALTERNATIVE_NAME: lambda: issued("a.example", critical_san=True),
     Rule.UNCRITICAL_SUBJECT_ALTERNATIVE_NAME: lambda: issued("a.example", common_name=""),
     Rule.CRITICAL_EXTENDED_KEY_USAGE: lambda: issued(extensions=critical_usage()),
@@ -191,6 +197,21 @@ def test_a_switch_relaxes_its_rule_and_no_other(rule: Rule) -> None:
 def test_a_rule_is_told_of_a_client() -> None:
     rule = refused(RULES[Rule.AUTHORITY_AS_LEAF]()).evidence["rule"]
     assert rule == "a certificate authority's certificate is used by a client"
+
+
+def test_a_client_without_a_name_is_allowed_by_the_name_of_the_rule() -> None:
+    error = refused(nameless())
+    assert (error.reason, error.evidence["section"]) == (reasons.CERTIFICATE_RULE_BROKEN, "RFC 5280 section 4.2.1.6")
+    assert "no subjectAltName" in str(error.evidence["rule"])
+    assert error.evidence["relax"] == "missing-subject-alternative-name"
+    peer = accepted(nameless(common_name="me"), None, str(error.evidence["relax"]))
+    assert (peer.subject, peer.verified_by) == ("CN=me,O=handfast testing", "chain")
+    # It lets pass no other thing, and means nothing for servers.
+    assert refused(nameless(key="rsa1024"), None, *Rule).reason is reasons.WEAK_KEY
+    with pytest.raises(errors.CertificateNameMismatch) as caught:
+        ChainVerifier(root().trust, Policy(Rule)).verify_server(root().issue().chain, "a.example", NOW)
+    assert caught.value.reason is reasons.CERTIFICATE_WITHOUT_NAMES
+    assert ChainVerifier(root().trust).verify_unnamed_server(root().issue().chain, NOW)
 
 
 def test_a_relaxed_rule_relaxes_no_usage() -> None:
@@ -240,6 +261,6 @@ def test_names_of_clients_as_the_testing_authority_takes_them() -> None:
 
 
 def test_what_is_not_there_is_empty() -> None:
-    peer = accepted(issued())
+    peer = accepted(nameless(), None, "missing-subject-alternative-name")
     assert peer.dns_names == peer.ip_addresses == peer.uris == peer.email_addresses == ()
     assert peer.subject_alternative_names == ()

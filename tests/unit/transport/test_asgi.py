@@ -17,7 +17,7 @@ from handfast.transport.asgi import TLSExtension, described, ssl_object_of
 AUTHORITY = Authority.create("ASGI CA")
 INTERMEDIATE = AUTHORITY.intermediate()
 SERVER = AUTHORITY.issue("localhost")
-CLIENT = INTERMEDIATE.issue(common_name="me", usage=("client",))
+CLIENT = INTERMEDIATE.issue("spiffe://example.org/me", common_name="me", usage=("client",))
 
 
 class Object:
