@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 CACHED_CERTIFICATES: Final = 512
+NAME_BYTES: Final = (
+    4_096  # of a distinguished name; to write down one that is longer takes longer than to verify a chain
+)
 CACHED_BYTES: Final = 8_192  # a larger certificate is parsed each time: a peer cannot make us hold more than 4 MiB
 
 E = TypeVar("E", bound=x509.ExtensionType)
@@ -93,6 +96,9 @@ class Parsed:
 
     def check_names(self) -> None:
         """Read subject and issuer, which takes long and is seldom needed. Raises CertificateUnreadable."""
+        longest = max(len(self.raw.subject), len(self.raw.issuer))
+        if longest > NAME_BYTES:
+            raise CertificateUnreadable(certificate=self.der, problem=f"one of its names has {longest} bytes")
         try:
             _ = self.certificate.subject, self.certificate.issuer
         except _NO_NAME as error:
@@ -100,13 +106,13 @@ class Parsed:
 
     @property
     def subject(self) -> str:
-        """The subject as RFC 4514 writes it; "" also for one that cannot be read."""
-        return _name(self.certificate, "subject").rfc4514_string()
+        """The subject as RFC 4514 writes it; "" also for one that cannot be read, or that nobody would."""
+        return _name(self.certificate, "subject").rfc4514_string() if len(self.raw.subject) <= NAME_BYTES else ""
 
     @property
     def issuer(self) -> str:
-        """The issuer as RFC 4514 writes it; "" also for one that cannot be read."""
-        return _name(self.certificate, "issuer").rfc4514_string()
+        """The issuer as RFC 4514 writes it; "" also for one that cannot be read, or that nobody would."""
+        return _name(self.certificate, "issuer").rfc4514_string() if len(self.raw.issuer) <= NAME_BYTES else ""
 
     @property
     def organization(self) -> str | None:

@@ -8,6 +8,7 @@ verifier does not (see policy.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -109,6 +110,12 @@ class _Search:
         rank = (path.anchored, sound, sound and valid, len(path.certificates))
         if rank > self._rank:
             self.best, self._rank = path, rank
+
+
+def unverifiable(path: Path) -> int | None:
+    """The first certificate of a path whose signature cannot be verified with the key of the next, good or not."""
+    pairs = enumerate(pairwise(path.certificates))
+    return next((index for index, (below, above) in pairs if _is_signed_by(below, above) is None), None)
 
 
 def intermediates(certificate: Parsed, trust: TrustStore) -> tuple[Parsed, ...]:

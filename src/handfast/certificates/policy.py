@@ -21,6 +21,7 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyB
 from handfast.certificates import names, path, work
 from handfast.certificates.accepted import Accepted
 from handfast.certificates.checks import check
+from handfast.certificates.checks.evidence import about
 from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.leaked import KeyList
 from handfast.certificates.parsed import Parsed, parsed
@@ -28,9 +29,15 @@ from handfast.certificates.path import Path
 from handfast.certificates.rules import Purpose, Role, Rule, findings
 from handfast.certificates.spiffe import AllowSpiffe
 from handfast.certificates.strength import excessive_key
-from handfast.errors import CertificateError, CertificateRuleBroken, ConfigurationError, UnusableKey
+from handfast.errors import (
+    BadCertificateSignature,
+    CertificateError,
+    CertificateRuleBroken,
+    ConfigurationError,
+    UnusableKey,
+)
 from handfast.limits import ACCEPTED_CHAINS, CERTIFICATES_OF_A_CHAIN, PATH_DEPTH
-from handfast.reasons import NO_CERTIFICATE
+from handfast.reasons import NO_CERTIFICATE, TOO_MANY_COMPARISONS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -131,7 +138,7 @@ class ChainVerifier:
 
         A rough estimate that costs little itself and never raises; see handfast.certificates.work.
         """
-        return work.is_slow(chain)
+        return work.is_slow(chain, self.trust)
 
     def _verify(self, chain: Sequence[bytes], purpose: Purpose, server_name: str | None, now: datetime) -> PeerIdentity:
         now = now.replace(microsecond=0)  # certificates count whole seconds, the last one included
@@ -142,6 +149,11 @@ class ChainVerifier:
         if known is not None:
             return known
         sent = _parse_all(chain)
+        excessive = work.excessive(sent, self.trust)
+        if excessive is not None:
+            raise CertificateError(
+                TOO_MANY_COMPARISONS, certificate=sent[0].der, comparisons=excessive, limit=work.COMPARISONS_MOST
+            )
         found = self._verdict(sent, purpose, server_name, now)
         way = self._followed(sent, now) if found is None else path.verified(found, sent, self.trust)
         check(way, purpose, server_name, now, self.policy, self.trust)
@@ -243,12 +255,15 @@ def _is_exempt(way: Path) -> bool:
 
 
 def _refuse_unexplained(way: Path) -> NoReturn:
+    index = path.unverifiable(way) if way.unchecked else None
+    if index is not None:
+        problem = "it is signed in a way that its issuer's key is not for, or that is not known here"
+        certificate = way.certificates[index].der
+        raise BadCertificateSignature(certificate=certificate, **about(way, index), problem=problem)
     leaf = way.certificates[0]
     raise CertificateRuleBroken(
         certificate=leaf.der,
-        position=way.position(0),
-        subject=leaf.subject,
-        issuer=leaf.issuer,
+        **about(way, 0),
         rule="the verifier refuses this chain, and none of the checks that could say why finds anything",
         path=[item.subject for item in way.certificates],
     )

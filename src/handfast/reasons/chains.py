@@ -142,6 +142,13 @@ LEAKED_KEY = reason(
     "The private key of a certificate in the chain is public.",
     "Its owner has to make a new key that nobody else has, and should have this certificate revoked.",
 )
+TOO_MANY_COMPARISONS = reason(
+    "too_many_comparisons",
+    alerts.BAD_CERTIFICATE,
+    "RFC 5280 section 4.2.1.10",
+    "The chain has so many names and constraints of names that it would take too long to compare them.",
+    "No honest chain has as many: its issuer should make several certificates of one.",
+)
 PEER_NOT_ALLOWED = reason(
     "peer_not_allowed",
     alerts.ACCESS_DENIED,

@@ -14,7 +14,7 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyB
 
 from handfast import errors, limits, reasons
 from handfast.certificates import constraints, path, strength, work
-from handfast.certificates.parsed import parsed
+from handfast.certificates.parsed import NAME_BYTES, parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateError
@@ -112,7 +112,7 @@ def test_what_is_beyond_the_verifier_s_own_bound_is_refused() -> None:
     sent = constrained(levels=1, per_level=1_100, names=1_100)
     with pytest.raises(CertificateError) as caught:
         VERIFIER.verify_server(sent, SERVER_NAME, NOW)
-    assert caught.value.reason is reasons.CERTIFICATE_RULE_BROKEN
+    assert caught.value.reason is reasons.TOO_MANY_COMPARISONS
 
 
 def test_a_budget() -> None:
@@ -231,5 +231,73 @@ def test_the_estimate_is_bounded_itself() -> None:
 
 def test_an_estimate_of_names() -> None:
     sent = [parsed(der) for der in constrained(levels=2, per_level=5, names=7)]
-    assert work.comparisons(sent) == 7 * 10
+    assert work.comparisons(sent) == (7 + len(sent)) * 10  # each has a subject, too
     assert work.comparisons([parsed(root().der)]) == 0
+
+
+# --- constraints of a trusted root --------------------------------------------------------------------------------------
+
+
+def below_a_constrained_root(constraints_of_it: int, names: int) -> tuple[tuple[bytes, ...], ChainVerifier]:
+    excluded = x509.NameConstraints(None, [x509.DNSName(f"x{number}.test") for number in range(constraints_of_it)])
+    authority = Authority.create(extensions={x509.NameConstraints: (excluded, True)})
+    made = authority.issue(SERVER_NAME, *(f"n{number}.example" for number in range(names - 1)))
+    return made.chain, ChainVerifier(authority.trust)
+
+
+def test_constraints_of_the_root_count() -> None:
+    chain_of_it, verifier = below_a_constrained_root(50, 60)
+    assert verifier.is_slow(chain_of_it)
+    assert not VERIFIER.is_slow(chain_of_it)  # which does not know that root
+    assert verifier.verify_server(chain_of_it, SERVER_NAME, NOW)
+
+
+def test_names_in_great_numbers_are_slow() -> None:
+    many = root().issue(SERVER_NAME, *(f"n{number}.example" for number in range(1_000)))
+    assert len(many.chain[0]) > work.CERTIFICATE_BYTES
+    assert VERIFIER.is_slow(many.chain)
+    assert VERIFIER.verify_server(many.chain, SERVER_NAME, NOW)
+
+
+def test_too_many_comparisons_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain_of_it, verifier = below_a_constrained_root(300, 1_000)
+    monkeypatch.setattr(ChainVerifier, "_verdict", lambda *_: pytest.fail("the verifier was asked"))
+    with pytest.raises(CertificateError) as caught:
+        verifier.verify_server(chain_of_it, SERVER_NAME, NOW)
+    assert caught.value.reason is reasons.TOO_MANY_COMPARISONS
+    assert caught.value.alert == 42
+    assert caught.value.evidence == {"comparisons": 300 * 1_001, "limit": work.COMPARISONS_MOST}
+
+
+def test_what_is_just_not_too_many() -> None:
+    chain_of_it, verifier = below_a_constrained_root(261, 1_000)
+    assert work.COMPARISONS_MOST > 261 * 1_001
+    # Our own comparisons have a budget; beyond it the verifier alone has compared, and did so.
+    assert verifier.verify_server(chain_of_it, SERVER_NAME, NOW)
+
+
+def test_ways_are_gone_one_by_one_so_their_comparisons_add_up() -> None:
+    excluded = (x509.NameConstraints(None, [x509.DNSName(f"x{number}.test") for number in range(200)]), True)
+    made = Authority.create("a twin", extensions={x509.NameConstraints: excluded})
+    name, key = made.certificate.subject, made.key
+    extensions = {type(item.value): (item.value, item.critical) for item in made.certificate.extensions}
+    copies = [certify(name, key.public_key(), name, key, extensions, validity()) for _ in range(4)]
+    sent = [parsed(der) for der in (made.issue(*(f"n{n}.example" for n in range(200))).chain[0], *copies)]
+    assert work.comparisons(sent) < work.COMPARISONS_MOST
+    assert work.excessive(sent, root().trust) == work.comparisons(sent) * work.steps(sent)
+    assert work.excessive(sent[:2], root().trust) is None
+
+
+# --- names that nobody reads --------------------------------------------------------------------------------------------
+
+
+def test_a_name_of_thousands_of_parts_is_not_written_down() -> None:
+    parts = [x509.NameAttribute(x509.NameOID.COMMON_NAME, f"part {number}") for number in range(400)]
+    key, name = root().key, x509.Name(parts)
+    der = certify(name, key.public_key(), root().certificate.subject, key, root().leaf_extensions(key, []), validity())
+    assert len(parsed(der).raw.subject) > NAME_BYTES
+    assert parsed(der).subject == ""
+    with pytest.raises(CertificateError) as caught:
+        VERIFIER.verify_server((der,), SERVER_NAME, NOW)
+    assert caught.value.reason is reasons.CERTIFICATE_UNREADABLE
+    assert "one of its names has" in str(caught.value)

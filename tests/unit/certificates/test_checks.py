@@ -1,0 +1,207 @@
+"""Parts of the checks by themselves: strength, spans of time, near misses of names, surplus, policies."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from handfast import errors, reasons
+from handfast.certificates.checks.times import lasted
+from handfast.certificates.der import rsa_numbers
+from handfast.certificates.names import near_miss
+from handfast.certificates.parsed import parsed
+from handfast.certificates.policies import identifiers, validation
+from handfast.certificates.policy import ChainVerifier
+from handfast.certificates.store import TrustStore
+from handfast.certificates.strength import has_roca
+from handfast.certificates.surplus import surplus
+from handfast.testing import Authority, chain
+from handfast.testing.authority import certify
+from handfast.testing.chains import SERVER_NAME, root
+from handfast.testing.keys import new_key
+from tests.certificates.forging import forged, info, modulus, roca_modulus, rsa_info, rsa_key, with_key
+
+NOW = datetime.now(UTC)
+
+# --- strength ------------------------------------------------------------------------------------------------------------
+
+
+def test_roca() -> None:
+    for _ in range(20):
+        assert has_roca(roca_modulus())
+    for _ in range(200):
+        assert not has_roca(modulus(2048))
+    assert not has_roca(roca_modulus() + 2)
+
+
+@pytest.mark.parametrize("exponent", [1, 3, 4, 65536, 65537, 1 << 40])
+def test_numbers_of_an_rsa_key(exponent: int) -> None:
+    number = modulus(2048)
+    assert rsa_numbers(rsa_info(number, exponent)) == (number, exponent)
+
+
+def test_other_keys_have_no_such_numbers() -> None:
+    assert rsa_numbers(info(new_key("p256").public_key())) is None
+    assert rsa_numbers(rsa_info(modulus(2048), 3)[:40]) is None
+    assert rsa_numbers(b"") is None
+
+
+def with_exponent_3(issuer: Authority | None = None) -> Authority:
+    """An authority with such a key: a root, or below another one."""
+    key = rsa.generate_private_key(3, 2048)
+    made = Authority.create("of the nineties") if issuer is None else issuer.intermediate("of the nineties")
+    extensions = {type(item.value): (item.value, item.critical) for item in made.certificate.extensions}
+    extensions[x509.SubjectKeyIdentifier] = (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+    above = made.certificate.issuer
+    validity = (NOW - timedelta(days=1), NOW + timedelta(days=10))
+    der = certify(
+        made.certificate.subject, key.public_key(), above, issuer.key if issuer else key, extensions, validity
+    )
+    return Authority((der, *(issuer.chain if issuer else ())), key)
+
+
+def test_an_old_root_may_have_the_exponent_3_and_no_other_authority() -> None:
+    old = with_exponent_3()
+    assert ChainVerifier(old.trust).verify_server(old.issue(SERVER_NAME).chain, SERVER_NAME, NOW)
+    below = with_exponent_3(root())
+    with pytest.raises(errors.WeakCertificate) as caught:
+        ChainVerifier(root().trust).verify_server(below.issue(SERVER_NAME).chain, SERVER_NAME, NOW)
+    assert caught.value.reason is reasons.WEAK_EXPONENT
+    assert caught.value.certificate == below.der
+
+
+def test_a_signature_that_does_not_go_with_the_issuer_s_key() -> None:
+    authority = Authority.create()
+    other = forged(authority.der, authority.key, with_key(info(rsa_key(modulus(2048)))))
+    made = authority.issue(SERVER_NAME)
+    with pytest.raises(errors.BadCertificateSignature) as caught:
+        ChainVerifier(TrustStore.from_bytes(other)).verify_server(made.chain, SERVER_NAME, NOW)
+    assert caught.value.certificate == made.chain[0]
+    assert (
+        caught.value.evidence["problem"]
+        == "it is signed in a way that its issuer's key is not for, or that is not known here"
+    )
+
+
+# --- times ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (timedelta(0), "less than a second"),
+        (timedelta(seconds=1), "1 second"),
+        (timedelta(seconds=59.9), "59 seconds"),
+        (timedelta(minutes=1), "1 minute"),
+        (timedelta(minutes=119), "1 hour"),
+        (timedelta(hours=47), "1 day"),
+        (timedelta(days=700), "700 days"),
+    ],
+)
+def test_spans(span: timedelta, text: str) -> None:
+    assert lasted(span) == text
+
+
+def test_a_clock_that_nobody_can_have() -> None:
+    made = root().issue(SERVER_NAME)
+    with pytest.raises(errors.CertificateNotYetValid) as caught:
+        ChainVerifier(root().trust).verify_server(made.chain, SERVER_NAME, datetime(1970, 1, 1, 0, 5, tzinfo=UTC))
+    assert (
+        caught.value.evidence["clock"]
+        == "this machine's clock is wrong: it says 1970-01-01, and this program is younger"
+    )
+
+
+def test_a_certificate_that_is_merely_old_says_nothing_of_clocks() -> None:
+    case = chain("expired")
+    with pytest.raises(errors.CertificateExpired) as caught:
+        ChainVerifier(case.trust).verify_server(case.chain, case.server_name, NOW)
+    assert "clock" not in caught.value.evidence
+    assert caught.value.evidence["expired_since"] in ("9 days", "10 days")
+
+
+# --- names ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "presented", "says"),
+    [
+        ("a.b.example.com", ["*.example.com"], "stands for one label"),
+        ("example.com", ["*.example.com"], "not for example.com itself"),
+        ("www.com", ["*.com"], "which nobody owns"),
+        ("foo.example.com", ["f*.example.com"], "not a whole label"),
+        ("foo.example.com", ["foo.example.com."], "ends in a dot"),
+        ("xn--bcher-kva.example", ["b\u00fccher.example"], "A-labels"),
+        ("example.com", ["www.example.com"], "it is for www.example.com"),
+        ("www.example.com", ["example.com"], "it is for example.com"),
+        ("192.0.2.1", ["192.0.2.1"], "as a DNS name"),
+        ("192.0.2.1", ["*.0.2.1"], None),
+        ("example.com", ["example.org", "notexample.com"], None),
+        ("example.com", [], None),
+        ("a.example.com", ["*.b.example.com"], None),
+    ],
+)
+def test_near_misses(name: str, presented: list[str], says: str | None) -> None:
+    found = near_miss(name, presented)
+    assert (found is None) is (says is None)
+    assert says is None or says in (found or "")
+
+
+# --- surplus -------------------------------------------------------------------------------------------------------------
+
+
+def kinds(chain_sent: tuple[bytes, ...], path: tuple[bytes, ...]) -> list[tuple[int, str]]:
+    return [(item.position, item.kind) for item in surplus(chain_sent, path)]
+
+
+def test_what_is_sent_in_surplus() -> None:
+    lower = root().intermediate().intermediate("handfast test issuer")
+    leaf, issuer, above = lower.issue(SERVER_NAME).chain
+    stray = root().issue("stray.example").chain[0]
+    stranger = Authority.create("a stranger").der
+    path = (leaf, issuer, above, root().der)
+    assert kinds((leaf, issuer, above), path) == []
+    assert kinds(path, path) == [(4, "root")]
+    assert kinds((leaf, above, issuer), path) == [(2, "order"), (3, "order")]
+    assert kinds((leaf, issuer, issuer, above), path) == [(3, "duplicate")]
+    assert kinds((leaf, stray, issuer, stranger, above), path) == [(2, "stray"), (4, "root")]
+    found = surplus((leaf, issuer, above, stranger), path)[0]
+    assert str(found) == f"certificate 4 ({parsed(stranger).subject}) is a root, which whoever trusts it has already"
+    assert found.size == len(stranger)
+
+
+def test_surplus_of_a_verified_peer() -> None:
+    case = chain("any_order")
+    peer = ChainVerifier(case.trust).verify_server(case.chain, case.server_name, NOW)
+    assert kinds(peer.chain, peer.path) == [(2, "root"), (3, "order"), (4, "root"), (5, "order")]
+
+
+def test_a_trusted_certificate_of_a_server_is_no_surplus() -> None:
+    case = chain("self_signed_and_trusted")
+    peer = ChainVerifier(case.trust).verify_server(case.chain, case.server_name, NOW)
+    assert surplus(peer.chain, peer.path) == ()
+
+
+# --- policies -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("oids", "level"),
+    [
+        (["2.23.140.1.1"], "extended validation"),
+        (["1.2.3.4", "2.23.140.1.2.1"], "domain validated"),
+        (["2.23.140.1.2.2"], "organization validated"),
+        (["2.23.140.1.2.3"], "individual validated"),
+        (["1.2.3.4"], None),
+        ([], None),
+    ],
+)
+def test_how_far_an_authority_looked(oids: list[str], level: str | None) -> None:
+    policies = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(oid), None) for oid in oids])
+    made = root().issue(SERVER_NAME, extensions={x509.CertificatePolicies: (policies, False)} if oids else None)
+    certificate = parsed(made.chain[0])
+    assert validation(certificate) == level
+    assert identifiers(certificate) == tuple(oids)

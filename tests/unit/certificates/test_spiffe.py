@@ -1,0 +1,137 @@
+"""SPIFFE ids, and rules of who may come in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from handfast import errors, reasons
+from handfast.certificates.policy import ChainVerifier, Policy
+from handfast.certificates.spiffe import AllowSpiffe, SpiffeId
+from handfast.errors import CertificateError, ConfigurationError
+from handfast.testing.chains import root
+
+NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "domain", "path"),
+    [
+        ("spiffe://example.org", "example.org", ""),
+        ("spiffe://example.org/web", "example.org", "/web"),
+        ("SPIFFE://example.org/ns/Prod/sa/a_b.c-d", "example.org", "/ns/Prod/sa/a_b.c-d"),
+        ("spiffe://a_b-c.1/x", "a_b-c.1", "/x"),
+        ("spiffe://" + "a" * 255 + "/x", "a" * 255, "/x"),
+    ],
+)
+def test_ids(text: str, domain: str, path: str) -> None:
+    found = SpiffeId.parse(text)
+    assert (found.trust_domain, found.path) == (domain, path)
+    assert str(found) == f"spiffe://{domain}{path}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "https://example.org/web",
+        "spiffe:example.org",
+        "spiffe://",
+        "spiffe:///web",
+        "spiffe://Example.org/web",
+        "spiffe://example.org:8443/web",
+        "spiffe://user@example.org/web",
+        "spiffe://example.org/",
+        "spiffe://example.org/web/",
+        "spiffe://example.org//web",
+        "spiffe://example.org/./web",
+        "spiffe://example.org/ns/../web",
+        "spiffe://example.org/web?x=1",
+        "spiffe://example.org/web#x",
+        "spiffe://example.org/w%65b",
+        "spiffe://example.org/w\u00e9b",
+        "spiffe://example.org/web\n",
+        "spiffe://" + "a" * 256 + "/x",
+        "spiffe://example.org/" + "a" * 2048,
+    ],
+)
+def test_what_is_no_id(text: str) -> None:
+    with pytest.raises(ValueError, match=r"it|is|made|segment"):
+        SpiffeId.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "allowed"),
+    [
+        ("spiffe://example.org/web", "spiffe://example.org/web", True),
+        ("spiffe://example.org/web", "spiffe://example.org/webs", False),
+        ("spiffe://example.org/web", "spiffe://example.org/web/more", False),
+        ("spiffe://example.org/ns/*", "spiffe://example.org/ns/prod/web", True),
+        ("spiffe://example.org/ns/*", "spiffe://example.org/ns", False),
+        ("spiffe://example.org/ns/*", "spiffe://example.org/nsx/web", False),
+        ("spiffe://example.org/*", "spiffe://example.org/web", True),
+        ("spiffe://example.org/*", "spiffe://example.org", False),
+        ("spiffe://example.org/*", "spiffe://example.org.evil/web", False),
+        ("spiffe://example.org", "spiffe://example.org", True),
+        ("spiffe://example.org", "spiffe://example.org/web", False),
+    ],
+)
+def test_rules(rule: str, name: str, allowed: bool) -> None:
+    assert AllowSpiffe("spiffe://other.test/x", rule).allows(SpiffeId.parse(name)) is allowed
+
+
+@pytest.mark.parametrize(
+    "rule", ["*", "spiffe://*", "spiffe://example.org/*/web", "example.org/web", "spiffe://example.org/n*"]
+)
+def test_rules_that_are_none(rule: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AllowSpiffe(rule)
+    assert caught.value.evidence["value"] == rule
+
+
+def test_no_rule_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError):
+        AllowSpiffe()
+
+
+def test_a_server_by_its_id() -> None:
+    """Its name does not count then, and its chain does."""
+    made = root().issue("spiffe://example.org/db")
+    verifier = ChainVerifier(root().trust, Policy(allow=AllowSpiffe("spiffe://example.org/db")))
+    peer = verifier.verify_unnamed_server(made.chain, NOW)
+    assert peer.uris == ("spiffe://example.org/db",)
+    with pytest.raises(errors.CertificateNameMismatch):
+        verifier.verify_server(made.chain, "db.example", NOW)
+    with pytest.raises(CertificateError) as caught:
+        verifier.verify_unnamed_server(root().issue("spiffe://example.org/web").chain, NOW)
+    error = caught.value
+    assert error.reason is reasons.PEER_NOT_ALLOWED
+    assert error.alert == 49
+    assert error.evidence["allowed"] == ["spiffe://example.org/db"]
+    assert error.evidence["names"] == ["URI:spiffe://example.org/web"]
+
+
+def test_a_refused_peer_is_not_remembered_as_accepted() -> None:
+    made = root().issue("spiffe://example.org/web", usage=("client",))
+    verifier = ChainVerifier(root().trust, Policy(allow=AllowSpiffe("spiffe://example.org/db")))
+    for _ in range(2):
+        with pytest.raises(CertificateError):
+            verifier.verify_client(made.chain, NOW)
+
+
+def test_who_asks_for_something_else_trusts_something_else() -> None:
+    """Sessions of one are none of the other."""
+    policies = [
+        Policy(),
+        Policy(depth=1),
+        Policy(allow=AllowSpiffe("spiffe://a/x")),
+        Policy(allow=AllowSpiffe("spiffe://a/y")),
+    ]
+    assert len({ChainVerifier(root().trust, policy).trust_id for policy in policies}) == len(policies)
+
+
+@pytest.mark.parametrize("depth", [-1, 9])
+def test_a_depth_has_bounds(depth: int) -> None:
+    with pytest.raises(ConfigurationError):
+        Policy(depth=depth)
