@@ -7,7 +7,7 @@ set -eu
 PATH="$PATH:/usr/sbin:/sbin"
 
 # program:package
-peers="openssl:openssl gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin curl:curl nginx:nginx-light
+peers="openssl:openssl gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin certtool:gnutls-bin curl:curl nginx:nginx-light
     java:default-jdk-headless javac:default-jdk-headless chromium:chromium certutil:libnss3-tools
     pk12util:libnss3-tools tstclnt:libnss3-tools tinyproxy:tinyproxy-bin microsocks:microsocks
     redis-server:redis-server initdb:postgresql postgres:postgresql mariadbd:mariadb-server exim4:exim4-daemon-light

@@ -39,7 +39,7 @@ def test_a_missing_peer_fails_the_test_in_ci(monkeypatch) -> None:
 
 
 def test_a_peer_that_nobody_knows_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="known: certutil, chromium, curl"):
+    with pytest.raises(ValueError, match="known: certtool, certutil, chromium, curl"):
         peers.find_peer("curll")
 
 
