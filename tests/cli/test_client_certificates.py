@@ -36,10 +36,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     expired = clients.issue(common_name="expired", usage=["client"], not_before=then, not_after=then)
     expired.write(place, "expired")
     clients.issue("www.example.org", common_name="for servers").write(place, "server-only")
-    clients.issue(common_name="edward", usage=["client"], key="ed25519").write(place, "edward")
+    clients.issue("edward@example.org", common_name="edward", usage=["client"], key="ed25519").write(place, "edward")
     # One with the right name and the wrong key behind it, and one that nobody has heard of.
     Authority.create("the clients' authority").issue(common_name="forged", usage=["client"]).write(place, "forged")
     Authority.create("somebody").issue(common_name="stranger", usage=["client"]).write(place, "stranger")
+    # Known by its subject alone, as many authorities make them for people.
+    clients.issue(common_name="nameless", usage=["client"]).write(place, "nameless")
     return place
 
 
@@ -239,10 +241,23 @@ def test_the_list_of_a_folder_says_who_one_is(folder: Path, tmp_path: Path) -> N
     hostile.write(tmp_path, "more")
     hostile.issue(common_name="<b>\x1b[31m", usage=["client"]).write(tmp_path, "hostile")
     (tmp_path / "www").mkdir()
-    with serving("--www", tmp_path / "www", "--client-ca", tmp_path / "more.pem") as server:
+    asking = ["--client-ca", tmp_path / "more.pem", "--relax", "missing-subject-alternative-name"]
+    with serving("--www", tmp_path / "www", *asking) as server:
         page = s_client(server, tmp_path, "-cert", "hostile.pem", "-key", "hostile.key")
         assert "the client is CN=\\<b\\>\\x1b[31m,O=handfast testing" in server.line()
     assert "<p>You are CN=\\&lt;b\\&gt;\\x1b[31m,O=handfast testing.</p>" in page
+
+
+def test_a_client_without_a_name_is_allowed_by_the_rule_that_its_error_names(folder: Path) -> None:
+    asking = ["--json", "--client-ca", folder / "clients.pem", "--require-client-cert"]
+    ours = ["-cert", "nameless.pem", "-key", "nameless.key"]
+    with serving(*asking) as server:
+        s_client(server, folder, *ours)
+        rule = json.loads(server.line())["error"]["evidence"]["relax"]
+    with serving(*asking, "--relax", rule) as server:
+        s_client(server, folder, *ours)
+        client = json.loads(server.line())["client"]
+    assert (rule, client["subject"]) == ("missing-subject-alternative-name", "CN=nameless,O=handfast testing")
 
 
 @pytest.mark.parametrize(
@@ -251,6 +266,7 @@ def test_the_list_of_a_folder_says_who_one_is(folder: Path, tmp_path: Path) -> N
         (None, "certificate_required", "certificate_required", "The client needs a certificate"),
         ("forged", "unknown_ca", "unknown_issuer", "--client-ca FILE"),
         ("expired", "certificate_expired", "certificate_expired", "Its owner has to renew it"),
+        ("nameless", "bad_certificate", "certificate_rule_broken", "relax this one rule"),
         ("server-only", "unsupported_certificate", "certificate_wrong_usage", "what it is for"),
     ],
 )

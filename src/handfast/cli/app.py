@@ -84,7 +84,9 @@ _Ca = Annotated[
 _Relax = Annotated[list[str] | None, _option(_SERVER, "RULE", "Let a certificate break this rule; an error names it.")]
 _Aia = Annotated[
     bool,
-    _flag(_SERVER, "--aia", "Fetch certificates that the server forgot, over HTTP, from where the others say they are."),
+    _flag(
+        _SERVER, "--aia", "Fetch certificates that the server forgot, over HTTP, from where the others say they are."
+    ),
 ]
 _AiaNetwork = Annotated[
     list[str] | None,
@@ -271,6 +273,10 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
     require_client_cert: Annotated[
         bool, typer.Option("--require-client-cert", metavar=" ", help="Refuse clients that show none.")
     ] = False,
+    relax: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help="Let clients' certificates break this rule; an error names it."),
+    ] = None,
     alpn: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Application protocols.")] = None,
     tls: Annotated[list[str] | None, typer.Option(metavar="1.2,1.3", help="Versions of TLS; both by default.")] = None,
     echo: Annotated[bool, typer.Option("--echo", metavar=" ", help="Send back what comes.")] = False,
@@ -311,6 +317,7 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         key=key,
         client_ca=tuple(client_ca or ()),
         require_client_cert=require_client_cert,
+        relax=_listed(relax),
         alpn=_listed(alpn),
         tls=_listed(tls),
         echo=echo,

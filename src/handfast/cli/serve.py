@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import parsed
+from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
 from handfast.cli import names, show
 from handfast.cli.answer import Idle, Peer, respond
@@ -53,6 +54,7 @@ class Options:
     key: str | Path | None = None
     client_ca: tuple[Path, ...] = ()
     require_client_cert: bool = False
+    relax: tuple[str, ...] = ()
     alpn: tuple[str, ...] = ()
     tls: tuple[str, ...] = ()
     echo: bool = False
@@ -114,6 +116,7 @@ def _settings(options: Options, made: Identity | None, key: Key, watch: Watch, f
         alpn=options.alpn,
         **names.versions(options.tls),
         client_trust=trust,
+        client_verifier=ChainVerifier(trust, Policy(options.relax)) if trust and options.relax else None,
         tickets=watch.tickets,
         session_cache=watch.cache,
         ticket_count=options.tickets,
@@ -149,6 +152,8 @@ def _check(options: Options) -> None:
     if options.require_client_cert and not options.client_ca:
         problem = "needs --client-ca FILE: the authorities that clients' certificates have to come from"
         raise ConfigurationError(setting="--require-client-cert", problem=problem)
+    if options.relax and not options.client_ca:
+        raise ConfigurationError(setting="--relax", problem="means nothing without --client-ca")
     if options.early_data and options.tls and "1.3" not in options.tls:
         problem = f"means nothing with --tls {','.join(options.tls)}: TLS 1.3 alone has early data"
         raise ConfigurationError(setting="--early-data", problem=problem)
