@@ -66,6 +66,30 @@ def test_a_context_that_is_there_for_its_certificate_lets_nobody_in(
         assert bool(pair.server.getpeercert(True)) is certificate
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_client_known_by_its_subject_alone_is_let_in_as_with_ssl(
+    module: ModuleType,
+    authority: Authority,
+    files: Files,
+    server_of: Make,
+    client_of: Make,
+    tmp_path: Path,
+    strict: bool,
+) -> None:
+    """OpenSSL asks no subjectAltName of clients, in its strict mode neither."""
+    server, client = server_of(module), client_of()
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(files["ca"])
+    server.verify_flags = ssl.VERIFY_X509_STRICT if strict else ssl.VERIFY_DEFAULT
+    client.load_cert_chain(*authority.issue(common_name="me", usage=("client",)).write(tmp_path))
+    pair = Pair(client, server).shake()
+    assert pair.server.getpeercert()["subject"][-1] == (("commonName", "me"),)
+    if module is not ssl:
+        peer = pair.server.handfast.handshake.peer
+        assert (peer.verified_by, peer.subject) == ("chain", "CN=me,O=handfast testing")
+        assert peer.path[-1] == authority.der
+
+
 def test_its_roots_are_those_that_count(module: ModuleType, files: Files, server_of: Make, client_with: Make) -> None:
     first, second = server_of(module), server_of(module)
     first.verify_mode = ssl.CERT_REQUIRED

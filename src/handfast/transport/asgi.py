@@ -8,10 +8,16 @@
     async def app(scope, receive, send):
         tls = scope["extensions"]["tls"]
         tls["client_cert_name"], tls["tls_version"], tls["cipher_suite"]    # "CN=me,O=here", 0x0304, 0x1301
+        peer = scope["extensions"]["handfast"]["peer"]                      # a PeerIdentity, None for no certificate
+        peer.uris, peer.verified_by                                         # ("spiffe://example.org/me",), "chain"
 
 Servers do not say in the scope which connection a request came by. It is found through what they call ``send``: uvicorn
 and hypercorn (on asyncio and uvloop) let us reach it so, HTTP/1.1, HTTP/2 and WebSocket alike. For another server,
 ``ssl_object`` is a function that knows. Where no connection of handfast's is found, the scope stays as it is.
+
+A subject is not much of an identity, and what the extension has is not more. So beside it there is one of our own,
+``scope["extensions"]["handfast"]``: ``peer`` is who the client has proved to be, with the verdict and the path, and
+``handshake`` all that was agreed.
 
 The extension: https://asgi.readthedocs.io/en/latest/specs/tls.html, version 0.2.
 """
@@ -42,7 +48,7 @@ _WAYS: Final = ("transport", "writer")  # where they keep the connection
 
 
 class TLSExtension:
-    """ASGI middleware that fills in ``scope["extensions"]["tls"]``.
+    """ASGI middleware that fills in ``scope["extensions"]["tls"]``, and ``["handfast"]`` beside it.
 
     ``app``         the application
     ``ssl_object``  for a server that this does not know: what finds the ssl object of a request
@@ -57,9 +63,12 @@ class TLSExtension:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or one WebSocket."""
         if scope["type"] in ("http", "websocket"):
-            facts = self._facts(self._find(scope, receive, send))
+            ssl_object = self._find(scope, receive, send)
+            facts = self._facts(ssl_object)
             if facts is not None:
-                scope = {**scope, "extensions": {**(scope.get("extensions") or {}), "tls": facts}}
+                agreed: Handshake = ssl_object.handfast.handshake
+                ours = {"peer": agreed.peer, "handshake": agreed}
+                scope = {**scope, "extensions": {**(scope.get("extensions") or {}), "tls": facts, "handfast": ours}}
         await self._app(scope, receive, send)
 
     def _facts(self, ssl_object: Any) -> dict[str, Any] | None:

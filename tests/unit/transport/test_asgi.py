@@ -88,6 +88,26 @@ def test_a_client_with_a_certificate() -> None:
     }
 
 
+def test_the_application_gets_who_the_client_has_proved_to_be() -> None:
+    connection = server_of(identities=[CLIENT])
+    server = Server(transport=Transport(Object(connection)))
+    ours = seen({"type": "http"}, server.asgi_send)["extensions"]["handfast"]
+    assert ours["handshake"] is connection.handshake
+    peer = ours["peer"]
+    assert (peer.verified_by, peer.uris) == ("chain", ("spiffe://example.org/me",))
+    assert peer.path == (*CLIENT.chain, AUTHORITY.der)
+
+
+def test_a_client_without_proves_nothing_and_one_that_nobody_looked_at_says_so() -> None:
+    for connection, verdict in (
+        (server_of(), None),
+        (server_of(insecure.NoVerification(), identities=[CLIENT]), "nothing"),
+    ):
+        server = Server(transport=Transport(Object(connection)))
+        peer = seen({"type": "websocket"}, server.asgi_send)["extensions"]["handfast"]["peer"]
+        assert getattr(peer, "verified_by", None) == verdict
+
+
 def test_a_client_without() -> None:
     agreed = server_of().handshake
     assert agreed is not None
@@ -113,7 +133,7 @@ def test_the_connection_is_found(way: str, depth: int) -> None:
     assert ssl_object_of(server.asgi_send) is there
     scope = {"type": "http", "extensions": {"other": {}}}
     extensions = seen(scope, server.asgi_send)["extensions"]
-    assert set(extensions) == {"other", "tls"}
+    assert set(extensions) == {"other", "tls", "handfast"}
     assert scope == {"type": "http", "extensions": {"other": {}}}  # the server's own is left as it was
 
 

@@ -35,6 +35,7 @@ _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # what `openssl rehash` cal
 _FILES_KEPT: Final = 8
 _SEQUENCE: Final = 0x30
 _ANY_NAME: Final = b"any name: "
+_STRICT: Final = (Rule.MISSING_SUBJECT_ALTERNATIVE_NAME,)
 
 
 @lru_cache(maxsize=_FILES_KEPT)
@@ -124,14 +125,15 @@ class ContextVerifier:
     ``trust``           the roots, None where the context has none
     ``check_hostname``  whether a server's name counts
     ``strict``          VERIFY_X509_STRICT: hold certificates to the profile of the web. Without it what private
-                        authorities do differently is let pass, as ``ssl`` lets it pass; see handfast.certificates.rules
+                        authorities do differently is let pass, as ``ssl`` lets it pass; see handfast.certificates.rules.
+                        That a client has no subjectAltName is let pass in any case: OpenSSL asks for none
     ``revocation``      VERIFY_CRL_CHECK_LEAF or _CHAIN: nobody is accepted, since we cannot read such lists yet
     """
 
     def __init__(self, trust: TrustStore | None, *, check_hostname: bool, strict: bool, revocation: bool) -> None:
         self._check_hostname = check_hostname
         self._revocation = revocation
-        self._chains = None if trust is None else ChainVerifier(trust, Policy(() if strict else Rule))
+        self._chains = None if trust is None else ChainVerifier(trust, Policy(_STRICT if strict else Rule))
 
     @property
     def trust_id(self) -> bytes:
