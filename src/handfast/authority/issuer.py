@@ -237,7 +237,9 @@ class Authority(Guarded):
     def check(self) -> None:
         """Raises a CertificateError where our own verifier would refuse what this authority issues."""
         public, now = new_key("p256").public_key(), lifetimes.BACKDATED
-        own = of_leaf(public, key_identifier(self.certificate, self._key), _USAGES["client"], [], critical_names=False)
+        nobody = [x509.RFC822Name("nobody@authority.invalid")]  # of a kind that the certificates do not limit
+        identifier = key_identifier(self.certificate, self._key)
+        own = of_leaf(public, identifier, _USAGES["client"], list(nobody), critical_names=False)
         chain = (self._certify(_subject("nobody"), public, own, now), *self.chain[:-1])
         self._verify(chain, "client")
 

@@ -15,7 +15,8 @@ from handfast.authority.files import Together
 from handfast.authority.index import Issuer
 from handfast.authority.names import Limits
 from handfast.certificates import pem
-from handfast.errors import ConfigurationError
+from handfast.certificates.parsed import parsed
+from handfast.errors import CertificateUnreadable, ConfigurationError
 from handfast.reasons import AUTHORITY_DAMAGED, NOT_AN_AUTHORITY
 
 _FORMAT: Final = "handfast authority 1"
@@ -101,8 +102,8 @@ class Places:
         if len(found) != 1:
             raise ConfigurationError(AUTHORITY_DAMAGED, file=str(path), problem=f"it has {len(found)} certificates")
         try:
-            x509.load_der_x509_certificate(found[0])
-        except ValueError:
+            parsed(found[0])
+        except CertificateUnreadable:
             raise ConfigurationError(AUTHORITY_DAMAGED, file=str(path)) from None
         return found[0]
 

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 1 << 16  # bytes
 NAMES_MOST: Final = 100
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class Request:
@@ -42,7 +50,7 @@ class Request:
             request = load(data)
             extensions, self.key, valid = request.extensions, request.public_key(), request.is_signature_valid
             self.subject = request.subject.rfc4514_string()
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType) as error:
+        except _UNREADABLE as error:
             _refuse(source, f"it cannot be read: {str(error).partition('. ')[0]}")
         if not valid:
             _refuse(source, "it is not signed by the key that it asks a certificate for, so it proves nothing")

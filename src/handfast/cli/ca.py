@@ -21,12 +21,16 @@ _KINDS = "server, client, both or spiffe"
 _KEYS = "p256, p384, ed25519, rsa2048, rsa3072 or rsa4096"
 
 
-def _option(metavar: str, text: str, **more: Any) -> Any:
-    return typer.Option(metavar=metavar, help=text, **more)
+# The panels of `handfast ca init --help`.
+_LOCKED, _WEB, _BELOW = "Passphrases", "On the web", "Another intermediate of a root that is there"
 
 
-def _flag(name: str, text: str) -> Any:
-    return typer.Option(name, metavar=" ", help=text)
+def _option(metavar: str, text: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(metavar=metavar, help=text, rich_help_panel=panel, **more)
+
+
+def _flag(name: str, text: str, panel: str | None = None) -> Any:
+    return typer.Option(name, metavar=" ", help=text, rich_help_panel=panel)
 
 
 _Dir = Annotated[Path, typer.Option("--dir", metavar="DIR", envvar="HANDFAST_CA", help="The folder of the authority.")]
@@ -53,7 +57,9 @@ _Force = Annotated[bool, _flag("--force", "Replace files that are there.")]
 @app.command(epilog=_EXIT)
 def init(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer's way
     folder: _Dir = _DIR,
-    name: Annotated[str, _option("NAME", "How the authority's own certificates are called.")] = "handfast",
+    name: Annotated[
+        str, _option("NAME", "What its own certificates are called, with root and intermediate behind it.")
+    ] = "handfast",
     key: Annotated[str, _option("KIND", f"The kind of its keys: {_KEYS}.")] = "p256",
     permit: Annotated[
         list[str] | None,
@@ -64,24 +70,22 @@ def init(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer's 
     ] = None,
     root_lifetime: Annotated[str, _option("TIME", "How long the root is valid.")] = "10y",
     lifetime: Annotated[str, _option("TIME", "How long the intermediate is valid.")] = "3y",
-    passphrase: Annotated[bool, _flag("--passphrase", "Ask for a passphrase that encrypts the keys.")] = False,
+    passphrase: Annotated[bool, _flag("--passphrase", "Ask for a passphrase that encrypts the keys.", _LOCKED)] = False,
     passphrase_file: Annotated[
-        Path | None, _option("FILE", "Encrypt the keys with the first line of this file; - is standard input.")
+        Path | None, _option("FILE", "Encrypt the keys with the first line of this file; - is standard input.", _LOCKED)
     ] = None,
     root_passphrase_file: Annotated[
-        Path | None, _option("FILE", "Another one for the root's key; with --from, the one that it has.")
+        Path | None, _option("FILE", "Another one for the root's key; with --from, the one that it has.", _LOCKED)
     ] = None,
     crl_url: Annotated[
-        str | None, _option("URL", "Where intermediate.crl will be on the web: written into what is issued.")
+        str | None, _option("URL", "Where intermediate.crl will be: written into what is issued.", _WEB)
     ] = None,
-    issuer_url: Annotated[str | None, _option("URL", "Where intermediate.cer will be, likewise.")] = None,
+    issuer_url: Annotated[str | None, _option("URL", "Where intermediate.cer will be, likewise.", _WEB)] = None,
     below: Annotated[
         Path | None,
-        typer.Option(
-            "--from", metavar="DIR", help="Take the root of this authority, and make a new intermediate of it."
-        ),
+        typer.Option("--from", metavar="DIR", rich_help_panel=_BELOW, help="The authority that has the root."),
     ] = None,
-    root_key: _RootKey = None,
+    root_key: Annotated[Path | None, _option("FILE", "The root's key, where it is kept elsewhere.", _BELOW)] = None,
     json: _Json = False,
 ) -> None:
     """Make an authority: a root that others trust, and an intermediate that issues."""

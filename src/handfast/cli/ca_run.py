@@ -17,9 +17,10 @@ from handfast.authority.lifetimes import Kind, lifetime
 from handfast.authority.names import text_of
 from handfast.authority.outputs import file_name
 from handfast.authority.places import Places
+from handfast.authority.revoked import check_why
 from handfast.cli import ca_show, report, show
-from handfast.cli.streams import say, unwritable
-from handfast.errors import ConfigurationError, TLSError
+from handfast.cli.streams import Paper, say, unwritable
+from handfast.errors import ConfigurationError, TLSError, shown
 from handfast.reasons import AUTHORITY_KEY_LOCKED, FILE_UNREADABLE
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ class Revoke(_Command):
             raise ConfigurationError(
                 setting="--root", problem="is for the list alone: a certificate says itself whose it is"
             )
+        check_why(self.reason)
         given = self._given(self.certificate)
         before = authority.find(given)
         entry = authority.revoke(given, self.reason, root_key=self.root_key, next_update=length)
@@ -246,25 +248,35 @@ def run(command: Init | Issue | Sign | List | Revoke) -> int:
     errors = show.console(sys.stderr)
     name = type(command).__name__.lower()
     try:
-        found = command.work()
-        for key in _keys(command.folder):
-            if problem := exposed(key):
-                show.warning(errors, problem)
-        _tell(command, name, found)
+        found = _worked(command, errors)
+        try:
+            _tell(command, name, found)
+        except ConfigurationError as error:  # standard output is full: what was to be done is done
+            show.error(errors, error)
+            return MISUSED
     except TLSError as error:
-        show.error(errors, error)
         if command.json:
-            with contextlib.suppress(ConfigurationError):  # which is what this may be about
-                say(json.dumps({"command": name, "error": report.error(error)}, ensure_ascii=False, indent=2))
+            with contextlib.suppress(ConfigurationError):
+                say(json.dumps({"command": name, "error": report.error(error)}))
+        else:
+            show.error(errors, error)
         return MISUSED
     except KeyboardInterrupt:
         return INTERRUPTED
     return OK
 
 
+def _worked(command: Init | Issue | Sign | List | Revoke, errors: Paper) -> ca_show.Shown:
+    found = command.work()
+    for key in _keys(command.folder):
+        if problem := exposed(key):
+            show.warning(errors, shown(problem))
+    return found
+
+
 def _tell(command: _Command, name: str, found: ca_show.Shown) -> None:
     if command.json:
-        say(json.dumps({"command": name, "error": None} | found.document, ensure_ascii=False, indent=2))
+        say(json.dumps({"command": name, "error": None} | found.document))
         return
     out = show.console(sys.stdout)
     found.tell(out)
