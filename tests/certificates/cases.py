@@ -105,6 +105,7 @@ UNUSABLE: Final = (errors.UnusableKey, reasons.UNSUPPORTED_PUBLIC_KEY)
 RULE: Final = (errors.CertificateRuleBroken, reasons.CERTIFICATE_RULE_BROKEN)
 UNREADABLE: Final = (errors.CertificateUnreadable, reasons.CERTIFICATE_UNREADABLE)
 NOT_ALLOWED: Final = (CertificateError, reasons.PEER_NOT_ALLOWED)
+COMPARISONS: Final = (CertificateError, reasons.TOO_MANY_COMPARISONS)
 TOO_MANY: Final = (CertificateError, reasons.CERTIFICATE_REFUSED)
 
 
@@ -587,6 +588,15 @@ _case(
     RULE,
     "1 authority is below it, and it allows none",
 )
+
+
+def _too_many_names() -> Made:
+    excluded = x509.NameConstraints(None, [x509.DNSName(f"x{number}.test") for number in range(300)])
+    authority = Authority.create(extensions={x509.NameConstraints: (excluded, True)})
+    return _shown(authority.issue(SERVER_NAME, *(f"n{number}.example" for number in range(1_000))), authority)
+
+
+_case("a thousand names below 300 constraints", _too_many_names, COMPARISONS, "limit: 262144")
 
 
 def _deep(count: int) -> IssuedIdentity:

@@ -38,6 +38,7 @@ ALERTS = {
     "unsupported_public_key": 43,
     "certificate_rule_broken": 42,
     "certificate_unreadable": 42,
+    "too_many_comparisons": 42,
     "peer_not_allowed": 49,
     "certificate_refused": 46,
 }

@@ -197,18 +197,42 @@ class ChainVerifier:
 
         b"" for a subclass, so that nothing is resumed: what it asks for besides, only it can say, by a trust_id of its own.
         """
-        if type(self) is not ChainVerifier:
-            return b""
-        rules = ",".join(sorted(map(str, self.policy.relax)))
-        allowed = b"" if self.policy.allow is None else self.policy.allow.fingerprint
-        asked = b"\0".join(
-            (rules.encode("ascii"), b"%d" % self.policy.depth, self.policy.known_keys.fingerprint, allowed)
-        )
+        return self._asked if type(self) is ChainVerifier else b""
+
+    @property
+    def _asked(self) -> bytes:
+        policy = self.policy
+        rules = ",".join(sorted(map(str, policy.relax))).encode("ascii")
+        allowed = b"" if policy.allow is None else policy.allow.fingerprint
+        asked = b"\0".join((rules, b"%d" % policy.depth, policy.known_keys.fingerprint, allowed))
         return hashlib.sha256(self.trust.fingerprint + asked).digest()
 
     def __repr__(self) -> str:
         relaxed = f", without {', '.join(sorted(map(str, self.policy.relax)))}" if self.policy.relax else ""
         return f"<ChainVerifier {self.trust!r}{relaxed}>"
+
+
+class ServiceVerifier(ChainVerifier):
+    """Verifies servers that are known by their SPIFFE id and not by a host's name. For ClientConfig (``verifier=``).
+
+    ::
+
+        ServiceVerifier(trust, Policy(allow=AllowSpiffe("spiffe://example.org/ns/prod/db")))
+    """
+
+    def __init__(self, trust: TrustStore, policy: Policy, *, remember: int = ACCEPTED_CHAINS) -> None:
+        if policy.allow is None:
+            raise ConfigurationError(setting="allow", problem="without it any certificate of these roots would do")
+        super().__init__(trust, policy, remember=remember)
+
+    def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
+        """The identity of a server; the name that was asked for does not count."""
+        return self.verify_unnamed_server(chain, now)
+
+    @cached_property
+    def trust_id(self) -> bytes:
+        """As of a ChainVerifier, and never the same."""
+        return hashlib.sha256(b"service" + self._asked).digest()
 
 
 def _parse_all(chain: Sequence[bytes]) -> list[Parsed]:

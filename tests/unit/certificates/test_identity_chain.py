@@ -68,8 +68,8 @@ def test_the_sentences_are_of_the_certificates_at_fault() -> None:
     assert [str(note) for note in found.notes] == [
         (
             "The certificates were not in the order in which they are sent, and have been put into it. (sent: "
-            "CN=handfast test,O=handfast testing, CN=the lower authority,O=handfast testing, "
-            "CN=the upper authority,O=handfast testing)"
+            "CN=handfast test,O=handfast testing, then CN=the lower authority,O=handfast testing, "
+            "then CN=the upper authority,O=handfast testing)"
         ),
         (
             "A root is among the certificates, and is not sent: whoever trusts it has it. (certificate: "
