@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from handfast import errors, insecure, reasons, testing
+    from handfast.certificates.aia import FetchPolicy
     from handfast.certificates.identity import Identity, PeerIdentity, Signer
     from handfast.certificates.policy import ChainVerifier, Policy
     from handfast.certificates.store import TrustStore
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from handfast.sessions.verdict import Resumption, WhyNot
     from handfast.transport import aio
     from handfast.transport.blocking import TLSSocket, connect, wrap
+    from handfast.transport.fetching import Fetcher, FetchingVerifier
     from handfast.transport.proxy import Proxy
     from handfast.transport.reload import Files, Reloading
     from handfast.transport.server import Server, serve
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "handfast.certificates.aia": ("FetchPolicy",),
     "handfast.certificates.identity": ("Identity", "PeerIdentity", "Signer"),
     "handfast.certificates.policy": ("ChainVerifier", "Policy"),
     "handfast.certificates.store": ("TrustStore",),
@@ -126,6 +129,7 @@ _HOMES = {
     "handfast.sessions.verdict": ("Resumption", "WhyNot"),
     "handfast.transport.proxy": ("Proxy",),
     "handfast.transport.reload": ("Files", "Reloading"),
+    "handfast.transport.fetching": ("Fetcher", "FetchingVerifier"),
     "handfast.transport.blocking": ("TLSSocket", "connect", "wrap"),
     "handfast.transport.server": ("Server", "serve"),
     "handfast.transport.stores.file": ("FileSessions",),
@@ -158,6 +162,9 @@ __all__ = [
     "EarlyData",
     "EarlyDataRejected",
     "ExternalPsk",
+    "FetchPolicy",
+    "Fetcher",
+    "FetchingVerifier",
     "FileSessions",
     "Files",
     "Handshake",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _FIELD: Final = 12  # columns for the name of a field
 _LEAST: Final = 24  # columns for a value, however deep in the tree
 _NAMES: Final = 12  # that are shown, before the rest is only counted
+_SURPLUS: Final = 5  # certificates that are not needed, likewise
 _SOON: Final = 14  # days before the end from which the end is the news
 
 
@@ -241,8 +242,10 @@ def verified(out: Paper, source: Source, result: Verified) -> None:
     if seen is None:
         return
     draw(out, _path(source, result))
-    for item in seen.surplus:
+    for item in seen.surplus[:_SURPLUS]:
         paragraph(out, f"not needed: {shown(item)}", 0, "yellow")
+    if len(seen.surplus) > _SURPLUS:
+        paragraph(out, f"and {len(seen.surplus) - _SURPLUS} more that are not needed", 0, "yellow")
     if seen.surplus:
         out.print()
     if result.completion is not None and result.completion.attempts:
@@ -278,7 +281,7 @@ def _path(source: Source, result: Verified) -> Node:
     top: Node | None = None
     lowest: Node | None = None
     if not seen.anchored:
-        top = lowest = _missing(result)
+        top = lowest = _missing(source, result)
     for index in range(len(seen.path) - 1, -1, -1):
         der = seen.path[index]
         about = facts(der)
@@ -300,14 +303,15 @@ def _path(source: Source, result: Verified) -> Node:
     return top
 
 
-def _missing(result: Verified) -> Node | None:
+def _missing(source: Source, result: Verified) -> Node | None:
     """What stands above a path that does not reach a root."""
     seen = result.examination
     assert seen is not None
     last = facts(seen.path[-1])
     if last.self_issued:
         return None
-    lines = [("found", "nowhere: it was not sent, and no trust store here has it", "")]
+    here = "it was not sent" if source.kind == "host" else f"it is not in {shown(source.name)}"
+    lines = [("found", f"nowhere: {here}, and no trust store here has it", "")]
     if last.issuers:
         lines.append(("is said at", ", ".join(map(shown, last.issuers)), ""))
     return Node(f"? {shown(last.issuer) or '(an issuer without a name)'}", lines, style="yellow")
