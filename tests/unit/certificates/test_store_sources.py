@@ -139,8 +139,8 @@ def test_a_union_has_the_roots_of_all() -> None:
     assert both.fingerprint == (right | left).fingerprint
     with pytest.raises(TypeError):
         left | "right"  # type: ignore[operator]
-    with pytest.raises(ConfigurationError):
-        TrustStore.union()
+    assert left.union(right, store_of(ONE)).roots == both.roots
+    assert left.union().roots == left.roots
 
 
 def test_each_root_is_known_by_the_stores_that_have_it() -> None:

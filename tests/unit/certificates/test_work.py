@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -21,6 +24,7 @@ from handfast.errors import CertificateError
 from handfast.testing import GOOD, Authority, chain
 from handfast.testing.authority import certify, subject_of
 from handfast.testing.chains import SERVER_NAME, root
+from handfast.transport.aio_offload import OffLoop
 
 NOW = datetime.now(UTC)
 VERIFIER = ChainVerifier(root().trust)
@@ -250,6 +254,27 @@ def test_constraints_of_the_root_count() -> None:
     assert verifier.is_slow(chain_of_it)
     assert not VERIFIER.is_slow(chain_of_it)  # which does not know that root
     assert verifier.verify_server(chain_of_it, SERVER_NAME, NOW)
+
+
+def test_what_is_slow_leaves_the_event_loop_alone() -> None:
+    """Of a chain that is small itself, and below a root with many constraints."""
+    chain_of_it, verifier = below_a_constrained_root(50, 60)
+    threads: list[int] = []
+
+    class Watched(ChainVerifier):
+        def verify_server(self, *arguments: Any) -> Any:
+            threads.append(threading.get_ident())
+            return super().verify_server(*arguments)
+
+    async def verify(sent: tuple[bytes, ...]) -> None:
+        found = OffLoop(Watched(verifier.trust)).verify_server(sent, SERVER_NAME, NOW)
+        if inspect.isawaitable(found):
+            await found
+
+    asyncio.run(verify(chain_of_it))
+    assert threads.pop() != threading.get_ident()
+    plain = ChainVerifier(root().trust)
+    assert not plain.is_slow(root().issue(SERVER_NAME).chain)
 
 
 def test_names_in_great_numbers_are_slow() -> None:
