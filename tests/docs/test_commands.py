@@ -106,3 +106,14 @@ def test_every_option_has_its_line(name: str) -> None:
         command = command.commands[word]
     known = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
     assert documented == known - {"--help"}
+
+
+@pytest.mark.parametrize("name", sorted(PARSER.commands["ca"].commands))
+def test_every_option_of_ca_has_its_line(name: str) -> None:
+    """docs/authority.md, likewise."""
+    text = (ROOT / "docs" / "authority.md").read_text("utf-8")
+    section = text.split("## The options")[1].split(f"\n### {name}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `-")]
+    documented = {option for row in rows for option in re.findall(r"--[a-z][a-z0-9-]*", row)}
+    known = {option for parameter in PARSER.commands["ca"].commands[name].params for option in parameter.opts}
+    assert documented == {option for option in known if option.startswith("--")} - {"--help"}
