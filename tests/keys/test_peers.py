@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import subprocess
 import sys
@@ -160,8 +161,8 @@ def test_both_say_what_is_wrong_with_a_token(
         (hsm.uri(object="nothing") + f"&pin-value={PIN}", "there is no private key like that"),
         (hsm.uri("nowhere"), "there is no token like that"),
         (hsm.uri(object="p384") + f"&pin-value={PIN}", "does not belong to the certificate"),
-        (hsm.uri(object="p256") + f"&pin-source={wrong}", "it is wrong"),
-        (hsm.uri(object="p256"), "it needs one, and none is given"),
+        (hsm.uri(object="p256") + f"&pin-source={wrong}", "the PIN is wrong"),
+        (hsm.uri(object="p256"), "wants a PIN, and none is given"),
         ("pkcs11:objekt=p256", "it is not known"),
         ("pkcs11:object=p256?module-path=/nowhere.so", "it is not there"),
     ]
@@ -217,11 +218,11 @@ def test_what_a_peer_learns_of_a_key_that_is_gone(
     """An alert, and nothing of the token."""
     import pkcs11
 
-    failures: list[Exception] = []
+    failures: queue.Queue[Exception] = queue.Queue()
     with Pkcs11Signer(hsm.uri(object="p256"), PIN) as signer:
         config = ServerConfig(identities=[Identity(issued["p256"].chain, signer)])
         with Server(
-            lambda tls: None, "127.0.0.1", 0, config=config, on_failure=lambda *seen: failures.append(seen[1])
+            lambda tls: None, "127.0.0.1", 0, config=config, on_failure=lambda *seen: failures.put(seen[1])
         ) as server:
             signer.close()
             with monkeypatch.context() as gone:
@@ -229,7 +230,7 @@ def test_what_a_peer_learns_of_a_key_that_is_gone(
                 with pytest.raises(TLSError) as caught:
                     connect("localhost", server.address[1], config=ClientConfig(trust=authority.trust)).close()
     assert caught.value.alert == 80
-    assert str(failures[0]) == (
+    assert str(failures.get(timeout=30)) == (
         "The private key is kept elsewhere, and cannot be reached now. "
         "(key: pkcs11:token=handfast;object=p256; problem: token not present)"
     )

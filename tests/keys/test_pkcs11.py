@@ -171,7 +171,7 @@ def test_where_the_pin_may_come_from(hsm: SoftHsm, tmp_path: Path) -> None:
 
 def test_without_a_pin(hsm: SoftHsm) -> None:
     for nothing in (None, lambda: None):
-        assert "it needs one, and none is given" in str(refused(reasons.PIN_REFUSED, hsm.uri(object="p256"), nothing))
+        assert "wants a PIN, and none is given" in str(refused(reasons.PIN_MISSING, hsm.uri(object="p256"), nothing))
 
 
 def test_a_wrong_pin_is_tried_once(hsm: SoftHsm) -> None:
@@ -182,7 +182,7 @@ def test_a_wrong_pin_is_tried_once(hsm: SoftHsm) -> None:
         asked.append(1)
         return "wrong-" + PIN
 
-    assert "it is wrong" in str(refused(reasons.PIN_REFUSED, hsm.uri(object="p256"), wrong))
+    assert "the PIN is wrong" in str(refused(reasons.PIN_REFUSED, hsm.uri(object="p256"), wrong))
     assert len(asked) == 1
     refused(reasons.PIN_REFUSED, hsm.uri(object="p256"), "1")
 

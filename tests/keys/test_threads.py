@@ -180,16 +180,15 @@ def test_what_a_signer_raises_reaches_the_log_of_its_connection_alone() -> None:
         def sign(self, scheme: int, content: bytes) -> bytes:
             raise KeyUnavailable(problem="the card is out")
 
-    failures: list[TLSError] = []
-
-    async def run() -> None:
+    async def run() -> TLSError:
+        failures: asyncio.Queue[TLSError] = asyncio.Queue()
         identities = [Identity(QUICK.chain, QUICK.key), Identity(SLOW.chain, Threaded(Broken()))]
         server = await aio.start_server(
             _echo,
             "127.0.0.1",
             0,
             config=ServerConfig(identities=identities),
-            on_failure=lambda address, error, tap: failures.append(error),
+            on_failure=lambda address, error, tap: failures.put_nowait(error),
         )
         async with server:
             port = server.sockets[0].getsockname()[1]
@@ -197,10 +196,11 @@ def test_what_a_signer_raises_reaches_the_log_of_its_connection_alone() -> None:
                 await _visit(port, "slow.example")
             assert caught.value.alert == 80
             assert await _visit(port, "quick.example") == b"quick.example"
+            return await failures.get()
 
-    asyncio.run(run())
-    assert [type(error) for error in failures] == [KeyUnavailable]
-    assert failures[0].evidence == {"problem": "the card is out"}
+    failure = asyncio.run(run())
+    assert isinstance(failure, KeyUnavailable)
+    assert failure.evidence == {"problem": "the card is out"}
 
 
 def test_without_an_event_loop_it_waits() -> None:

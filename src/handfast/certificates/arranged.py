@@ -47,7 +47,7 @@ def arranged(certificates: Sequence[Parsed], is_ours: Callable[[Parsed], bool]) 
     sent = tuple(item.der for item in chain)
     notes = []
     if [der for der in known if der in sent] != list(sent):
-        notes.append(Note(CHAIN_REORDERED, {"sent": [item.subject or "(empty)" for item in chain]}))
+        notes.append(Note(CHAIN_REORDERED, {"sent": ", then ".join(item.subject or "(empty)" for item in chain)}))
     for position, der in enumerate(ders, 1):
         where = described(known[der], position, len(ders))
         if der in ders[: position - 1]:

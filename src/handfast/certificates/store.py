@@ -124,17 +124,17 @@ class TrustStore:
         """Certificates in memory; each argument is PEM with any number of them, or DER."""
         return cls._of_contents([("", data) for data in certificates], source, name)
 
-    @classmethod
-    def union(cls, *stores: TrustStore, name: str = "") -> TrustStore:
-        """All the roots of several stores, but for those that one of them distrusts. ``a | b`` is the same."""
+    def union(self, *others: TrustStore, name: str = "") -> TrustStore:
+        """All the roots of this one and of others, but for those that one of them distrusts. ``a | b`` is the same."""
+        stores = (self, *others)
         flat = [part for store in stores for part in store.parts or (store,)]
-        refused = frozenset[bytes]().union(*(store._refused for store in stores))
-        joined = cls._joined(flat, ", ".join(dict.fromkeys(part.source for part in flat)), name)
+        refused = self._refused.union(*(store._refused for store in others))
+        joined = type(self)._joined(flat, ", ".join(dict.fromkeys(part.source for part in flat)), name)
         joined.parts = tuple(dict.fromkeys(flat))
         return joined._less(refused) if refused else joined
 
     def __or__(self, other: object) -> TrustStore:
-        return self.union(self, other) if isinstance(other, TrustStore) else NotImplemented
+        return self.union(other) if isinstance(other, TrustStore) else NotImplemented
 
     def without(self, *roots: Root) -> TrustStore:
         """The same but for some roots: certificates, in DER or PEM too, or the SHA-256 of their DER in hexadecimal.
@@ -215,7 +215,7 @@ class TrustStore:
             except ConfigurationError:
                 continue  # as OpenSSL, which looks into it when it needs a root, and finds none
             if any(root not in found for root in more.roots):
-                found = cls.union(found, more, name="system")
+                found = found.union(more, name="system")
         return found
 
     @classmethod

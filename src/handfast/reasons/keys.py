@@ -84,13 +84,26 @@ KEY_AMBIGUOUS = reason(
     "More than one private key, or token, answers to this description.",
     "Say more of it: token, serial, object, id.",
 )
-BAD_KEY_URI = reason("bad_key_uri", None, "RFC 7512 section 2.3", "This is no pkcs11 URI that can be used.")
+BAD_KEY_URI = reason(
+    "bad_key_uri",
+    None,
+    "RFC 7512 section 2.3",
+    "This is no pkcs11 URI that can be used.",
+    "It is like this one: pkcs11:token=NAME;object=LABEL?module-path=/usr/lib/softhsm/libsofthsm2.so (the library).",
+)
 PIN_REFUSED = reason(
     "pin_refused",
     alerts.INTERNAL_ERROR,
     "RFC 9846 section 4.5.2",
-    "The token does not accept the PIN, or has none.",
+    "The token does not accept the PIN.",
     "It is not tried again: a token locks itself after a few wrong ones.",
+)
+PIN_MISSING = reason(
+    "pin_missing",
+    alerts.INTERNAL_ERROR,
+    "RFC 7512 section 2.4",
+    "The token wants a PIN, and none is given.",
+    "Name a file that has it, in the URI: pin-source=file:/path. Where there is a terminal, a command asks for it.",
 )
 KEY_UNAVAILABLE = reason(
     "key_unavailable",

@@ -33,7 +33,7 @@ class Pkcs11Signer(Guarded):
         ``pin``: the PIN, or what is called for it whenever a login is needed. Without, that of the URI. A PIN that the
         token refuses is not tried again.
 
-        Raises ConfigurationError: BAD_KEY_URI, KEY_NOT_FOUND, KEY_AMBIGUOUS, PIN_REFUSED, KEY_UNAVAILABLE; SIGNING_FAILED
+        Raises ConfigurationError: BAD_KEY_URI, KEY_NOT_FOUND, KEY_AMBIGUOUS, PIN_MISSING, PIN_REFUSED, KEY_UNAVAILABLE; SIGNING_FAILED
         for a key that TLS has no use for.
         """
         try:

@@ -18,7 +18,15 @@ import pkcs11
 from pkcs11 import Attribute, ObjectClass, PKCS11Error, TokenFlag, UserAlreadyLoggedIn
 
 from handfast.errors import KeyUnavailable, shown
-from handfast.reasons import KEY_AMBIGUOUS, KEY_NOT_FOUND, KEY_UNAVAILABLE, PIN_REFUSED, SIGNING_FAILED, Reason
+from handfast.reasons import (
+    KEY_AMBIGUOUS,
+    KEY_NOT_FOUND,
+    KEY_UNAVAILABLE,
+    PIN_MISSING,
+    PIN_REFUSED,
+    SIGNING_FAILED,
+    Reason,
+)
 from handfast.signers.mechanisms import Way, needs_pin_each_time, ways
 from handfast.signers.uri import KeyUri
 
@@ -26,12 +34,12 @@ _PAUSE: Final = 1.0  # seconds after a token was not there in which nobody looks
 
 # What may be wrong with a PIN, by the names of python-pkcs11's exceptions.
 _OF_PINS: Final = {
-    "PinIncorrect": "it is wrong",
-    "PinInvalid": "it has characters that the token does not take",
-    "PinLenRange": "it is too short or too long",
+    "PinIncorrect": "the PIN is wrong",
+    "PinInvalid": "the PIN has characters that the token does not take",
+    "PinLenRange": "the PIN is too short or too long",
     "PinLocked": "the token has locked itself",
-    "PinExpired": "it has expired",
-    "UserPinNotInitialized": "the token has none yet",
+    "PinExpired": "the PIN has expired",
+    "UserPinNotInitialized": "the token has no PIN yet",
 }
 # What would be the same in a new session.
 _FOR_GOOD: Final = frozenset(
@@ -174,7 +182,7 @@ class TokenKey:
     def _login(self, token: Any) -> None:
         pin: Any = self._pin() if not token.flags & TokenFlag.PROTECTED_AUTHENTICATION_PATH else pkcs11.PROTECTED_AUTH
         if pin is None:
-            raise self._unavailable(PIN_REFUSED, "it needs one, and none is given")
+            raise self._unavailable(PIN_MISSING, "there is a login, and nobody has given a PIN for it")
         try:
             session = token.open(user_pin=pin)
         except UserAlreadyLoggedIn:
