@@ -123,6 +123,7 @@ def test_by_label_by_id_and_by_what_the_token_is(hsm: SoftHsm, issued: Issued) -
             {"serial": serial, "id": "%02", "token": ""},
             {"manufacturer": "SoftHSM project", "model": "SoftHSM v2", "object": "p384"},
             {"slot-id": str(token.slot.slot_id), "object": "p384", "token": ""},
+            {"library-manufacturer": "SoftHSM", "library-description": "Implementation of PKCS11", "object": "p384"},
         ):
             with Pkcs11Signer(hsm.uri(**parts), PIN) as found:
                 assert found.schemes == first.schemes
@@ -134,6 +135,8 @@ def test_what_is_not_there(hsm: SoftHsm) -> None:
     assert "there is no token like that" in str(refused(reasons.KEY_NOT_FOUND, hsm.uri("nowhere", object="p256")))
     assert "there is no private key like that" in str(refused(reasons.KEY_NOT_FOUND, hsm.uri(object="nothing")))
     assert "there is no private key like that" in str(refused(reasons.KEY_NOT_FOUND, hsm.uri(object="p256", id="%02")))
+    for other in ({"library-version": "99.1"}, {"library-manufacturer": "x"}, {"model": "x"}, {"slot-id": "99999"}):
+        assert "there is no token like that" in str(refused(reasons.KEY_NOT_FOUND, hsm.uri(object="p256", **other)))
     assert "5 private keys are like that" in str(refused(reasons.KEY_AMBIGUOUS, hsm.uri()))
     assert "tokens are like that" in str(refused(reasons.KEY_AMBIGUOUS, hsm.uri("", manufacturer="SoftHSM project")))
 
@@ -405,6 +408,12 @@ def test_a_key_of_another_certificate(hsm: SoftHsm, chain: Path, authority: Auth
     with Pkcs11Signer(hsm.uri(object="p256"), PIN) as signer, pytest.raises(ConfigurationError) as caught:
         Identity.load(other, signer)
     assert caught.value.reason is reasons.KEY_MISMATCH
+    assert_no_pin(caught.value)
+
+
+def test_a_uri_in_place_of_a_signer(chain: Path, hsm: SoftHsm) -> None:
+    with pytest.raises(ConfigurationError, match=r"handfast\.signers\.Pkcs11Signer") as caught:
+        Identity.load(chain, f"{hsm.uri(object='p256')}&pin-value={PIN}")
     assert_no_pin(caught.value)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 import pkcs11
 from pkcs11 import Attribute, ObjectClass, PKCS11Error, TokenFlag, UserAlreadyLoggedIn
 
+from handfast.crypto.guard import Guarded
 from handfast.errors import KeyUnavailable, shown
 from handfast.reasons import (
     KEY_AMBIGUOUS,
@@ -58,7 +59,7 @@ def lock_of(module: str) -> threading.RLock:
     return _locks.setdefault((module, os.getpid()), threading.RLock())
 
 
-class TokenKey:
+class TokenKey(Guarded):
     """A key in a token, and the session that it is used in. What fails is a KeyUnavailable, without the PIN.
 
     ``schemes``  what it can sign with, best first; known once it was opened
@@ -137,7 +138,7 @@ class TokenKey:
         if self._process != os.getpid():
             library.reinitialize()  # PKCS #11 3.0 section 5.4.1: what a process has does not go with a fork
             self._process = os.getpid()
-        token = self._one([token for token in library.get_tokens() if self._is_meant(token)], "token")
+        token = self._one([token for token in library.get_tokens() if self._is_meant(library, token)], "token")
         self._slot = token.slot.slot_id
         self._find(token)
         self._each_time = needs_pin_each_time(self._key)
@@ -151,7 +152,7 @@ class TokenKey:
             raise self._unavailable(KEY_UNAVAILABLE, "there is a key of another kind in its place")
         self.schemes = tuple(self._ways)
 
-    def _is_meant(self, token: Any) -> bool:
+    def _is_meant(self, library: Any, token: Any) -> bool:
         """Whether the URI describes this token (RFC 7512 section 2.6)."""
         facts = {
             "token": token.label,
@@ -161,6 +162,9 @@ class TokenKey:
             "slot-id": str(token.slot.slot_id),
             "slot-description": token.slot.slot_description,
             "slot-manufacturer": token.slot.manufacturer_id,
+            "library-description": library.library_description,
+            "library-manufacturer": library.manufacturer_id,
+            "library-version": ".".join(map(str, library.library_version)),
         }
         return all(_plain(value) == _plain(self._uri.path.get(name, value)) for name, value in facts.items())
 
