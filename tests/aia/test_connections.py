@@ -292,3 +292,85 @@ def test_a_fetcher_has_places_and_who_finds_none_is_told() -> None:
     with pytest.raises(MissingIntermediate) as caught:
         verifier.verify_server(missing.chain, "localhost", datetime.now(NOW.tzinfo))
     assert "As much is being fetched for other chains" in str(caught.value.evidence["fetching"])
+
+
+def test_a_verifier_of_one_s_own_will_do(missing: Missing) -> None:
+    """What has verify_server alone: it is not asked whether it is slow, nor what it trusts."""
+
+    class Own:
+        def verify_server(self, chain: Any, server_name: str | None, now: datetime) -> handfast.PeerIdentity:
+            return ChainVerifier(missing.trust).verify_server(chain, server_name, now)
+
+    verifier = FetchingVerifier(Own(), missing.verifier().fetcher)
+    assert (verifier.is_slow(missing.chain), verifier.trust_id) == (False, b"")
+    assert verifier.verify_server(missing.chain, "localhost", NOW)
+    assert "Own object" in repr(verifier)
+    assert repr(verifier.fetcher) == "<Fetcher: 2 addresses remembered>"
+
+
+def test_a_server_whose_name_does_not_count(missing: Missing) -> None:
+    peer = missing.verifier().verify_unnamed_server(missing.chain, NOW)
+    assert peer.server_name is None  # type: ignore[union-attr]
+
+
+def test_what_is_known_is_told_to_on_done_too(missing: Missing) -> None:
+    told: list[Completion] = []
+    verifier = FetchingVerifier(ChainVerifier(missing.trust), missing.verifier().fetcher, on_done=told.append)
+    for _ in range(2):
+        verifier.verify_server(missing.chain, "localhost", NOW)
+    assert [[attempt.cached for attempt in item.attempts] for item in told] == [[False, False], [True, True]]
+    whole = missing.root.issue("localhost").chain
+    verifier.verify_server(whole, "localhost", NOW)
+    assert len(told) == 2  # a chain that is whole is no news
+
+
+def test_a_fault_of_ours_is_a_failure_and_no_crash(missing: Missing, monkeypatch: pytest.MonkeyPatch) -> None:
+    from handfast.transport import fetching
+
+    def broken(*_: object) -> Content:
+        raise RuntimeError("unheard of")
+
+    monkeypatch.setattr(fetching, "get", broken)
+    with pytest.raises(MissingIntermediate) as caught:
+        missing.verifier().verify_server(missing.chain, "localhost", NOW)
+    assert "RuntimeError: unheard of" in str(caught.value.evidence["fetching"])
+
+
+def test_who_is_interrupted_leaves_no_one_waiting(missing: Missing, monkeypatch: pytest.MonkeyPatch) -> None:
+    from handfast.transport import fetching
+
+    def interrupted(*_: object) -> Content:
+        raise KeyboardInterrupt
+
+    verifier = missing.verifier()
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching, "get", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            verifier.verify_server(missing.chain, "localhost", NOW)
+    assert verifier.verify_server(missing.chain, "localhost", NOW)
+
+
+def test_who_waits_for_another_s_answer_waits_no_longer_than_allowed(here: Site) -> None:
+    """The first may take its time, the second has less of it."""
+    missing = lacking(here.url())
+    go_on, asked = threading.Event(), threading.Event()
+
+    def slow(peer: Any, request: bytes) -> None:
+        asked.set()
+        go_on.wait(10)
+        answer(missing.missing[0])(peer, request)
+
+    here.talks["/issuer"] = slow
+    patient = missing.verifier(seconds=10.0)
+    hasty = missing.verifier(seconds=0.2)
+    hasty.fetcher._under_way = patient.fetcher._under_way
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(patient.verify_server(missing.chain, "localhost", NOW)))
+    thread.start()
+    assert asked.wait(10)
+    with pytest.raises(MissingIntermediate) as caught:
+        hasty.verify_server(missing.chain, "localhost", NOW)
+    go_on.set()
+    thread.join(10)
+    assert "did not come within the time allowed" in str(caught.value.evidence["fetching"])
+    assert (len(found), len(here.requests)) == (1, 1)

@@ -240,3 +240,60 @@ def test_what_the_peer_sent_keeps_its_place_in_errors() -> None:
     error, _, _ = run(missing, answers)
     assert error.evidence["position"] == f"fetched from {URL}"
     assert "\x1b" not in str(error)
+
+
+def test_an_answer_that_we_have_already_is_no_issuer() -> None:
+    missing = lacking(URL)
+    error, _, completion = run(missing, {URL: Content(missing.chain[0])})
+    failed = completion.attempts[0].failed
+    assert (failed.reason, failed.evidence["problem"]) == (
+        reasons.FETCH_NOT_THE_ISSUER,
+        "it is one that we have already",
+    )
+    assert "it is one that we have already" in error.evidence["fetching"][0]
+
+
+@pytest.mark.parametrize("same", [{}, {x509.SubjectKeyIdentifier: None}], ids=["another key", "no identifier"])
+def test_an_authority_of_the_same_name_is_thrown_away(same: dict[Any, Any]) -> None:
+    missing = lacking(URL)
+    forger = Authority.create("the root").intermediate("the highest intermediate", extensions=same)
+    _, _, completion = run(missing, {URL: Content(forger.der)})
+    failed = completion.attempts[0].failed
+    assert (failed.reason, failed.evidence["problem"]) == (reasons.FETCH_NOT_THE_ISSUER, "it has another name or key")
+    assert completion.fetched == {}
+
+
+def test_an_error_about_what_was_sent_counts_what_was_sent() -> None:
+    """Once the chain is complete, something of it may still be wrong."""
+    from handfast.errors import WeakCertificate
+
+    root = Authority.create()
+    below = root.intermediate()
+    chain = below.issue("localhost", key="rsa1024", extensions=points_to(URL), send_chain=False).chain
+    with pytest.raises(WeakCertificate) as caught:
+        run(Missing(root, chain, []), {URL: Content(below.der)})
+    assert caught.value.evidence["position"] == "certificate 1 of 1"
+
+
+def test_an_error_about_the_root_stays_as_it_is() -> None:
+    from datetime import timedelta
+
+    from handfast.errors import CertificateExpired
+
+    root = Authority.create(not_after=NOW - timedelta(minutes=1))
+    below = root.intermediate()
+    chain = below.issue("localhost", extensions=points_to(URL), send_chain=False).chain
+    with pytest.raises(CertificateExpired) as caught:
+        run(Missing(root, chain, []), {URL: Content(below.der)})
+    assert caught.value.evidence["position"] == "trusted root"
+
+
+def test_a_self_signed_certificate_asks_for_nothing() -> None:
+    from handfast.errors import SelfSignedCertificate
+
+    stranger = Authority.create("localhost", extensions={**points_to(URL), x509.KeyUsage: None})
+    completion = Completion((stranger.der,), FetchPolicy(), IssuerCache())
+    verifier = ChainVerifier(Authority.create().trust)
+    with pytest.raises(SelfSignedCertificate) as caught:
+        next(completion.run(lambda chain: verifier.verify_unnamed_server(chain, NOW)))
+    assert "fetching" not in caught.value.evidence

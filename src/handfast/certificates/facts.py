@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, SignatureAlgorithmOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from handfast.certificates import aia, policies
 from handfast.certificates.parsed import parsed
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _KINDS: Final = {
+    "DSAPublicKey": "DSA",
     "ed25519": "Ed25519",
     "ed448": "Ed448",
     "mldsa44": "ML-DSA-44",
@@ -45,10 +46,15 @@ _BITS: Final = {
     "crl_sign": "cRLSign",
 }
 _NAMED: Final = {
-    SignatureAlgorithmOID.ED25519: "Ed25519",
-    SignatureAlgorithmOID.ED448: "Ed448",
-    SignatureAlgorithmOID.RSASSA_PSS: "RSASSA-PSS",
+    "1.2.840.113549.1.1.10": "RSASSA-PSS",
+    "1.3.101.112": "Ed25519",
+    "1.3.101.113": "Ed448",
+    "2.16.840.1.101.3.4.3.2": "DSA",
+    "2.16.840.1.101.3.4.3.17": "ML-DSA-44",
+    "2.16.840.1.101.3.4.3.18": "ML-DSA-65",
+    "2.16.840.1.101.3.4.3.19": "ML-DSA-87",
 }
+_FAMILIES: Final = (("1.2.840.113549.1.1.", "RSA"), ("1.2.840.10045.4.", "ECDSA"), ("1.2.840.10040.4.", "DSA"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ def key(certificate: Parsed) -> str:
         return f"RSA {bits}, for PSS alone" if certificate.pss is not None else f"RSA {bits}"
     if hasattr(certificate.key, "curve"):
         return f"ECDSA {_CURVES.get(kind, kind)}"
-    return _KINDS.get(kind, kind if bits is None or str(bits) in kind else f"{kind} {bits}")
+    name = _KINDS.get(kind, kind)
+    return name if bits is None else f"{name} {bits}"
 
 
 def signature(certificate: Parsed) -> str:
@@ -138,14 +145,13 @@ def signature(certificate: Parsed) -> str:
         hashed = certificate.signature_hash
     except (UnsupportedAlgorithm, ValueError):
         return str(oid.dotted_string)
-    name = _NAMED.get(oid)
+    name = _NAMED.get(oid.dotted_string)
     if name is None:
-        family = "ECDSA" if "ecdsa" in oid._name.lower() else "RSA" if "rsa" in oid._name.lower() else oid._name
-        name = family if family != "Unknown OID" else str(oid.dotted_string)
+        name = next((family for begin, family in _FAMILIES if oid.dotted_string.startswith(begin)), oid.dotted_string)
     if hashed is None:
         return name
     words = hashed.name.upper()
-    return f"{name} with {words.replace('SHA', 'SHA-') if words.startswith('SHA') and '-' not in words else words}"
+    return f"{name} with {words if '-' in words else words.replace('SHA', 'SHA-')}"
 
 
 def _serial(number: int) -> str:
