@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import base64
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
+from cryptography.x509 import InvalidVersion
 
 from handfast.certificates import pem
 from handfast.certificates.parsed import parsed
 from handfast.errors import CertificateError, ConfigurationError
 from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE
 
-if TYPE_CHECKING:
-    from cryptography import x509
-
 _SEQUENCE: Final = b"0"
 _SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")  # the content type of PKCS#7 (RFC 2315 section 14)
-_PKCS7_PEM: Final = re.compile(rb"-----BEGIN (?:PKCS7|CMS)-----.*?-----END (?:PKCS7|CMS)-----", re.DOTALL)
+_PKCS7_LABELS: Final = ("PKCS7", "CMS")
+# What `cryptography` raises for broken contents; of these a bad version is no ValueError.
+_BROKEN: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion)
 _HEADER: Final = 8  # bytes at most before the content type: a sequence and its length, also of indefinite form
 
 
@@ -47,7 +46,7 @@ def of_pkcs12(data: bytes, password: str | None, source: str) -> list[bytes]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             content = pkcs12.load_pkcs12(data, None if password is None else password.encode("utf-8"))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _BROKEN as error:
         if "password" in str(error).lower():
             problem = "no password was given" if password is None else "the password is wrong"
             raise ConfigurationError(KEY_ENCRYPTED, file=source, problem=problem) from None
@@ -61,18 +60,18 @@ def of_pkcs12(data: bytes, password: str | None, source: str) -> list[bytes]:
 
 def _any(data: bytes) -> list[bytes]:
     if pem.is_pem(data):
-        bundles = [_of_pkcs7(block, load=pkcs7.load_pem_pkcs7_certificates) for block in _PKCS7_PEM.findall(data)]
+        bundles = [_of_pkcs7(item.body, encoded=True) for item in pem.blocks(data, *_PKCS7_LABELS)]
         return [*pem.certificates(data), *(der for bundle in bundles for der in bundle)]
     if data[:1] != _SEQUENCE:
         return []
     if 0 < data[: _HEADER + len(_SIGNED_DATA)].find(_SIGNED_DATA) <= _HEADER:
-        return _of_pkcs7(data, load=pkcs7.load_der_pkcs7_certificates)
+        return _of_pkcs7(data)
     return pem.certificates(data)
 
 
-def _of_pkcs7(data: bytes, load: Callable[[bytes], list[x509.Certificate]]) -> list[bytes]:
+def _of_pkcs7(data: bytes, *, encoded: bool = False) -> list[bytes]:
     try:
-        found = load(data)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(data) if encoded else data)
+    except _BROKEN as error:
         raise CertificateError(NOT_A_CERTIFICATE, problem=f"the PKCS#7 is broken: {error}") from None
     return [item.public_bytes(Encoding.DER) for item in found]

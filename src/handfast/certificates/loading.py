@@ -9,6 +9,7 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
+from cryptography.x509 import InvalidVersion
 
 from handfast.certificates import pem
 from handfast.crypto import signatures
@@ -75,7 +76,7 @@ def from_pkcs12(data: bytes, password: Password, source: str) -> tuple[signature
         except ValueError:
             secret = _secret(password)
             found = pkcs12.load_pkcs12(data, secret)  # of an empty one too, which is not the same as none
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion) as error:
         if "password" in str(error).lower():  # one sentence, for a wrong one and for damaged contents
             problem = "the password is wrong" if secret else "no password was given"
             raise ConfigurationError(KEY_ENCRYPTED, file=source, problem=problem) from None

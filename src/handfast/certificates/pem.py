@@ -6,8 +6,9 @@ import base64
 import binascii
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from handfast.errors import ConfigurationError
 from handfast.reasons import FILE_UNREADABLE
@@ -15,9 +16,7 @@ from handfast.reasons import FILE_UNREADABLE
 PathLike = str | os.PathLike[str]
 
 # RFC 7468 section 5.1 has one label, and lets older ones be read. OpenSSL's TRUSTED CERTIFICATE says more behind it.
-_CERTIFICATE: Final = re.compile(
-    rb"-----BEGIN ((?:X509 |TRUSTED )?)CERTIFICATE-----(.*?)-----END \1CERTIFICATE-----", re.DOTALL
-)
+_LABELS: Final = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 _BOUNDARY: Final = b"-----BEGIN "
 _SEQUENCE: Final = b"0"  # what every certificate in DER begins with (0x30)
 
@@ -44,8 +43,36 @@ def certificates(data: bytes) -> list[bytes]:
     """
     if not is_pem(data):
         return _sequences(data) if data[:1] == _SEQUENCE else []
-    found = ((label, _decoded(body)) for label, body in _CERTIFICATE.findall(data))
-    return [_sequences(der, rest=True)[0] if label == b"TRUSTED " else der for label, der in found]
+    found = ((item.label, _decoded(item.body)) for item in blocks(data, *_LABELS))
+    return [_sequences(der, rest=True)[0] if label == _LABELS[-1] else der for label, der in found]
+
+
+class Block(NamedTuple):
+    """A block of PEM: its label, and what stands between its two lines."""
+
+    label: str
+    body: bytes
+
+
+def blocks(data: bytes, *labels: str) -> Iterator[Block]:
+    """The blocks with these labels, in their order; one that does not end is passed over.
+
+    Whoever has written ``data``, the work grows with its length alone: each label's missing end is looked for once.
+    """
+    begin = re.compile(rb"-----BEGIN (%b)-----" % b"|".join(re.escape(label.encode("ascii")) for label in labels))
+    endless: set[bytes] = set()
+    at = 0
+    while found := begin.search(data, at):
+        at = found.end()
+        if found[1] in endless:
+            continue
+        last = b"-----END %b-----" % found[1]
+        end = data.find(last, at)
+        if end < 0:
+            endless.add(found[1])
+            continue
+        yield Block(found[1].decode("ascii"), data[at:end])
+        at = end + len(last)
 
 
 def _sequences(data: bytes, *, rest: bool = False) -> list[bytes]:

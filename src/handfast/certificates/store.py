@@ -199,7 +199,7 @@ class TrustStore:
             for position, (file, der) in enumerate(ders, 1):
                 try:
                     roots.append(x509.load_der_x509_certificate(der))
-                except ValueError as error:
+                except (ValueError, x509.InvalidVersion) as error:
                     number = position - next(n for n, (other, _) in enumerate(ders) if other == file)
                     bad.append(Skipped(number, str(error), file))
         return cls(roots, source, bad, name=name)
