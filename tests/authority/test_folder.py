@@ -477,6 +477,29 @@ def _issue_and_revoke(folder: Path, number: int) -> None:
         authority.revoke(serial_of(authority.issue(f"a{number}-{turn}.example").chain[0]))
 
 
+def test_two_runs_for_the_same_files(tmp_path: Path, made: AuthorityFolder) -> None:
+    """One of them writes both files, and the other is told that they are there."""
+    ended: list[Any] = []
+
+    def issue() -> None:
+        try:
+            AuthorityFolder(made.path).issue("a.example", outputs=Outputs(tmp_path, "a"))
+            ended.append(None)
+        except ConfigurationError as error:
+            ended.append(error.reason)
+
+    threads = [threading.Thread(target=issue) for _ in range(2)]
+    with files.locked(made.path / "lock"):  # until both have looked whether the files are there
+        for thread in threads:
+            thread.start()
+        threading.Event().wait(0.5)
+    for thread in threads:
+        thread.join(60)
+    assert set(ended) == {None, reasons.FILE_THERE_ALREADY}
+    assert Identity.load(tmp_path / "a.pem", tmp_path / "a.key")
+    assert len(made.entries()) == 2
+
+
 @pytest.fixture
 def held(made: AuthorityFolder) -> Iterator[Path]:
     """An authority with which another run is at work."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 Passphrase = str | bytes | Callable[[Path], str | bytes] | None
 """Of a key; or who is asked for it, with the key's file, if it is encrypted."""
 
+_SERIAL_DIGITS: Final = frozenset("0123456789abcdefABCDEFxX: ")  # and what may stand between
 _SERIAL_LEAST: Final = 4  # hexadecimal digits of a serial number that is not given whole
 
 
@@ -152,6 +153,7 @@ class AuthorityFolder(Guarded):
         made = self.issuer().issue(*names, kind=kind, key=key, lifetime=lifetime)
         with self._changing() as index, Together() as written:
             if outputs is not None:
+                outputs.check()  # once more: another run may have written them while this one waited
                 outputs.add_identity(written, made)
             self._hand_out(index, written, made.chain)
         return made
@@ -172,6 +174,7 @@ class AuthorityFolder(Guarded):
         chain = self.issuer().sign(request, *names, allow=allow, drop_others=drop_others, kind=kind, lifetime=lifetime)
         with self._changing() as index, Together() as written:
             if outputs is not None:
+                outputs.check(with_key=False)
                 outputs.add_chain(written, chain)
             self._hand_out(index, written, chain)
         return chain
@@ -237,6 +240,8 @@ class AuthorityFolder(Guarded):
                 found = [entry for entry in found if entry.number == shown]
         if len(found) != 1:
             why = {"problem": f"{len(found)} serial numbers begin with this"} if found else {}
+            if isinstance(certificate, str) and not set(certificate) <= _SERIAL_DIGITS:
+                why = {"problem": "it is neither a serial number, or how one begins, nor a file that is there"}
             raise ConfigurationError(NOT_ISSUED_HERE, serial=shown, **why)
         return found[0]
 

@@ -50,8 +50,8 @@ class Request:
             request = load(data)
             extensions, self.key, valid = request.extensions, request.public_key(), request.is_signature_valid
             self.subject = request.subject.rfc4514_string()
-        except _UNREADABLE as error:
-            _refuse(source, f"it cannot be read: {str(error).partition('. ')[0]}")
+        except _UNREADABLE:
+            _refuse(source, _instead(data))
         if not valid:
             _refuse(source, "it is not signed by the key that it asks a certificate for, so it proves nothing")
         self.names: tuple[x509.GeneralName, ...] = ()
@@ -91,6 +91,18 @@ class Request:
         if not granted:
             raise ConfigurationError(REQUEST_REFUSED, request=self.source, problem="there is no name to certify")
         return granted
+
+
+def _instead(data: bytes) -> str:
+    """What is there, where it cannot be read as a request."""
+    if not data:
+        return "there is nothing in it"
+    if b"CERTIFICATE REQUEST-----" not in data and b"-----BEGIN " in data:
+        there = (
+            "a certificate" if b"BEGIN CERTIFICATE-----" in data else "a private key" if b"PRIVATE KEY" in data else ""
+        )
+        return f"it is {there}, and no request" if there else "there is no request in it"
+    return "it cannot be read: it is damaged, or it is no request (PKCS#10) in PEM or DER"
 
 
 def _checked(name: x509.GeneralName) -> x509.GeneralName | None:
