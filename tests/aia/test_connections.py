@@ -18,6 +18,7 @@ import pytest
 
 import handfast
 from handfast import ClientConfig, Server, ServerConfig, TLSSocket, aio, errors
+from handfast.certificates import pem
 from handfast.certificates.aia import Completion, Content, Fetch, FetchPolicy, IssuerCache
 from handfast.certificates.policy import ChainVerifier
 from handfast.connection import ClientConnection, ServerConnection
@@ -64,6 +65,17 @@ def test_a_blocking_client_completes_the_chain(port: int, missing: Missing, here
             assert peer.chain == missing.chain
             assert peer.path == (*missing.chain, *missing.missing, missing.root.der)
     assert here.paths == ["/one.der", "/two.der"]
+
+
+def test_an_address_that_has_brought_another_issuer_is_asked_again(here: Site) -> None:
+    """One file with the issuers of two: what is remembered of it after the first is not all that it has."""
+    ways, cache = [lacking(here.url("/both.der")) for _ in range(2)], IssuerCache()
+    here.talks["/both"] = answer(b"".join(pem.certificate(way.missing[0]) for way in ways), "text/plain")
+    for _ in range(2):
+        for way in ways:
+            peer: Any = way.verifier(cache=cache).verify_server(way.chain, "localhost", NOW)
+            assert peer.path[1] == way.missing[0]
+    assert here.paths == ["/both.der"] * 2
 
 
 def test_a_client_on_an_event_loop_completes_the_chain(port: int, missing: Missing, here: Site) -> None:

@@ -34,6 +34,7 @@ PUBLIC = ["8.8.8.8", "2001:4860:4860::8888", "::ffff:8.8.8.8", "64:ff9b::808:808
 INNER = [
     *("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
     *("240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "::", "::1", "fe80::1%eth0", "fc00::1", "ff02::1"),
+    *("168.63.129.16", "192.88.99.1", "64:ff9b:1::a00:1", "3fff::1", "5f00::1", "fec0::1", "::127.0.0.1"),
     *("::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1", "not an address"),
 ]
 
@@ -218,6 +219,38 @@ def test_what_is_remembered_is_not_asked_again_and_is_checked_again() -> None:
     peer, asked, _ = run(other, {URL: Content(other.missing[0])}, cache)
     assert asked == [URL]
     assert peer.path[1] == other.missing[0]
+
+
+@pytest.mark.parametrize("first", ["issuer", "stranger"])
+def test_a_stranger_who_names_an_address_takes_it_from_nobody(first: str) -> None:
+    """Whose certificate names the address of another authority gets what is there, and it is of no use to him."""
+    missing, stranger, cache = lacking(URL), lacking(URL), IssuerCache()
+    answers: dict[str, Content | FetchFailed] = {URL: Content(missing.missing[0])}
+    if first == "issuer":
+        assert run(missing, answers, cache)[1] == [URL]
+    for asked in ([URL], []):  # the stranger's own failure is remembered
+        error, found, _ = run(stranger, answers, cache)
+        assert (type(error), found) == (MissingIntermediate, asked)
+    peer, asked, _ = run(missing, answers, cache)
+    assert (peer.path[1], asked) == (missing.missing[0], [] if first == "issuer" else [URL])
+
+
+@pytest.mark.parametrize("reason", [reasons.FETCH_TIMEOUT, reasons.FETCH_UNREACHABLE])
+def test_a_stranger_who_leaves_no_time_does_not_either(reason: reasons.Reason) -> None:
+    """His first address drips until almost nothing is left for the second, which is another authority's."""
+    missing, stranger, cache = lacking(URL), lacking("http://slow.example/", URL), IssuerCache()
+    run(stranger, {"http://slow.example/": FetchFailed(reasons.FETCH_CUT), URL: FetchFailed(reason)}, cache)
+    peer, _, _ = run(missing, {URL: Content(missing.missing[0])}, cache)
+    assert peer.path[1] == missing.missing[0]
+
+
+def test_an_address_with_the_issuers_of_several_serves_all_of_them() -> None:
+    ways, cache = [lacking(URL), lacking(URL)], IssuerCache()
+    bundle = {URL: Content(b"".join(pem.certificate(way.missing[0]) for way in ways))}
+    for asked in ([URL], []):
+        for way in ways:
+            peer, found, _ = run(way, bundle, cache)
+            assert (peer.path[1], found) == (way.missing[0], asked)
 
 
 def test_a_crowded_place_is_no_failure_of_the_address() -> None:

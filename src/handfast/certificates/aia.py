@@ -13,6 +13,7 @@ The address stands in a certificate that nobody has verified, and what comes fro
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import threading
 from collections import OrderedDict
@@ -45,6 +46,21 @@ CANDIDATES: Final = 32  # of one answer that are looked at
 _LOWEST_FREE_PORT: Final = 1024
 _URL_SHOWN: Final = 200  # characters
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address is in the last 32 bits
+
+# What :mod:`ipaddress` takes for everybody's, some of its versions only, and is not.
+_NOT_PUBLIC: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16/32",  # of each virtual machine in Azure, the host beneath it
+            "192.88.99.0/24",  # the next relay to IPv6, whosever that is (RFC 7526)
+            "64:ff9b:1::/48",  # NAT64 of one's own network (RFC 8215)
+            "3fff::/20",  # documentation (RFC 9637)
+            "5f00::/16",  # routers of one's own network (RFC 9602)
+            "fec0::/10",  # site-local, which some sites have still (RFC 3879)
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +147,8 @@ def _is_public(address: Address) -> bool:
     inner = _embedded(address)
     if inner:
         return all(map(_is_public, inner))
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
@@ -139,9 +157,13 @@ def _is_public(address: Address) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What a script asks for: the content of an address. It is answered with a Content or a FetchFailed."""
+    """What a script asks for: the content of an address. It is answered with a Content or a FetchFailed.
+
+    ``known``  what the address has brought before (DER), and is of no use this time
+    """
 
     url: str
+    known: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +305,11 @@ def _short(url: str) -> str:
     return shown(url if len(url) <= _URL_SHOWN else url[:_URL_SHOWN] + "...")
 
 
+# These say something of the certificate for which an address was asked, or of the time that was left for it. Remembered of
+# the address, they would let any server whose certificate names the same one keep the issuer from all the others.
+_OF_WHO_ASKS: Final = (reasons.FETCH_NOT_THE_ISSUER, reasons.FETCH_TIMEOUT, reasons.FETCH_UNREACHABLE)
+
+
 class Completion:
     """One chain, and what is fetched to complete it.
 
@@ -337,17 +364,18 @@ class Completion:
     def _attempt(self, url: str, last: Parsed) -> Generator[Fetch, Content | FetchFailed, Attempt]:
         if not url.lower().startswith("http://"):
             return Attempt(url, failed=FetchFailed(reasons.FETCH_NOT_HTTP))
-        known = self._cache.find(url)
-        if isinstance(known, FetchFailed):
-            return Attempt(url, failed=known, cached=True)
-        if known is not None:
-            useful = self._useful(known, last)
-            if useful:
-                return Attempt(url, useful, cached=True)
+        known, own = self._cache.find(url), f"{url} {hashlib.sha256(last.der).hexdigest()}"
+        failed = known if isinstance(known, FetchFailed) else self._cache.find(own)
+        if isinstance(failed, FetchFailed):
+            return Attempt(url, failed=failed, cached=True)
+        before = known if isinstance(known, tuple) else ()
+        useful = self._useful(before, last)
+        if useful:
+            return Attempt(url, useful, cached=True)
         limit = self._limit()
         if limit is not None:
             return Attempt(url, failed=FetchFailed(reasons.FETCH_LIMIT, allowed=limit))
-        answer = yield Fetch(url)
+        answer = yield Fetch(url, before)
         try:
             if isinstance(answer, FetchFailed):
                 raise answer
@@ -357,9 +385,10 @@ class Completion:
         except FetchFailed as error:
             failed = error.copy()
             if failed.reason is not reasons.FETCH_BUSY:  # then nobody has been asked
-                self._cache.keep(url, failed)
+                self._cache.keep(own if before or failed.reason in _OF_WHO_ASKS else url, failed)
             return Attempt(url, failed=failed)
-        self._cache.keep(url, useful)
+        # One address may have the issuers of several: of those before, it keeps as many as there is room for.
+        self._cache.keep(url, tuple(dict.fromkeys((*useful, *before)))[:CERTIFICATES_OF_A_CHAIN])
         return Attempt(url, useful)
 
     def _limit(self) -> str | None:

@@ -57,18 +57,21 @@ class Fetcher:
     def __repr__(self) -> str:
         return f"<Fetcher: {len(self.cache)} addresses remembered>"
 
-    def _fetch(self, url: str, deadline: Deadline) -> Content | FetchFailed:
+    def _fetch(self, wanted: Fetch, deadline: Deadline) -> Content | FetchFailed:
         """What comes of an address. Several that ask for the same one at the same time share the answer.
 
         Whoever gets it has to call :meth:`_answered` once it is in the cache.
         """
+        url = wanted.url
         ours: Future[Content | FetchFailed] = Future()
         with self._lock:
             other = self._under_way.get(url)
             if other is None:
                 known = self.cache.find(url)  # it may have come since the script looked
-                if known is not None:
-                    return known if isinstance(known, FetchFailed) else Content(b"".join(map(pem.certificate, known)))
+                if isinstance(known, FetchFailed):
+                    return known
+                if known is not None and known != wanted.known:
+                    return Content(b"".join(map(pem.certificate, known)))
                 self._under_way[url] = ours
         if other is not None:
             return self._waited(other, deadline)
@@ -107,7 +110,7 @@ class Fetcher:
             while True:
                 url = first.url
                 try:
-                    first = script.send(self._fetch(url, deadline))
+                    first = script.send(self._fetch(first, deadline))
                 finally:
                     self._answered(url)
         except StopIteration as end:
