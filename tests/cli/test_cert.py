@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from handfast import Server, ServerConfig, TLSSocket
 from handfast.certificates import pem
+from handfast.cli.hints import hints
+from handfast.errors import UnknownIssuer
 from handfast.testing import Authority, IssuedIdentity
 from tests.aia.farm import NOW, Missing, Site, answer, lacking, points_to, site
 from tests.cli.running import SCHEMAS, handfast, lines_of, listening
@@ -140,11 +142,17 @@ def test_a_pkcs12_that_is_locked(world: World) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "it has none"),
-        (b"garbage", "it has none"),
-        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "parsing"),
+        (b"", "there is nothing in it"),
+        (b"garbage", "it is none of PEM, DER, PKCS#7 and PKCS#12"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate, or a damaged one"),
+        (
+            b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
+            "(CSR), and no certificate yet",
+        ),
+        (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "(CRL), and no certificate"),
+        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "a public key, and no certificate"),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "a private key, and no certificate"),
-        (b"0\x82\x01\x00", "parsing"),
+        (b"0\x82\x01\x00", "no certificate, or a damaged one"),
         (bytes.fromhex("30820100 06092a864886f70d010702") + bytes(50), "PKCS#7"),
         (b"0\x10\x02\x01\x03\x30\x0b", ""),
     ],
@@ -544,3 +552,14 @@ def test_a_certificate_that_says_where_everything_is(tmp_path: Path) -> None:
     text = handfast("cert", "show", path).stdout.decode()
     for piece in ("issuer at   http://ca.example/issuer.der", "policy      domain validated", "0 authorities below it"):
         assert piece in text
+
+
+def test_where_one_certificate_is_all_there_is_an_intermediate_may_be_missing(world: World, tmp_path: Path) -> None:
+    """Who has given the root already is not helped by hearing of it again."""
+    leaf = tmp_path / "leaf.pem"
+    leaf.write_bytes(pem.certificate(world.good.chain[0]))
+    run = handfast("cert", "verify", leaf, "--ca", world / "ca.pem")
+    assert f"it is not in {leaf}" in " ".join(run.stdout.decode().replace("│", " ").split())
+    assert "has to send the whole chain" in " ".join(hints(UnknownIssuer(position="certificate 1 of 1")))
+    assert "the whole chain" not in " ".join(hints(UnknownIssuer(position="certificate 2 of 2")))
+    assert "the whole chain" not in " ".join(hints(UnknownIssuer(position="certificate 1 of 1", proxy="p.example")))

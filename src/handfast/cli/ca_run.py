@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from handfast.authority import AuthorityFolder, Outputs, Request
 from handfast.authority.files import exposed, read
 from handfast.authority.lifetimes import Kind, lifetime
-from handfast.authority.names import text_of
+from handfast.authority.names import general_name, text_of
 from handfast.authority.outputs import file_name
 from handfast.authority.places import Places
 from handfast.authority.revoked import check_why
@@ -159,10 +159,11 @@ class Issue(_Issuing):
         """Make a key and a certificate, and write both."""
         authority = self.open()
         asked = self.asked
-        outputs = self.outputs(self.names[0])
+        name = text_of(general_name(self.names[0]))  # as it will stand in the certificate
+        outputs = self.outputs(name)
         outputs.check()
         if self.p12 or self.p12_password_file is not None:
-            outputs = self.outputs(self.names[0], self._password())
+            outputs = self.outputs(name, self._password())
         made = authority.issue(*self.names, key=self.key, outputs=outputs, **asked)
         return ca_show.issued(authority, made.chain, outputs, asked["lifetime"], with_key=True)
 
@@ -190,7 +191,7 @@ class Sign(_Issuing):
         else:
             request = Request(read(self.request), str(self.request))
         default = next((text_of(name) for name in request.names), "certificate")
-        outputs = self.outputs(self.names[0] if self.names else default)
+        outputs = self.outputs(text_of(general_name(self.names[0])) if self.names else default)
         asked = self.asked
         chain = authority.sign(
             request, *self.names, allow=self.allow, drop_others=self.drop_others, outputs=outputs, **asked

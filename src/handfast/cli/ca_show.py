@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -89,6 +90,7 @@ def issued(
     length = certificate.not_after - datetime.now(UTC)
     cut = length < (asked or LEAF[entry.kind]) - timedelta(minutes=1)  # type: ignore[index]
     key, both = (outputs.key, outputs.both) if with_key else (None, None)
+    left_out = [] if request is None else _left_out(request, entry)
 
     def tell(out: Paper) -> None:
         row(out, "issued", f"for {', '.join(map(shown, entry.names))}")
@@ -97,8 +99,13 @@ def issued(
         row(out, "valid", f"until {_moment(entry.not_after)}, {_left(entry.not_after)}")
         if cut:
             paragraph(out, "It is shorter than was asked for: the intermediate ends then.", 14, "bold")
-        if request is not None and request.left_out:
-            row(out, "not granted", ", ".join(request.left_out), "the request's extensions are not copied")
+        if left_out:
+            row(
+                out,
+                "not granted",
+                ", ".join(map(shown, left_out)),
+                "the request asks for it; it was neither named nor allowed",
+            )
         out.print()
         row(out, "chain", str(outputs.chain))
         if key is not None:
@@ -106,17 +113,16 @@ def issued(
         if both is not None:
             row(out, "both", str(both), "PKCS#12")
         row(out, "trusted by", str(places.root))
-        if key is not None and entry.kind in ("server", "both"):
-            host = next((name for name in entry.names if "*" not in name and "@" not in name and "/" not in name), "")
+        if key is not None and (tries := _tries(entry, outputs, places)):
             out.print()
-            row(out, "try it", f"handfast serve --cert {outputs.chain} --key {key}")
-            if host:
-                address = f"[{host}]" if ":" in host else host
-                row(out, "", f"handfast connect {address}:8443 --ca {places.root}")
+            for number, command in enumerate(tries):  # each on one line, so that it can be copied
+                out.print(Text(f"{'' if number else 'try it':<14}", "cyan").append(command))
 
     document = {
         "certificate": _entry(entry),
-        "request": None if request is None else {"subject": shown(request.subject), "left_out": list(request.left_out)},
+        "request": None
+        if request is None
+        else {"subject": shown(request.subject), "left_out": list(map(shown, left_out))},
         "shortened": cut,
         "chain_file": str(outputs.chain),
         "key_file": None if key is None else str(key),
@@ -124,6 +130,32 @@ def issued(
         "root_file": str(places.root),
     }
     return Shown(document, tell)
+
+
+def _tries(entry: Entry, outputs: Outputs, places: Places) -> list[str]:
+    """Commands that put a new certificate to use, on both sides."""
+    ours = ["--cert", str(outputs.chain), "--key", str(outputs.key)]
+    if entry.kind == "client":
+        commands = [
+            ["serve", "--client-ca", str(places.root), "--require-client-cert"],
+            ["connect", "localhost:8443", "--ca", "ITS_ROOT.pem", *ours],
+        ]
+    elif entry.kind in ("server", "both"):
+        commands = [["serve", *ours]]
+        host = next((name for name in entry.names if not set("*@/") & set(name)), "")
+        if host:
+            address = f"[{host}]" if ":" in host else host
+            commands.append(["connect", f"{address}:8443", "--ca", str(places.root)])
+    else:
+        commands = []
+    return [shlex.join(["handfast", *command]) for command in commands]
+
+
+def _left_out(request: Request, entry: Entry) -> list[str]:
+    """What a request asks for and has not got: names, and extensions, which are never copied."""
+    granted = {name.lower() for name in entry.names}
+    asked = [str(getattr(name, "value", name)) for name in request.names]
+    return [*(name for name in asked if name.lower() not in granted), *request.left_out]
 
 
 def listed(authority: AuthorityFolder) -> Shown:

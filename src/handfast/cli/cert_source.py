@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 16 << 20  # bytes of a file
 _STDIN: Final = "-"
+_BEGINNING: Final = 4_096  # bytes of a file, in which its first label is
+_SEQUENCE: Final = b"\x30"  # what anything in DER begins with here
+# What people give in place of a certificate, by the label that PEM has for it.
+_OTHERS: Final = (
+    (b"PRIVATE KEY-----", "it has a private key, and no certificate"),
+    (b"CERTIFICATE REQUEST-----", "it is a request for a certificate (CSR), and no certificate yet"),
+    (b"X509 CRL-----", "it is a revocation list (CRL), and no certificate"),
+    (b"PUBLIC KEY-----", "it is a public key, and no certificate"),
+)
 _SUFFIXES: Final = frozenset(
     (".pem", ".crt", ".cer", ".cert", ".der", ".p7b", ".p7c", ".p7s", ".p12", ".pfx", ".ca-bundle", ".txt")
 )
@@ -89,10 +98,20 @@ def _in_file(data: bytes, name: str, options: Options) -> tuple[bytes, ...]:
     try:
         return _leaf_first(containers.certificates(data))
     except CertificateError as error:
-        problem = str(error.evidence.get("problem") or error.reason.sentence)
-        if "PRIVATE KEY" in data[:4096].decode("latin-1"):
-            problem = "it has a private key, and no certificate"
+        problem = _instead(data) or str(error.evidence.get("problem") or error.reason.sentence)
+        if "ParseError" in problem:  # which says more of a parser than of a file
+            problem = "what is in it is no certificate, or a damaged one"
         raise ConfigurationError(NOT_A_CERTIFICATE, file=name, problem=problem) from None
+
+
+def _instead(data: bytes) -> str:
+    """What is there in place of certificates; "" where there is one, which cannot be read."""
+    if not data:
+        return "there is nothing in it"
+    found = next((words for label, words in _OTHERS if label in data[:_BEGINNING]), "")
+    if found or pem.is_pem(data) or data[:1] == _SEQUENCE:
+        return found
+    return "it is none of PEM, DER, PKCS#7 and PKCS#12"
 
 
 def _leaf_first(chain: list[bytes]) -> tuple[bytes, ...]:
@@ -113,7 +132,7 @@ def _in_pkcs12(data: bytes, name: str, password_file: Path | None) -> list[bytes
         if error.evidence.get("setting") is None:
             raise
     if not sys.stdin.isatty():
-        raise ConfigurationError(setting="--password-file", problem=f"{name} is PKCS#12, and has a password")
+        raise ConfigurationError(setting="--password-file", problem=f"is needed: {name} is PKCS#12, and has a password")
     return _opened(data, name, [getpass.getpass(f"Password of {name}: ")])
 
 

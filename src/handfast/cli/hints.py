@@ -22,6 +22,7 @@ from handfast.reasons import (
     NOT_A_KEY,
     NOT_TLS,
     PLAINTEXT,
+    UNKNOWN_ISSUER,
     VERSION_REFUSED,
     Reason,
 )
@@ -60,6 +61,10 @@ _OLD: Final = "A server that has nothing newer than TLS 1.1 may send it too: it 
 _GONE: Final = "Its own log may say why; who only looks whether a port is open leaves like this too."
 _NEEDED: Final = "the server needs a client certificate, or does not accept this one: TLS 1.2 has no finer alert for it"
 
+# Where a peer sends one certificate: what may be missing is its issuer's root here, or an intermediate there.
+_ALONE: Final = "certificate 1 of 1"
+_WHOLE: Final = "If that root is given already, an intermediate is missing: whoever sends this certificate has to send the whole chain (fullchain.pem)."
+
 # What servers say first that want to be asked for TLS.
 _GREETINGS: Final = (
     (b"220", "smtp, --starttls lmtp or --starttls ftp"),
@@ -75,7 +80,8 @@ _MYSQL: Final = b"\x00\x00\x00\x0a"  # behind the packet's length: the number 0,
 _VERSIONS: Final = ("TLSv1.3", "TLSv1.2")
 # Where a file of --cert or --key is not what it has to be.
 _OF_KEYS: Final[Mapping[Reason, str]] = {
-    KEY_ENCRYPTED: "Give the key without its password: openssl pkey -in FILE -out PLAIN",
+    KEY_ENCRYPTED: "On a terminal the password is asked for. Without one, give a key that has none: openssl pkey -in FILE "
+    "-out PLAIN, or openssl pkcs12 -in FILE.p12 -noenc -out PLAIN",
     NOT_A_KEY: "--key FILE names the private key, where it is not in the file of --cert.",
 }
 
@@ -121,6 +127,12 @@ def alert_meaning(problem: AlertReceived) -> str:
 
 def _of_missing(problem: TLSError) -> list[str]:
     """Where a server did not send an intermediate certificate, and nobody has tried to fetch it."""
+    if (
+        problem.reason is UNKNOWN_ISSUER
+        and problem.evidence.get("position") == _ALONE
+        and "proxy" not in problem.evidence
+    ):
+        return [problem.hint, _WHOLE]
     address = str(problem.evidence.get("issuer_can_be_fetched_from", ""))
     if not isinstance(problem, MissingIntermediate) or "proxy" in problem.evidence:
         return []
