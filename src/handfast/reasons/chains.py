@@ -117,28 +117,28 @@ WEAK_KEY = reason(
 WEAK_EXPONENT = reason(
     "weak_exponent",
     alerts.BAD_CERTIFICATE,
-    "CA/Browser Forum baseline requirements, section 6.1.6",
+    "RFC 8017 section 3.1",
     "An RSA key in the chain has an exponent that is too small, or even.",
     "Its owner has to make a new key, with the usual exponent of 65537.",
 )
 ROCA_KEY = reason(
     "roca_key",
     alerts.BAD_CERTIFICATE,
-    "CVE-2017-15361",
-    "An RSA key in the chain can be factored: a chip's faulty library made it (ROCA).",
+    "RFC 9325 section 4.5",
+    "An RSA key in the chain can be factored: a chip's faulty library made it (ROCA, CVE-2017-15361).",
     "Its owner has to make a new key elsewhere, and should have this certificate revoked.",
 )
 DEBIAN_KEY = reason(
     "debian_key",
     alerts.BAD_CERTIFICATE,
-    "CVE-2008-0166",
-    "A key in the chain can be guessed: Debian's OpenSSL of 2006 to 2008 made only some ten thousand of each size.",
+    "RFC 5280 section 5.3.1",
+    "A key in the chain can be guessed: Debian's OpenSSL of 2006 to 2008 made only some ten thousand of each size (CVE-2008-0166).",
     "Its owner has to make a new key, and should have this certificate revoked.",
 )
 LEAKED_KEY = reason(
     "leaked_key",
     alerts.BAD_CERTIFICATE,
-    "CA/Browser Forum baseline requirements, section 4.9.1.1",
+    "RFC 5280 section 5.3.1",
     "The private key of a certificate in the chain is public.",
     "Its owner has to make a new key that nobody else has, and should have this certificate revoked.",
 )
