@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 
 from handfast import testing
 from handfast.certificates.identity import Identity
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
-from handfast.errors import ConfigurationError
+from handfast.errors import BadCertificateSignature, ConfigurationError
 from handfast.testing import KEY_KINDS, Authority, IssuedIdentity
-from handfast.testing.authority import key_pem, key_usage, write_private
+from handfast.testing.authority import certify, key_pem, key_usage, subject_of, tampered, write_private
 from handfast.testing.chains import chain
 from handfast.testing.keys import new_key
 
@@ -81,6 +81,27 @@ def test_an_authority_without_a_key_identifier_issues_too() -> None:
     authority = Authority.create(extensions={x509.SubjectKeyIdentifier: None})
     made = authority.issue("server.example")
     assert ChainVerifier(authority.trust).verify_server(made.chain, "server.example", NOW)
+
+
+def test_a_signature_that_is_not_good() -> None:
+    authority = Authority.create()
+    made = authority.issue("server.example")
+    changed = tampered(made.chain[0])
+    assert [changed[:-1], len(changed)] == [made.chain[0][:-1], len(made.chain[0])]
+    with pytest.raises(BadCertificateSignature):
+        ChainVerifier(authority.trust).verify_server((changed,), "server.example", NOW)
+
+
+@pytest.mark.parametrize("kind", ["p256", "rsa2048", "rsapss2048"])
+def test_serial_and_hash_can_be_chosen(kind: str) -> None:
+    key, name = new_key(kind), subject_of("somebody")
+    der = certify(
+        name, key.public_key(), name, key, {}, (NOW, NOW + timedelta(days=1)), algorithm=hashes.SHA512(), serial=1
+    )
+    found = x509.load_der_x509_certificate(der)
+    assert found.serial_number == 1
+    assert found.signature_hash_algorithm is not None
+    assert found.signature_hash_algorithm.name == "sha512"
 
 
 def test_files(tmp_path: Path) -> None:
