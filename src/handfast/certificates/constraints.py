@@ -9,8 +9,8 @@ directory names mean, so that the reason can be told from "not understood".
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from cryptography import x509
 
@@ -117,13 +117,16 @@ def _covers_mail(limit: str, name: str, _: bool) -> bool:
     return host.endswith(domain) if domain.startswith(".") else host == domain
 
 
+# scheme://user@host:port/...: the host, an IPv6 address in brackets left out (RFC 3986 section 3.2).
+_HOST: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@:\[\]]+)(?::[0-9]*)?(?:[/?#].*)?", re.IGNORECASE | re.DOTALL
+)
+
+
 def _covers_uri(limit: str, name: str, _: bool) -> bool:
     """By the host alone: this one, or with a dot in front all below a domain."""
-    try:
-        host = (urlsplit(name).hostname or "").lower()
-    except ValueError:
-        return False
-    domain = limit.lower()
+    found = _HOST.fullmatch(name)
+    host, domain = found[1].lower() if found else "", limit.lower()
     return bool(host) and (host.endswith(domain) if domain.startswith(".") else host == domain)
 
 

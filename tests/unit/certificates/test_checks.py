@@ -174,6 +174,17 @@ def test_near_misses(name: str, presented: list[str], says: str | None) -> None:
     assert says is None or says in (found or "")
 
 
+# --- issuers ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_root_that_was_taken_out_is_called_so() -> None:
+    other = Authority.create("another root")
+    trust = root().trust.union(other.trust).without(root().trust.roots[0])
+    with pytest.raises(errors.UnknownIssuer) as caught:
+        ChainVerifier(trust).verify_server(root().issue(SERVER_NAME).chain, SERVER_NAME, NOW)
+    assert caught.value.evidence["distrusted"] == "a root of this name was taken out by hand"
+
+
 # --- surplus -------------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,8 @@ def check_ending(path: Path, trust: TrustStore) -> None:
     index = len(path.certificates) - 1
     last = path.certificates[index]
     evidence: dict[str, object] = {**about(path, index), "trusted_roots": f"{len(trust)} of {trust.source}"}
+    if trust.distrusts(last.raw.subject) or trust.distrusts(last.raw.issuer):
+        evidence["distrusted"] = "a root of this name was taken out by hand"
     if last.self_issued:
         if index == 0:
             raise SelfSignedCertificate(certificate=last.der, **evidence)

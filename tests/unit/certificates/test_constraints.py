@@ -1,0 +1,113 @@
+"""Names that authorities may issue for, by kind: what a constraint holds and what it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from handfast.certificates import constraints
+from handfast.certificates.parsed import parsed
+from handfast.testing.chains import root
+
+
+def violation(permitted: Any, excluded: Any, *names: str, common_name: str = "handfast test") -> str | None:
+    """What becomes of a certificate for these names below an authority with these constraints."""
+    limits = x509.NameConstraints(permitted, excluded)
+    authority = root().intermediate(extensions={x509.NameConstraints: (limits, False)})
+    made = authority.issue(*names, common_name=common_name)
+    return constraints.violation(parsed(authority.der), parsed(made.chain[0]), constraints.Budget())
+
+
+@pytest.mark.parametrize(
+    ("limit", "name", "held"),
+    [
+        ("somebody@example.com", "somebody@example.com", True),
+        ("somebody@example.com", "somebody@EXAMPLE.com", True),
+        ("somebody@example.com", "Somebody@example.com", False),
+        ("example.com", "somebody@example.com", True),
+        ("example.com", "somebody@sub.example.com", False),
+        (".example.com", "somebody@sub.example.com", True),
+        (".example.com", "somebody@example.com", False),
+        ("example.com", "somebody@notexample.com", False),
+    ],
+)
+def test_mailboxes(limit: str, name: str, held: bool) -> None:
+    assert (violation([x509.RFC822Name(limit)], None, name) is None) is held
+    assert (violation(None, [x509.RFC822Name(limit)], name) is not None) is held
+
+
+@pytest.mark.parametrize(
+    ("limit", "name", "held"),
+    [
+        ("example.org", "spiffe://example.org/web", True),
+        ("example.org", "spiffe://EXAMPLE.org/web", True),
+        ("example.org", "https://user@example.org:8443/web?x#y", True),
+        ("example.org", "https://example.org", True),
+        ("example.org", "https://evil.example@example.org/", True),
+        ("example.org", "https://example.org@evil.example/", False),
+        ("example.org", "https://evil.example/example.org", False),
+        ("example.org", "https://evil.example?@example.org", False),
+        ("example.org", "https://sub.example.org/", False),
+        (".example.org", "https://sub.example.org/", True),
+        (".example.org", "https://example.org/", False),
+        ("example.org", "https://[2001:db8::1]/", False),
+        ("example.org", "urn://", False),
+    ],
+)
+def test_hosts_of_uris(limit: str, name: str, held: bool) -> None:
+    assert (violation([x509.UniformResourceIdentifier(limit)], None, name) is None) is held
+    assert (violation(None, [x509.UniformResourceIdentifier(limit)], name) is not None) is held
+
+
+def directory(*parts: tuple[x509.ObjectIdentifier, str]) -> x509.DirectoryName:
+    return x509.DirectoryName(x509.Name([x509.NameAttribute(kind, value) for kind, value in parts]))
+
+
+ORGANIZATION, COMMON_NAME = NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME
+
+
+@pytest.mark.parametrize(
+    ("limit", "held"),
+    [
+        (directory((ORGANIZATION, "handfast testing")), True),
+        (directory((ORGANIZATION, "Handfast  TESTING")), True),
+        (directory((ORGANIZATION, "handfast testing"), (COMMON_NAME, "somebody")), True),
+        (directory((ORGANIZATION, "handfast testing"), (COMMON_NAME, "nobody")), False),
+        (directory((COMMON_NAME, "somebody")), False),
+        (directory((ORGANIZATION, "somebody else")), False),
+        (directory(), True),
+    ],
+)
+def test_subjects(limit: x509.DirectoryName, held: bool) -> None:
+    """The verifier does not compare them: it is ours alone that they are held."""
+    assert (violation([limit], None, "server.example", common_name="somebody") is None) is held
+    assert (violation(None, [limit], "server.example", common_name="somebody") is not None) is held
+
+
+def test_nobody_s_name_breaks_no_constraint() -> None:
+    assert violation([directory((ORGANIZATION, "somebody else"))], None, "server.example", common_name="") is None
+
+
+def test_what_is_not_understood() -> None:
+    def told(limit: x509.GeneralName, name: str, *, critical: bool) -> str | None:
+        extensions = {x509.NameConstraints: (x509.NameConstraints([limit], None), critical)}
+        authority = root().intermediate(extensions=extensions)
+        return constraints.not_understood(parsed(authority.der), parsed(authority.issue(name).chain[0]))
+
+    uri, name = x509.UniformResourceIdentifier("example.org"), directory((ORGANIZATION, "handfast testing"))
+    assert told(uri, "spiffe://example.org/web", critical=True) == "URIs"
+    assert told(uri, "server.example", critical=True) is None
+    assert told(name, "server.example", critical=True) == "directory names"
+    assert told(name, "server.example", critical=False) is None
+    assert told(x509.DNSName("example"), "server.example", critical=True) is None
+    assert constraints.not_understood(parsed(root().der), parsed(root().der)) is None
+
+
+def test_directory_names_beyond_the_budget_are_refused() -> None:
+    """Nobody else would compare them."""
+    limits = [directory((ORGANIZATION, "handfast testing")), *(x509.DNSName(f"x{n}.test") for n in range(150))]
+    found = violation(limits, None, *(f"n{number}.example" for number in range(120)))
+    assert found == "there are too many of them to compare"
