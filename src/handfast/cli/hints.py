@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -64,6 +65,8 @@ _NEEDED: Final = "the server needs a client certificate, or does not accept this
 # Where a peer sends one certificate: what may be missing is its issuer's root here, or an intermediate there.
 _ALONE: Final = "certificate 1 of 1"
 _WHOLE: Final = "If that root is given already, an intermediate is missing: whoever sends this certificate has to send the whole chain (fullchain.pem)."
+
+_INNER: Final = re.compile(r"\(address ([0-9a-fA-F.:]+)\)")  # that nothing was fetched from
 
 # What servers say first that want to be asked for TLS.
 _GREETINGS: Final = (
@@ -136,8 +139,10 @@ def _of_missing(problem: TLSError) -> list[str]:
     address = str(problem.evidence.get("issuer_can_be_fetched_from", ""))
     if not isinstance(problem, MissingIntermediate) or "proxy" in problem.evidence:
         return []
-    if FETCH_ADDRESS.sentence in str(problem.evidence.get("fetching", "")):
-        return [problem.hint, FETCH_ADDRESS.hint]
+    fetching = str(problem.evidence.get("fetching", ""))
+    if FETCH_ADDRESS.sentence in fetching:
+        inner = _INNER.search(fetching)
+        return [problem.hint, f"If it is your own, allow it: --aia-network {inner[1]}" if inner else FETCH_ADDRESS.hint]
     if "fetching" in problem.evidence or not address.lower().startswith("http://"):
         return []
     return [
