@@ -353,6 +353,9 @@ def test_what_has_expired_is_named_once_more_and_then_no_more(tmp_path: Path) ->
     moment = NOW + timedelta(hours=3)
     made.renew_list()
     assert revoked_in(path) == set()
+    moment = NOW + timedelta(minutes=30)  # so the clock was wrong: it has not expired
+    made.renew_list()
+    assert revoked_in(path) == {serial}
 
 
 def test_when_the_next_list_is_due(tmp_path: Path) -> None:

@@ -90,6 +90,28 @@ def test_a_wildcard_is_granted_by_its_name_alone(issuer: Authority) -> None:
     assert names_in(issuer.sign(asking, "*.example.com")[0]) == ["*.example.com"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        x509.UniformResourceIdentifier("spiffe://example.com/admin"),
+        x509.UniformResourceIdentifier("https://example.com/admin"),
+        x509.RFC822Name("root@example.com"),
+    ],
+    ids=str,
+)
+def test_who_somebody_is_is_granted_by_its_name_alone(issuer: Authority, name: x509.GeneralName) -> None:
+    """Whoever runs www.example.com asks for it, and says that he is its administrator."""
+    asking = Request(request("www.example.com", general=[name]))
+    with pytest.raises(ConfigurationError) as caught:
+        issuer.sign(asking, allow=["example.com"])
+    assert caught.value.evidence["asked_for"] == [name.value]
+    chain = issuer.sign(asking, allow=["example.com"], drop_others=True)
+    assert names_in(chain[0]) == ["www.example.com"]
+    usage = x509.load_der_x509_certificate(chain[0]).extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [x509.ExtendedKeyUsageOID.SERVER_AUTH]
+    assert names_in(issuer.sign(asking, name.value, allow=["example.com"])[0]) == [name.value, "www.example.com"]
+
+
 def test_the_common_name_of_a_request_is_no_name(issuer: Authority) -> None:
     asking = Request(request(common_name="www.example.com"))
     with pytest.raises(ConfigurationError) as caught:
@@ -194,8 +216,8 @@ def test_requests_of_openssl(tmp_path: Path, issuer: Authority, kind: str) -> No
         cwd=tmp_path, check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     asking = Request((tmp_path / "a.csr").read_bytes())
-    chain = issuer.sign(asking, allow=["a.example", "192.0.2.0/24"])
-    assert names_in(chain[0]) == ["a.example", "192.0.2.1", "spiffe://a.example/b"]
+    chain = issuer.sign(asking, "spiffe://a.example/b", allow=["a.example", "192.0.2.0/24"])
+    assert names_in(chain[0]) == ["spiffe://a.example/b", "a.example", "192.0.2.1"]
 
 
 def test_requests_of_gnutls(tmp_path: Path, issuer: Authority) -> None:

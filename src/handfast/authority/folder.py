@@ -314,9 +314,10 @@ class AuthorityFolder(Guarded):
     def _write_list(self, index: Index, issuer: Issuer, signer: Authority, length: timedelta | None) -> None:
         usual = lifetimes.ROOT_REVOCATIONS if issuer == "root" else lifetimes.REVOCATIONS
         number = index.numbers[issuer] + 1
-        revoked = index.to_list(issuer, index.lists.get(issuer))
+        now = self._clock.wall().replace(microsecond=0)
+        revoked = index.to_list(issuer, index.lists.get(issuer), now)
         der = signer.revocations(revoked, number, length or usual)
-        when = self._clock.wall().replace(microsecond=0).isoformat()
+        when = now.isoformat()
         index.add({"event": "list", "issuer": issuer, "number": number, "when": when})
         self._places.write_list(issuer, der)
 

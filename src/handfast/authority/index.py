@@ -187,17 +187,19 @@ class Index:
         self._length += len(data)
         self._take(line)
 
-    def to_list(self, issuer: Issuer, before: datetime | None) -> list[Revoked]:
+    def to_list(self, issuer: Issuer, before: datetime | None, now: datetime) -> list[Revoked]:
         """What a new revocation list has to name.
 
         A certificate that has expired stays until a list made after that has named it (RFC 5280 section 3.3):
-        ``before`` is when the last list was made.
+        ``before`` is when the last list was made. Where that is later than ``now``, a clock was ahead then, and what it
+        took for expired is not.
         """
+        since = now if before is None else min(before, now)
         return [
             entry.revoked
             for entry in self.entries.values()
             if entry.revoked is not None and entry.issuer == issuer
-            if before is None or entry.not_after >= before
+            if before is None or entry.not_after >= since
         ]
 
     def find(self, text: str) -> list[Entry]:

@@ -27,6 +27,7 @@ _EVERY_NETWORK: Final = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network
 _TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
 _SEGMENT: Final = re.compile(r"[a-zA-Z0-9._-]+")
 _SPIFFE_MOST: Final = 2048
+_NOT_OF_URIS: Final = frozenset('\\^`{|}"<>')  # RFC 3986 section 2 has none of them; browsers read \ as /
 # What RFC 5321 calls a dot-string; quoted ones are refused: nobody has one, and few programs compare them well.
 _MAILBOX: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 
@@ -120,6 +121,10 @@ def _uri(text: str) -> x509.UniformResourceIdentifier:
         _refuse(text, "a URI has a scheme and a host, such as https://example.com/id (RFC 5280 section 4.2.1.6)")
     if scheme == "spiffe":
         _check_spiffe(text)
+    if set(text) & _NOT_OF_URIS or "@" in urlsplit(text).netloc:
+        _refuse(
+            text, "programs would not agree on the host: no user stands before it, and no sign that URIs do not have"
+        )
     return x509.UniformResourceIdentifier(text)
 
 

@@ -69,8 +69,11 @@ class Request:
     def granted(self, named: Sequence[str], allowed: Limits, *, drop_others: bool = False) -> list[x509.GeneralName]:
         """The names of the certificate: those that are named, and those of the request that are allowed.
 
-        A wildcard of the request is only granted by its name. Raises ConfigurationError: REQUEST_FOR_OTHER_NAMES where the
-        request asks for more than that, unless ``drop_others``; REQUEST_REFUSED where no name is left.
+        A wildcard of the request is only granted by its name. So are URIs and e-mail addresses: they say who somebody is,
+        a domain has many of them, and a SPIFFE id makes another kind of certificate.
+
+        Raises ConfigurationError: REQUEST_FOR_OTHER_NAMES where the request asks for more than that, unless
+        ``drop_others``; REQUEST_REFUSED where no name is left.
         """
         granted = names.general_names(named)
         others = []
@@ -80,9 +83,7 @@ class Request:
                 others.append(_shown(asked))
             elif name in granted:
                 continue
-            elif not names.text_of(name).startswith("*.") and any(
-                names.covers(item, name) for item in allowed.permitted
-            ):
+            elif _is_plain_host(name) and any(names.covers(item, name) for item in allowed.permitted):
                 granted.append(name)
             else:
                 others.append(_shown(asked))
@@ -103,6 +104,10 @@ def _instead(data: bytes) -> str:
         )
         return f"it is {there}, and no request" if there else "there is no request in it"
     return "it cannot be read: it is damaged, or it is no request (PKCS#10) in PEM or DER"
+
+
+def _is_plain_host(name: x509.GeneralName) -> bool:
+    return isinstance(name, (x509.DNSName, x509.IPAddress)) and not names.text_of(name).startswith("*.")
 
 
 def _checked(name: x509.GeneralName) -> x509.GeneralName | None:

@@ -154,7 +154,7 @@ def sign(  # noqa: PLR0913, PLR0917 - likewise
     folder: _Dir = _DIR,
     allow: Annotated[
         list[str] | None,
-        _option("NAMES", "Take names of the request that are in this domain or network, too. Repeatable."),
+        _option("NAMES", "Take hosts of the request that are in this domain or network, too. Repeatable."),
     ] = None,
     drop_others: Annotated[
         bool, _flag("--drop-others", "Leave out what else the request asks for, and do not refuse it.")
