@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from handfast import errors, insecure, reasons, testing
     from handfast.certificates.aia import FetchPolicy
     from handfast.certificates.identity import Identity, PeerIdentity, Signer
-    from handfast.certificates.policy import ChainVerifier, Policy
+    from handfast.certificates.leaked import KeyList
+    from handfast.certificates.policy import ChainVerifier, Policy, ServiceVerifier
+    from handfast.certificates.spiffe import AllowSpiffe
     from handfast.certificates.store import TrustStore
     from handfast.clock import Clock
     from handfast.config import ASK, ClientConfig, ServerConfig
@@ -81,7 +83,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "handfast.certificates.aia": ("FetchPolicy",),
     "handfast.certificates.identity": ("Identity", "PeerIdentity", "Signer"),
-    "handfast.certificates.policy": ("ChainVerifier", "Policy"),
+    "handfast.certificates.leaked": ("KeyList",),
+    "handfast.certificates.policy": ("ChainVerifier", "Policy", "ServiceVerifier"),
+    "handfast.certificates.spiffe": ("AllowSpiffe",),
     "handfast.certificates.store": ("TrustStore",),
     "handfast.clock": ("Clock",),
     "handfast.config": ("ASK", "ClientConfig", "ServerConfig"),
@@ -147,6 +151,7 @@ _MODULES = {
 __all__ = [
     "ASK",
     "AlertReceived",
+    "AllowSpiffe",
     "ApplicationData",
     "CertificateError",
     "CertificateRefused",
@@ -172,6 +177,7 @@ __all__ = [
     "HandshakeRefused",
     "HandshakeTimeout",
     "Identity",
+    "KeyList",
     "KeyUnavailable",
     "MemoryCache",
     "MemoryReplayGuard",
@@ -191,6 +197,7 @@ __all__ = [
     "Server",
     "ServerConfig",
     "ServerConnection",
+    "ServiceVerifier",
     "Session",
     "SessionReceived",
     "Sign",
