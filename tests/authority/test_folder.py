@@ -173,7 +173,9 @@ def test_a_file_that_is_missing(made: AuthorityFolder) -> None:
 
 
 def test_what_is_issued_is_listed_and_kept(tmp_path: Path, made: AuthorityFolder) -> None:
-    identity = made.issue("a.example", "192.0.2.1", outputs=Outputs(tmp_path, "a", password="secret"))
+    outputs = Outputs(tmp_path, "a", password="secret")
+    assert "secret" not in repr(outputs)
+    identity = made.issue("a.example", "192.0.2.1", outputs=outputs)
     assert Identity.load(tmp_path / "a.pem", tmp_path / "a.key").chain == identity.chain
     assert (
         stat.S_IMODE((tmp_path / "a.key").stat().st_mode) == stat.S_IMODE((tmp_path / "a.p12").stat().st_mode) == 0o600

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from handfast import CertificateRefused
-from handfast.certificates.policy import ChainVerifier
+from handfast.certificates.policy import ChainVerifier, Policy, ServiceVerifier
+from handfast.certificates.spiffe import AllowSpiffe, SpiffeId
 from tests.handshake.parties import client_identity, trust
 from tests.handshake.returning import Sessions, Tickets, visit
 
@@ -40,6 +41,25 @@ def test_a_session_of_a_laxer_verifier_does_not_get_past_it(side: str, version: 
     settings[name] = Stricter(trust())
     with pytest.raises(CertificateRefused):
         visit(client, server).talk()
+
+
+class Nobody(AllowSpiffe):
+    """A rule of one's own, made stricter by inheritance too."""
+
+    def allows(self, name: SpiffeId) -> bool:
+        return False
+
+
+class StricterService(ServiceVerifier):
+    pass
+
+
+def test_what_is_stricter_somewhere_has_no_trust_id_of_the_laxer_one() -> None:
+    ids = [f"spiffe://example.org/{kind}" for kind in ("*", "web")]
+    policies = [Policy(allow=AllowSpiffe(*ids)), Policy(allow=Nobody(*ids))]
+    assert [bool(ChainVerifier(trust(), policy).trust_id) for policy in policies] == [True, False]
+    assert [bool(ServiceVerifier(trust(), policy).trust_id) for policy in policies] == [True, False]
+    assert StricterService(trust(), policies[0]).trust_id == b""
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])

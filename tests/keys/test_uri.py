@@ -12,6 +12,8 @@ from handfast.errors import ConfigurationError
 from handfast.signers import uri
 from handfast.signers.uri import KeyUri
 
+MISPLACED = "a PIN stands in the middle of it: pin-value and pin-source follow a ? or a &"
+
 
 def test_what_a_uri_says() -> None:
     found = KeyUri.parse(
@@ -57,6 +59,8 @@ def test_the_text_can_be_read_again_and_has_no_secret() -> None:
         ("pkcs11:object=a?pin-value=secret-pin&pin-source=file:/x", "pin-source and pin-value do not go together"),
         ("pkcs11:object=a?pin-value=secret-pin&pin-value=secret-pin", "it stands there twice"),
         ("pkcs11:object=a?pin-value=secret-pin%", "it has no value that can be read"),
+        ("pkcs11:object=a&pin-value=secret-pin", MISPLACED),
+        ("pkcs11:object=a?module-path=/x;pin-value=secret-pin", MISPLACED),
     ],
 )
 def test_what_is_refused(text: str, problem: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +33,7 @@ class Outputs:
     folder: Path
     name: str
     replace: bool = False
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
     @property
     def chain(self) -> Path:

@@ -47,6 +47,9 @@ def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | N
     permitted, excluded = limits.permitted_subtrees or [], limits.excluded_subtrees or []
     names: list[x509.GeneralName] = list(certificate.extension(x509.SubjectAlternativeName) or ())
     limited = {type(limit) for limit in (*permitted, *excluded)}
+    if x509.RFC822Name in limited and certificate.extension(x509.SubjectAlternativeName) is None:
+        # "does not include a subject alternative name": then those of the subject count (RFC 5280 section 4.2.1.10)
+        names += certificate.mailboxes
     if x509.DirectoryName in limited and certificate.has_subject:
         names.insert(0, x509.DirectoryName(certificate.certificate.subject))
     if not budget.spend(len(names) * (len(permitted) + len(excluded))):

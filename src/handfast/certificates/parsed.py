@@ -130,6 +130,12 @@ class Parsed:
         return _attribute(_name(self.certificate, "subject"), NameOID.ORGANIZATION_NAME)
 
     @property
+    def mailboxes(self) -> list[x509.RFC822Name]:
+        """The subject's emailAddress attributes, as old certificates have them in place of a subjectAltName."""
+        found = _name(self.certificate, "subject").get_attributes_for_oid(NameOID.EMAIL_ADDRESS)
+        return [x509.RFC822Name._init_without_validation(str(item.value)) for item in found]
+
+    @property
     def alternative_names(self) -> tuple[str, ...]:
         """The whole subjectAltName as "DNS:example.com", "IP:192.0.2.1", "URI:...", "EMAIL:...", in its order."""
         return tuple(map(_shown_name, self.extension(x509.SubjectAlternativeName) or ()))

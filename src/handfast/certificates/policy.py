@@ -195,13 +195,16 @@ class ChainVerifier:
     def trust_id(self) -> bytes:
         """What this verifier trusts, as a hash: a session stands only where the same roots and rules do.
 
-        b"" for a subclass, so that nothing is resumed: what it asks for besides, only it can say, by a trust_id of its own.
+        b"" for a subclass, of it or of what its policy has, so that nothing is resumed: what it asks for besides, only it
+        can say, by a trust_id of its own.
         """
         return self._asked if type(self) is ChainVerifier else b""
 
     @property
     def _asked(self) -> bytes:
         policy = self.policy
+        if type(policy.allow) not in (type(None), AllowSpiffe) or type(policy.known_keys) is not KeyList:
+            return b""
         rules = ",".join(sorted(map(str, policy.relax))).encode("ascii")
         allowed = b"" if policy.allow is None else policy.allow.fingerprint
         asked = b"\0".join((rules, b"%d" % policy.depth, policy.known_keys.fingerprint, allowed))
@@ -232,7 +235,8 @@ class ServiceVerifier(ChainVerifier):
     @cached_property
     def trust_id(self) -> bytes:
         """As of a ChainVerifier, and never the same."""
-        return hashlib.sha256(b"service" + self._asked).digest()
+        asked = self._asked if type(self) is ServiceVerifier else b""
+        return asked and hashlib.sha256(b"service" + asked).digest()
 
 
 def _parse_all(chain: Sequence[bytes]) -> list[Parsed]:

@@ -356,6 +356,12 @@ def _fingerprints(root: Root) -> list[bytes]:
         ders = pem.certificates(root)
         if not ders:
             raise ConfigurationError(NOT_A_CERTIFICATE, file="what is to be distrusted", problem="it has none")
+        for der in ders:
+            try:
+                x509.load_der_x509_certificate(der)
+            except (ValueError, x509.InvalidVersion) as error:  # else it would distrust nobody, and say nothing
+                problem = str(error)
+                raise ConfigurationError(NOT_A_CERTIFICATE, file="what is to be distrusted", problem=problem) from None
         return [hashlib.sha256(der).digest() for der in ders]
     digits = root.replace(":", "").replace(" ", "")
     if len(digits) != 64 or not set(digits) <= set(string.hexdigits):

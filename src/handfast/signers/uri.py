@@ -21,6 +21,7 @@ _PATH: Final = frozenset(
 )  # fmt: skip
 _QUERY: Final = frozenset(("module-path", "module-name", "pin-source", "pin-value"))
 _SECRET: Final = ("pin-value", "pin-source")
+_SECRET_MISPLACED: Final = re.compile(r"[;&?,\s]pin-(value|source)=", re.IGNORECASE)
 
 _MODULES: Final = (
     "/usr/lib/pkcs11",
@@ -119,6 +120,10 @@ def _attributes(text: str, separator: str, known: frozenset[str], *, strict: boo
             if strict or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
                 raise ConfigurationError(BAD_KEY_URI, attribute=name[:40], problem="it is not known")
             continue
+        if _SECRET_MISPLACED.search(value):
+            # It would be shown as a part of the description, or of a path.
+            problem = "a PIN stands in the middle of it: pin-value and pin-source follow a ? or a &"
+            raise ConfigurationError(BAD_KEY_URI, attribute=name, problem=problem)
         if not equals or re.search(r"%(?![0-9A-Fa-f]{2})", value):
             raise ConfigurationError(BAD_KEY_URI, attribute=name, problem="it has no value that can be read")
         if name in seen:

@@ -10,7 +10,9 @@ from cryptography.x509.oid import NameOID
 
 from handfast.certificates import constraints
 from handfast.certificates.parsed import parsed
+from handfast.testing.authority import certify
 from handfast.testing.chains import root
+from handfast.testing.keys import new_key
 
 
 def violation(permitted: Any, excluded: Any, *names: str, common_name: str = "handfast test") -> str | None:
@@ -37,6 +39,23 @@ def violation(permitted: Any, excluded: Any, *names: str, common_name: str = "ha
 def test_mailboxes(limit: str, name: str, held: bool) -> None:
     assert (violation([x509.RFC822Name(limit)], None, name) is None) is held
     assert (violation(None, [x509.RFC822Name(limit)], name) is not None) is held
+
+
+@pytest.mark.parametrize(("mailbox", "held"), [("root@example.com", True), ("root@evil.example", False)])
+def test_mailboxes_of_a_subject_count_where_there_is_no_other_name(mailbox: str, held: bool) -> None:
+    """RFC 5280 section 4.2.1.10. Clients without subjectAltName are let in by the name of the rule."""
+    limits = x509.NameConstraints([x509.RFC822Name("example.com")], None)
+    authority = root().intermediate(extensions={x509.NameConstraints: (limits, False)})
+    names = x509.Name([x509.NameAttribute(NameOID.EMAIL_ADDRESS, mailbox)])
+    for san, counts in ((False, True), (True, False)):
+        key = new_key("p256")
+        own = authority.leaf_extensions(key, ["a.example"] if san else [], ["client"])
+        if not san:
+            own[x509.SubjectAlternativeName] = None
+        valid = (authority.certificate.not_valid_before_utc, authority.certificate.not_valid_after_utc)
+        der = certify(names, key.public_key(), authority.certificate.subject, authority.key, own, valid)
+        found = constraints.violation(parsed(authority.der), parsed(der), constraints.Budget())
+        assert (found is None) is (held or not counts)
 
 
 @pytest.mark.parametrize(

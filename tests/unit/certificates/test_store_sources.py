@@ -325,3 +325,13 @@ def test_a_copy_of_a_folder(tmp_path: Path) -> None:
     assert first is not second
     assert first.fingerprint == second.fingerprint
     assert first.roots[0].fingerprint(SHA256()) == hashlib.sha256(ONE.der).digest()
+
+
+@pytest.mark.parametrize(
+    "spoiled", [lambda der: der + b"\n", lambda der: pem.certificate(der).replace(b"M", b"!", 1)], ids=["more", "less"]
+)
+def test_what_is_to_be_distrusted_has_to_be_a_certificate(spoiled: Any) -> None:
+    """It would distrust nobody, and say nothing."""
+    authority = Authority.create()
+    with pytest.raises(ConfigurationError):
+        (authority.trust | Authority.create().trust).without(spoiled(authority.der))
