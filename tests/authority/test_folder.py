@@ -341,6 +341,15 @@ def test_what_cannot_be_revoked(made: AuthorityFolder) -> None:
     assert revoked_in(made.path / "intermediate.crl") == set()
 
 
+@pytest.mark.parametrize("name", ["root", "intermediate", "crl"])
+def test_its_own_files_are_not_replaced_even_by_force(made: AuthorityFolder, name: str) -> None:
+    before = {path: path.read_bytes() for path in made.path.iterdir() if path.is_file()}
+    with pytest.raises(ConfigurationError) as caught:
+        made.issue("a.example", outputs=Outputs(made.path / "issued" / "..", name, replace=True))
+    assert why(caught) is reasons.FILE_THERE_ALREADY
+    assert {path: path.read_bytes() for path in made.path.iterdir() if path.is_file()} == before
+
+
 def test_what_has_expired_is_named_once_more_and_then_no_more(tmp_path: Path) -> None:
     """RFC 5280 section 3.3: until it has been on a list that was made after it had expired."""
     moment = NOW

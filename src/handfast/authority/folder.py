@@ -34,7 +34,7 @@ from handfast.certificates import pem
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.guard import Guarded
 from handfast.errors import ConfigurationError
-from handfast.reasons import AUTHORITY_DAMAGED, AUTHORITY_KEY_ELSEWHERE, NOT_ISSUED_HERE
+from handfast.reasons import AUTHORITY_DAMAGED, AUTHORITY_KEY_ELSEWHERE, FILE_THERE_ALREADY, NOT_ISSUED_HERE
 
 if TYPE_CHECKING:
     from handfast.authority.issued import IssuedIdentity
@@ -150,6 +150,7 @@ class AuthorityFolder(Guarded):
         """
         if outputs is not None:
             outputs.check()
+            self._check_own(outputs.chain, outputs.key)
         made = self.issuer().issue(*names, kind=kind, key=key, lifetime=lifetime)
         with self._changing() as index, Together() as written:
             if outputs is not None:
@@ -171,6 +172,7 @@ class AuthorityFolder(Guarded):
         """A certificate for the key of a request: see :meth:`handfast.authority.issuer.Authority.sign`."""
         if outputs is not None:
             outputs.check(with_key=False)
+            self._check_own(outputs.chain)
         chain = self.issuer().sign(request, *names, allow=allow, drop_others=drop_others, kind=kind, lifetime=lifetime)
         with self._changing() as index, Together() as written:
             if outputs is not None:
@@ -301,6 +303,14 @@ class AuthorityFolder(Guarded):
         """The index, while nobody else changes it."""
         with files.locked(self._places.lock):
             yield self._index()
+
+    def _check_own(self, *paths: Path) -> None:
+        """Nothing is written over the authority's own files, not even by force: its keys are nowhere else."""
+        places = self._places
+        own = {places.root, places.root_key, places.intermediate, places.intermediate_key, places.lists}
+        there = [str(path) for path in paths if path.name in {item.name for item in own}]
+        if there and paths[0].parent.resolve() == self.path.resolve():
+            raise ConfigurationError(FILE_THERE_ALREADY, file=there, problem="it is the authority's own")
 
     def _hand_out(self, index: Index, written: Together, chain: tuple[bytes, ...]) -> None:
         """Write what has been made, list it, and only then let it be seen."""
