@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
+from handfast.crypto import process
 from handfast.crypto.schedule12 import RecordKey
 from handfast.crypto.suites import SUITES_12, Suite
 from handfast.errors import BadRecord, MisuseError, TLSError
 from handfast.reasons import BAD_RECORD_MAC, FORKED, KEYS_EXHAUSTED, RECORD_OVERFLOW
-from handfast.record import process
 from handfast.record.protection12 import Opener12, Sealer12
 
 CCS, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23

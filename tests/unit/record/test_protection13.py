@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from handfast.crypto import process
 from handfast.crypto.schedule13 import TrafficSecret
 from handfast.crypto.suites import SUITES, Suite
 from handfast.errors import BadRecord, MisuseError, TLSError
 from handfast.reasons import BAD_RECORD_MAC, FORKED, KEYS_EXHAUSTED, NO_CONTENT_TYPE, RECORD_OVERFLOW
-from handfast.record import process
 from handfast.record.protection13 import Opener, Sealer
 
 HANDSHAKE, ALERT, DATA = 22, 21, 23
