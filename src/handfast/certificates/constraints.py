@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from handfast.certificates.parsed import Parsed
 
 COMPARISONS: Final = 1 << 14  # of a name with a constraint, on one path; some ten milliseconds
 
 
+TOO_MANY: Final = "its nameConstraints, and the names that they are for, are too many to compare"
+SHOWN: Final = 10  # constraints in a sentence
+_OF_SUBJECTS: Final = frozenset((x509.DirectoryName, x509.RFC822Name))
+
+Prepared = tuple[x509.GeneralName, Any]  # a name, and what of it is compared
+
+
 class Budget:
-    """How many comparisons are left for a path."""
+    """How many comparisons are left for a path; each part of a directory name, which has to be read, is one too."""
 
     def __init__(self) -> None:
         self.left = COMPARISONS
@@ -47,21 +54,27 @@ def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | N
     permitted, excluded = limits.permitted_subtrees or [], limits.excluded_subtrees or []
     names: list[x509.GeneralName] = list(certificate.extension(x509.SubjectAlternativeName) or ())
     limited = {type(limit) for limit in (*permitted, *excluded)}
+    if not limited.isdisjoint(_OF_SUBJECTS):
+        certificate.check_names()  # the verifier accepts subjects that cannot be read
     if x509.RFC822Name in limited and certificate.extension(x509.SubjectAlternativeName) is None:
         # "does not include a subject alternative name": then those of the subject count (RFC 5280 section 4.2.1.10)
         names += certificate.mailboxes
     if x509.DirectoryName in limited and certificate.has_subject:
         names.insert(0, x509.DirectoryName(certificate.certificate.subject))
-    if not budget.spend(len(names) * (len(permitted) + len(excluded))):
+    parts = sum(
+        len(item.value.rdns) for item in (*names, *permitted, *excluded) if isinstance(item, x509.DirectoryName)
+    )
+    if not budget.spend(parts + len(names) * (len(permitted) + len(excluded))):
         # Of directory names the verifier has none, so that nobody else would look.
-        return "there are too many of them to compare" if x509.DirectoryName in limited else None
-    for name in names:
-        if type(name) not in limited:
-            continue
-        allowing = [limit for limit in permitted if type(limit) is type(name)]
-        if allowing and not any(_covers(limit, name, whole=True) for limit in allowing):
+        return TOO_MANY if x509.DirectoryName in limited else None
+    allowed, denied = _prepared(permitted), _prepared(excluded)
+    for name, value in _prepared([name for name in names if type(name) in limited]):
+        allowing = [limit for limit in allowed if type(limit[0]) is type(name)]
+        if allowing and not any(_covers(limit, name, value, whole=True) for limit in allowing):
             return f"{_shown(name)} is outside of what is permitted: {_listed(allowing)}"
-        denying = [limit for limit in excluded if type(limit) is type(name) and _covers(limit, name, whole=False)]
+        denying = [
+            limit for limit in denied if type(limit[0]) is type(name) and _covers(limit, name, value, whole=False)
+        ]
         if denying:
             return f"{_shown(name)} is excluded by {_listed(denying)}"
     return None
@@ -91,10 +104,15 @@ _KINDS: Final[dict[type, str]] = {
 }
 
 
-def _covers(limit: x509.GeneralName, name: x509.GeneralName, *, whole: bool) -> bool:
+def _prepared(names: Iterable[x509.GeneralName]) -> list[Prepared]:
+    """Directory names are read once, and not for each comparison."""
+    return [(name, _parts(name.value) if isinstance(name, x509.DirectoryName) else name.value) for name in names]
+
+
+def _covers(limit: Prepared, name: x509.GeneralName, value: Any, *, whole: bool) -> bool:
     """Whether the limit holds all (``whole``) or any of what the name stands for; both are of one kind."""
-    compare = _COMPARED.get(type(limit))
-    return compare is not None and compare(limit.value, name.value, whole)
+    compare = _COMPARED.get(type(name))
+    return compare is not None and compare(limit[1], value, whole)
 
 
 def _covers_address(network: object, address: object, _: bool) -> bool:
@@ -133,13 +151,15 @@ def _covers_uri(limit: str, name: str, _: bool) -> bool:
     return bool(host) and (host.endswith(domain) if domain.startswith(".") else host == domain)
 
 
-def _covers_directory(limit: x509.Name, name: x509.Name, _: bool) -> bool:
+Parts = list[frozenset[tuple[str, object]]]
+
+
+def _covers_directory(above: Parts, below: Parts, _: bool) -> bool:
     """A directory name holds those that begin with it (RFC 5280 section 7.1: case and spaces do not count)."""
-    above, below = _parts(limit), _parts(name)
     return below[: len(above)] == above
 
 
-def _parts(name: x509.Name) -> list[frozenset[tuple[str, object]]]:
+def _parts(name: x509.Name) -> Parts:
     return [frozenset((item.oid.dotted_string, _folded(item.value)) for item in rdn) for rdn in name.rdns]
 
 
@@ -164,5 +184,6 @@ def _shown(name: x509.GeneralName) -> str:
     return str(name.value.rfc4514_string() if isinstance(name, x509.DirectoryName) else name.value)
 
 
-def _listed(names: Iterable[x509.GeneralName]) -> str:
-    return ", ".join(map(_shown, names))
+def _listed(limits: Sequence[Prepared]) -> str:
+    more = [f"and {len(limits) - SHOWN} more"] if len(limits) > SHOWN else []
+    return ", ".join([*(_shown(limit) for limit, _ in limits[:SHOWN]), *more])

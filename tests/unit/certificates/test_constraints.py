@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,9 +11,13 @@ from cryptography.x509.oid import NameOID
 
 from handfast.certificates import constraints
 from handfast.certificates.parsed import parsed
+from handfast.certificates.policy import ChainVerifier
+from handfast.certificates.store import TrustStore
+from handfast.errors import CertificateUnreadable
 from handfast.testing.authority import certify
 from handfast.testing.chains import root
 from handfast.testing.keys import new_key
+from tests.certificates.forging import forged
 
 
 def violation(permitted: Any, excluded: Any, *names: str, common_name: str = "handfast test") -> str | None:
@@ -129,4 +134,49 @@ def test_directory_names_beyond_the_budget_are_refused() -> None:
     """Nobody else would compare them."""
     limits = [directory((ORGANIZATION, "handfast testing")), *(x509.DNSName(f"x{n}.test") for n in range(150))]
     found = violation(limits, None, *(f"n{number}.example" for number in range(120)))
-    assert found == "there are too many of them to compare"
+    assert found == constraints.TOO_MANY
+
+
+def test_directory_names_are_read_once_and_long_ones_count_for_more() -> None:
+    """A name of forty parts takes forty times as long as one of a single part."""
+
+    def long(number: int, parts: int) -> x509.DirectoryName:
+        return directory(*[(NameOID.ORGANIZATIONAL_UNIT_NAME, "a")] * parts, (COMMON_NAME, str(number)))
+
+    def told(names: int, parts: int) -> tuple[str | None, int]:
+        limits = x509.NameConstraints(None, [long(number, parts) for number in range(names)])
+        authority = root().intermediate(extensions={x509.NameConstraints: (limits, False)})
+        subjects = x509.SubjectAlternativeName([long(-1 - number, parts) for number in range(names)])
+        issued = authority.issue("a.example", extensions={x509.SubjectAlternativeName: (subjects, False)})
+        budget = constraints.Budget()
+        found = constraints.violation(parsed(authority.der), parsed(issued.chain[0]), budget)
+        return found, constraints.COMPARISONS - budget.left
+
+    found, spent = told(20, 3)
+    assert found is None
+    assert 20 * 20 + 40 * 4 <= spent <= 21 * 20 + 40 * 4 + 4
+    assert told(90, 99) == (constraints.TOO_MANY, 0)
+
+
+NO_TEXT = bytes.fromhex("300f310d300b060355040a0c04fffefdfc")  # an organization that is no UTF-8
+
+
+def test_a_subject_that_cannot_be_read_is_refused_where_it_would_have_to_be_compared() -> None:
+    """`cryptography`'s verifier accepts it: it compares names as bytes."""
+    limits = x509.NameConstraints(None, [directory((ORGANIZATION, "somebody else"))])
+    limited = root().intermediate(extensions={x509.NameConstraints: (limits, False)})
+    for authority, refused in ((limited, True), (root().intermediate(), False)):
+        der = authority.issue("a.example").chain[0]
+        odd = forged(der, authority.key, lambda fields: fields.update(subject=NO_TEXT))
+        verifier = ChainVerifier(TrustStore.from_bytes(root().der))
+        if refused:
+            with pytest.raises(CertificateUnreadable):
+                verifier.verify_server((odd, authority.der), "a.example", datetime.now(UTC))
+        else:
+            verifier.verify_server((odd, authority.der), "a.example", datetime.now(UTC))
+
+
+def test_a_sentence_has_ten_constraints_at_most() -> None:
+    found = violation([x509.DNSName(f"x{number}.test") for number in range(12)], None, "server.example")
+    assert found is not None
+    assert found.endswith("x9.test, and 2 more")
