@@ -56,7 +56,8 @@ def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | N
     limited = {type(limit) for limit in (*permitted, *excluded)}
     if not limited.isdisjoint(_OF_SUBJECTS):
         certificate.check_names()  # the verifier accepts subjects that cannot be read
-    if x509.RFC822Name in limited and certificate.extension(x509.SubjectAlternativeName) is None:
+    mailboxes = x509.RFC822Name in limited and certificate.extension(x509.SubjectAlternativeName) is None
+    if mailboxes:
         # "does not include a subject alternative name": then those of the subject count (RFC 5280 section 4.2.1.10)
         names += certificate.mailboxes
     if x509.DirectoryName in limited and certificate.has_subject:
@@ -65,8 +66,8 @@ def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | N
         len(item.value.rdns) for item in (*names, *permitted, *excluded) if isinstance(item, x509.DirectoryName)
     )
     if not budget.spend(parts + len(names) * (len(permitted) + len(excluded))):
-        # Of directory names the verifier has none, so that nobody else would look.
-        return TOO_MANY if x509.DirectoryName in limited else None
+        # Of directory names and a subject's mailboxes the verifier has none, so that nobody else would look.
+        return TOO_MANY if mailboxes or x509.DirectoryName in limited else None
     allowed, denied = _prepared(permitted), _prepared(excluded)
     for name, value in _prepared([name for name in names if type(name) in limited]):
         allowing = [limit for limit in allowed if type(limit[0]) is type(name)]

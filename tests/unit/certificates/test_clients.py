@@ -16,7 +16,7 @@ from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.rules import Rule
 from handfast.certificates.store import TrustStore
-from handfast.errors import CertificateError
+from handfast.errors import CertificateError, CertificateRuleBroken
 from handfast.testing import Authority, IssuedIdentity
 from handfast.testing.authority import certify, key_usage, subject_of
 from handfast.testing.chains import _stranger, root
@@ -264,3 +264,23 @@ def test_what_is_not_there_is_empty() -> None:
     peer = accepted(nameless(), None, "missing-subject-alternative-name")
     assert peer.dns_names == peer.ip_addresses == peer.uris == peer.email_addresses == ()
     assert peer.subject_alternative_names == ()
+
+
+@pytest.mark.parametrize("number", [1, 163])
+def test_an_authority_s_own_limits_use_up_nobody_s_comparisons(number: int) -> None:
+    """A client's mailboxes stand in its subject, and below one limit there is another of so many that none is left."""
+    key = new_key("p256")
+    limits = [[x509.RFC822Name("example.com")], [x509.RFC822Name(f"x{n}.evil.example") for n in range(number)]]
+    authority = Authority.create()
+    trust = authority.trust
+    for permitted in limits:
+        authority = authority.intermediate(
+            str(len(permitted)), extensions={x509.NameConstraints: (x509.NameConstraints(permitted, None), True)}
+        )
+    own = {**authority.leaf_extensions(key, [], ["client"]), x509.SubjectAlternativeName: None}
+    who = x509.Name([x509.NameAttribute(x509.NameOID.EMAIL_ADDRESS, "root@x0.evil.example")] * 100)
+    valid = (authority.certificate.not_valid_before_utc, authority.certificate.not_valid_after_utc)
+    der = certify(who, key.public_key(), authority.certificate.subject, authority.key, own, valid)
+    relaxed = ChainVerifier(trust, Policy(["missing-subject-alternative-name"]))
+    with pytest.raises(CertificateRuleBroken):
+        relaxed.verify_client((der, *authority.chain[:-1]), NOW)
