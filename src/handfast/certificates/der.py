@@ -43,6 +43,21 @@ def parts(certificate: bytes) -> Raw:
     )
 
 
+GENERALIZED_TIME = 0x18
+
+
+def time_tags(certificate: bytes) -> tuple[int, int]:
+    """How the two dates of a certificate are written: the tag of a UTCTime, or that of a GeneralizedTime (section 4.1.2.5)."""
+    start, _ = _span(certificate, 0)
+    at, _ = _span(certificate, start)
+    if certificate[at] == 0xA0:
+        _, at = _span(certificate, at)
+    for _ in range(3):  # serialNumber, signature, issuer
+        _, at = _span(certificate, at)
+    first, _ = _span(certificate, at)
+    return certificate[first], certificate[_span(certificate, first)[1]]
+
+
 class PssParameters(NamedTuple):
     """RSASSA-PSS-params (RFC 8017 appendix A.2.3), of a key or of a signature.
 

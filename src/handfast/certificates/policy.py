@@ -22,6 +22,7 @@ from handfast.certificates import names, path, work
 from handfast.certificates.accepted import Accepted
 from handfast.certificates.checks import check
 from handfast.certificates.checks.evidence import about
+from handfast.certificates.checks.verifier import NOT_OF_THE_WEB, likely_cause
 from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.leaked import KeyList
 from handfast.certificates.parsed import Parsed, parsed
@@ -261,9 +262,6 @@ def _subject(server_name: str) -> verification.Subject:
     return x509.DNSName(server_name) if address is None else x509.IPAddress(address)
 
 
-_NOT_OF_THE_WEB: Final = frozenset(("ed25519", "ed448", "rsa-pss"))
-
-
 def _is_exempt(way: Path) -> bool:
     """The chains that are accepted although the verifier refuses them; all other checks have been passed.
 
@@ -279,7 +277,7 @@ def _is_exempt(way: Path) -> bool:
         return True
     issuers = way.certificates[1:]
     constrained = any(issuer.extension(x509.NameConstraints) is not None for issuer in issuers)
-    return not constrained and any(issuer.kind in _NOT_OF_THE_WEB for issuer in issuers)
+    return not constrained and any(issuer.kind in NOT_OF_THE_WEB for issuer in issuers)
 
 
 def _refuse_unexplained(way: Path) -> NoReturn:
@@ -288,6 +286,13 @@ def _refuse_unexplained(way: Path) -> NoReturn:
         problem = "it is signed in a way that its issuer's key is not for, or that is not known here"
         certificate = way.certificates[index].der
         raise BadCertificateSignature(certificate=certificate, **about(way, index), problem=problem)
+    cause = likely_cause(way)
+    if cause is not None:
+        index, breach = cause
+        certificate = way.certificates[index].der
+        raise CertificateRuleBroken(
+            certificate=certificate, **about(way, index), rule=breach.sentence, section=breach.section
+        )
     leaf = way.certificates[0]
     raise CertificateRuleBroken(
         certificate=leaf.der,

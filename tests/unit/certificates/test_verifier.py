@@ -1,0 +1,106 @@
+"""Chains that the verifier of `cryptography` alone refuses: the error says what it is strict about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from handfast.certificates.checks.verifier import likely_cause
+from handfast.certificates.der import GENERALIZED_TIME, time_tags
+from handfast.certificates.parsed import parsed
+from handfast.certificates.path import Path
+from handfast.certificates.policy import ChainVerifier
+from handfast.errors import CertificateRuleBroken
+from handfast.testing import Authority
+from tests.certificates.forging import SEQUENCE, Fields, element, forged, inside, split
+
+NAME = "server.example"
+
+
+def refusal(authority: Authority, leaf: bytes) -> CertificateRuleBroken:
+    """By an intermediate authority with its chain, of a server's certificate."""
+    with pytest.raises(CertificateRuleBroken) as caught:
+        ChainVerifier(authority.trust).verify_server((leaf, *authority.chain[:-1]), NAME, datetime.now(UTC))
+    return caught.value
+
+
+def limited(*permitted: x509.GeneralName, key: str = "p256") -> Authority:
+    limits = x509.NameConstraints(permitted, None)
+    return Authority.create().intermediate(key=key, extensions={x509.NameConstraints: (limits, True)})
+
+
+@pytest.mark.parametrize(
+    ("limit", "names", "rule", "position"),
+    [
+        (".example", (NAME,), 'have the DNS name ".example", which has to be without the dot', 2),
+        ("exa_mple", (NAME,), 'have "exa_mple", which is no DNS name', 2),
+        ("example", (NAME, "a_b.example"), 'its name "a_b.example" is no DNS name', 1),
+        ("example", (NAME, "b*.example"), 'its name "b*.example" is no DNS name', 1),
+    ],
+)
+def test_names_that_cannot_be_compared(limit: str, names: tuple[str, ...], rule: str, position: int) -> None:
+    authority = limited(*map(x509.DNSName, (limit, "example")))
+    own = x509.SubjectAlternativeName(list(map(x509.DNSName, names)))
+    leaf = authority.issue(NAME, extensions={x509.SubjectAlternativeName: (own, False)}).chain[0]
+    error = refusal(authority, leaf)
+    assert rule in error.evidence["rule"]
+    assert error.evidence["position"] == f"certificate {position} of 2"
+    assert error.certificate == (leaf, authority.der)[position - 1]
+
+
+@pytest.mark.parametrize("key", ["ed25519", "ed448"])
+def test_limits_in_a_path_that_the_verifier_does_not_follow(key: str) -> None:
+    authority = limited(x509.DNSName("example"), key=key)
+    error = refusal(authority, authority.issue(NAME).chain[0])
+    assert error.evidence["rule"].endswith(f"in a path with an authority whose key is {key}")
+    assert error.evidence["section"] == "RFC 5280 section 4.2.1.10"
+    assert error.certificate == authority.der
+
+
+def late(which: int) -> Callable[[Fields], None]:
+    """A change: the first or the second date as a GeneralizedTime."""
+
+    def change(fields: Fields) -> None:
+        dates = split(inside(fields["validity"]))
+        dates[which] = element(GENERALIZED_TIME, b"20" + inside(dates[which]))
+        fields["validity"] = element(SEQUENCE, *dates)
+
+    return change
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_dates_in_the_form_of_a_later_century(which: int) -> None:
+    authority = Authority.create().intermediate()
+    leaf = authority.issue(NAME).chain[0]
+    assert GENERALIZED_TIME not in time_tags(leaf)
+    changed = forged(leaf, authority.key, late(which))
+    assert time_tags(changed)[which] == GENERALIZED_TIME
+    assert "as a GeneralizedTime" in refusal(authority, changed).evidence["rule"]
+
+
+def test_a_signature_s_algorithm_without_null() -> None:
+    authority = Authority.create().intermediate(key="rsa2048")
+    leaf = authority.issue(NAME).chain[0]
+    tbs, algorithm, _ = split(inside(leaf))
+    short = element(SEQUENCE, split(inside(algorithm))[0])
+    changed = element(SEQUENCE, inside(tbs).replace(algorithm, short, 1))
+    signature = authority.key.sign(changed, padding.PKCS1v15(), SHA256())
+    error = refusal(authority, element(SEQUENCE, changed, short, element(0x03, b"\0", signature)))
+    assert "where a NULL belongs" in error.evidence["rule"]
+
+
+def test_nothing_is_made_up() -> None:
+    def path_of(authority: Authority) -> Path:
+        sent: Any = tuple(map(parsed, (authority.issue(NAME).chain[0], *authority.chain)))
+        return Path(sent, sent, anchored=True)
+
+    assert likely_cause(path_of(Authority.create().intermediate())) is None
+    found = likely_cause(path_of(limited(x509.DNSName("example"))))
+    assert found is not None
+    assert found[1].sentence == "its nameConstraints could not be compared with the names below it"
