@@ -64,7 +64,8 @@ class AllowSpiffe:
         AllowSpiffe("spiffe://example.org/ns/prod/*")         # all below a path, at any depth
         AllowSpiffe("spiffe://example.org/*")                 # all of a trust domain
 
-    A certificate has to have exactly one URI, which is the id, and it has to be allowed by one of the rules.
+    A certificate has to have exactly one URI, which is the id, and it has to be allowed by one of the rules. A trust domain
+    itself ("spiffe://example.org") is nobody's id: only authorities have it.
     """
 
     __slots__ = ("_below", "_exact", "rules")
@@ -80,14 +81,19 @@ class AllowSpiffe:
             try:
                 if rule.endswith("/*"):
                     below.append(SpiffeId.parse(rule[:-2]))
-                else:
-                    exact.add(SpiffeId.parse(rule))
+                    continue
+                name = SpiffeId.parse(rule)
+                if not name.path:
+                    raise ValueError(
+                        "this is a trust domain, and no service has it for an id; all of it is that and /*"
+                    )
+                exact.add(name)
             except ValueError as error:
                 raise ConfigurationError(setting="allow", value=rule, problem=str(error)) from None
         self._exact, self._below = frozenset(exact), tuple(below)
 
     def allows(self, name: SpiffeId) -> bool:
-        """Whether one of the rules allows this id. A trust domain itself is no service, so only its own rule does."""
+        """Whether one of the rules allows this id."""
         if name in self._exact:
             return True
         return any(
@@ -95,7 +101,7 @@ class AllowSpiffe:
         )
 
     def check(self, certificate: Parsed) -> None:
-        """Raises CertificateError(PEER_NOT_ALLOWED) for a peer that is not allowed."""
+        """Raises CertificateError(PEER_NOT_ALLOWED) for a peer that is not allowed, or no service (X509-SVID section 5.2)."""
         uris = certificate.values(x509.UniformResourceIdentifier)
         found = {"allowed": list(self.rules), "names": list(certificate.alternative_names)}
         if len(uris) != 1:
@@ -109,6 +115,12 @@ class AllowSpiffe:
             name = SpiffeId.parse(uris[0])
         except ValueError as error:
             _refuse(certificate, f"its URI is no SPIFFE id: {error}", found)
+        if not name.path:
+            _refuse(certificate, "its id is the trust domain, which an authority has, and no service", found)
+        if _is_an_authority(certificate):
+            _refuse(
+                certificate, "it is an authority's certificate, or signs lists of revoked ones, and no service's", found
+            )
         if not self.allows(name):
             _refuse(certificate, "no rule allows this id", found)
 
@@ -119,6 +131,14 @@ class AllowSpiffe:
 
     def __repr__(self) -> str:
         return f"AllowSpiffe({', '.join(map(repr, self.rules))})"
+
+
+def _is_an_authority(certificate: Parsed) -> bool:
+    """What only authorities have, and a rule that is relaxed might let pass."""
+    constraints, usage = certificate.extension(x509.BasicConstraints), certificate.extension(x509.KeyUsage)
+    return (constraints is not None and constraints.ca) or (
+        usage is not None and (usage.key_cert_sign or usage.crl_sign)
+    )
 
 
 def _refuse(certificate: Parsed, problem: str, found: dict[str, list[str]]) -> NoReturn:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from cryptography import x509
 
 from handfast import errors, reasons
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.spiffe import AllowSpiffe, SpiffeId
 from handfast.errors import CertificateError, ConfigurationError
+from handfast.testing.authority import key_usage
 from handfast.testing.chains import root
 
+WEB = "spiffe://example.org/web"
 NOW = datetime.now(UTC)
 
 
@@ -73,8 +78,6 @@ def test_what_is_no_id(text: str) -> None:
         ("spiffe://example.org/*", "spiffe://example.org/web", True),
         ("spiffe://example.org/*", "spiffe://example.org", False),
         ("spiffe://example.org/*", "spiffe://example.org.evil/web", False),
-        ("spiffe://example.org", "spiffe://example.org", True),
-        ("spiffe://example.org", "spiffe://example.org/web", False),
     ],
 )
 def test_rules(rule: str, name: str, allowed: bool) -> None:
@@ -82,7 +85,15 @@ def test_rules(rule: str, name: str, allowed: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["*", "spiffe://*", "spiffe://example.org/*/web", "example.org/web", "spiffe://example.org/n*"]
+    "rule",
+    [
+        "*",
+        "spiffe://*",
+        "spiffe://example.org/*/web",
+        "example.org/web",
+        "spiffe://example.org/n*",
+        "spiffe://example.org",
+    ],
 )
 def test_rules_that_are_none(rule: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -110,6 +121,35 @@ def test_a_server_by_its_id() -> None:
     assert error.alert == 49
     assert error.evidence["allowed"] == ["spiffe://example.org/db"]
     assert error.evidence["names"] == ["URI:spiffe://example.org/web"]
+
+
+@pytest.mark.parametrize(
+    ("name", "extensions", "relax", "problem"),
+    [
+        ("spiffe://example.org", {}, (), "its id is the trust domain"),
+        (
+            WEB,
+            {x509.KeyUsage: (key_usage(digital_signature=True, crl_sign=True), True)},
+            (),
+            "signs lists of revoked ones",
+        ),
+        (
+            WEB,
+            {x509.BasicConstraints: (x509.BasicConstraints(True, None), True)},
+            ["authority-as-leaf"],
+            "an authority's",
+        ),
+    ],
+)
+def test_what_only_authorities_have(name: str, extensions: Any, relax: Sequence[str], problem: str) -> None:
+    """X509-SVID section 5.2: a validator has to look at all of it."""
+    own = {x509.SubjectAlternativeName: (x509.SubjectAlternativeName([x509.UniformResourceIdentifier(name)]), False)}
+    made = root().issue(WEB, usage=("client",), extensions={**own, **extensions})
+    rules = ChainVerifier(root().trust, Policy(relax, allow=AllowSpiffe("spiffe://example.org/*")))
+    with pytest.raises(CertificateError) as caught:
+        rules.verify_client(made.chain, NOW)
+    assert caught.value.reason is reasons.PEER_NOT_ALLOWED
+    assert problem in caught.value.evidence["problem"]
 
 
 def test_a_refused_peer_is_not_remembered_as_accepted() -> None:
