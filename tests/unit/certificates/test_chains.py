@@ -495,9 +495,8 @@ def test_name_constraints_below_an_ed25519_authority_fail_closed() -> None:
     made = authority.intermediate(extensions={x509.NameConstraints: (limits, True)}).issue(SERVER_NAME)
     error = refused(made, authority.trust, *Rule)
     assert type(error) is errors.CertificateRuleBroken
-    assert "the verifier refuses this chain" in str(error.evidence["rule"])
-    assert error.certificate == made.chain[0]
-    assert error.evidence["path"]
+    assert "in a path with an authority whose key is ed25519" in str(error.evidence["rule"])
+    assert error.certificate == made.chain[1]
     assert "relax" not in error.evidence
 
 
@@ -610,7 +609,7 @@ def test_too_many_constraints_are_not_compared() -> None:
     made = authority.issue(*(f"{number}.example" for number in range(130)))
     assert violation(parsed.parsed(authority.der), parsed.parsed(made.chain[0])) is None
     error = refused(made, root().trust, name="1.example")
-    assert "the verifier refuses" in str(error.evidence["rule"])
+    assert error.evidence["rule"] == constraints.TOO_MANY
 
 
 def test_certificates_without_names_break_no_constraint() -> None:

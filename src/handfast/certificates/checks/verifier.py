@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
+from handfast.certificates.constraints import COMPARISONS, TOO_MANY
 from handfast.certificates.der import GENERALIZED_TIME, time_tags
 from handfast.certificates.rules import Breach
 
@@ -64,20 +65,20 @@ def _limits(path: Path) -> Iterator[tuple[int, Breach]]:
         if foreign is not None:
             problem = f"it limits names, which are not compared here in a path with an authority whose key is {foreign}"
             yield index, Breach(problem, section)
-        domains = [
-            item.value
-            for item in (*(limits.permitted_subtrees or ()), *(limits.excluded_subtrees or ()))
-            if isinstance(item, x509.DNSName)
-        ]
+        trees = (*(limits.permitted_subtrees or ()), *(limits.excluded_subtrees or ()))
+        domains = [item.value for item in trees if isinstance(item, x509.DNSName)]
         for domain in domains:
             if domain.startswith("."):
                 problem = f'its nameConstraints have the DNS name "{domain}", which has to be without the dot in front'
                 yield index, Breach(problem, section)
             elif domain and not _HOST.fullmatch(domain):
                 yield index, Breach(f'its nameConstraints have "{domain}", which is no DNS name', section)
+        below = path.certificates[:index]
         if domains:
-            yield from _incomparable(path.certificates[:index])
-        yield index, Breach("its nameConstraints could not be compared with the names below it", section)
+            yield from _incomparable(below)
+        count = len(trees) * sum(len(item.alternative_names) for item in below)
+        problem = "its nameConstraints could not be compared with the names below it"
+        yield index, Breach(TOO_MANY if count > COMPARISONS else problem, section)
 
 
 def _incomparable(below: Collection[Parsed]) -> Iterator[tuple[int, Breach]]:
