@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from handfast.certificates import policy
 from handfast.certificates.checks.verifier import likely_cause
 from handfast.certificates.der import GENERALIZED_TIME, time_tags
 from handfast.certificates.parsed import parsed
@@ -90,9 +92,38 @@ def test_a_signature_s_algorithm_without_null() -> None:
     tbs, algorithm, _ = split(inside(leaf))
     short = element(SEQUENCE, split(inside(algorithm))[0])
     changed = element(SEQUENCE, inside(tbs).replace(algorithm, short, 1))
-    signature = authority.key.sign(changed, padding.PKCS1v15(), SHA256())
+    signature = authority.key.sign(changed, padding.PKCS1v15(), hashes.SHA256())
     error = refusal(authority, element(SEQUENCE, changed, short, element(0x03, b"\0", signature)))
     assert "where a NULL belongs" in error.evidence["rule"]
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "salt", "rule"),
+    [
+        ("p256", hashes.SHA224(), None, "signed with SHA-224"),
+        ("p256", hashes.SHA3_256(), None, "signed with SHA3-256"),
+        ("rsa2048", hashes.SHA224(), None, "signed with SHA-224"),
+        ("rsa2048", hashes.SHA256(), 20, "RSASSA-PSS signature has parameters that TLS 1.3 does not have"),
+    ],
+)
+def test_signatures_that_are_not_of_the_web(key: str, algorithm: Any, salt: int | None, rule: str) -> None:
+    authority = Authority.create().intermediate(key=key)
+    made = x509.load_der_x509_certificate(authority.issue(NAME).chain[0])
+    builder = x509.CertificateBuilder(made.issuer, made.subject, made.public_key(), made.serial_number)
+    builder = builder.not_valid_before(made.not_valid_before_utc).not_valid_after(made.not_valid_after_utc)
+    for extension in made.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    pss = None if salt is None else padding.PSS(padding.MGF1(hashes.SHA256()), salt)
+    leaf = builder.sign(authority.key, algorithm, rsa_padding=pss).public_bytes(Encoding.DER)
+    assert rule in refusal(authority, leaf).evidence["rule"]
+
+
+def test_where_nothing_is_known_the_path_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "likely_cause", lambda _: None)
+    authority = limited(x509.DNSName("example"), key="ed25519")
+    error = refusal(authority, authority.issue(NAME).chain[0])
+    assert error.evidence["rule"].startswith("the verifier refuses this chain, and none of the checks")
+    assert len(error.evidence["path"]) == 3
 
 
 def test_nothing_is_made_up() -> None:

@@ -10,9 +10,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from handfast.certificates.constraints import COMPARISONS, TOO_MANY
-from handfast.certificates.der import GENERALIZED_TIME, time_tags
+from handfast.certificates.der import GENERALIZED_TIME, pss_parameters, time_tags
 from handfast.certificates.rules import Breach
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _LABEL: Final = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _HOST: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _RSA: Final = bytes.fromhex("06092a864886f70d0101")  # PKCS#1's identifiers, but for the last number
 _RSA_WITH_A_HASH: Final = range(11, 15)  # SHA-256, -384, -512 and -224
+_HASHES: Final = frozenset(("sha256", "sha384", "sha512"))
 _FIRST_GENERALIZED: Final = 2050
 
 
@@ -43,15 +46,29 @@ def _causes(path: Path) -> Iterator[tuple[int, Breach]]:
         if any(t == GENERALIZED_TIME and d.year < _FIRST_GENERALIZED for t, d in zip(tags, dates, strict=True)):
             problem = f"it has a date before {_FIRST_GENERALIZED} as a GeneralizedTime, and not as a UTCTime"
             yield index, Breach(problem, "RFC 5280 section 4.1.2.5")
-        if _lacks_null(certificate.raw.signature):
-            problem = "the algorithm of its signature has no parameters where a NULL belongs"
-            yield index, Breach(problem, "CA/Browser Forum baseline requirements, section 7.1.3.2.1")
+        odd = _odd_signature(certificate)
+        if odd is not None:
+            yield index, Breach(odd, "CA/Browser Forum baseline requirements, section 7.1.3.2")
     yield from _limits(path)
 
 
-def _lacks_null(algorithm: bytes) -> bool:
-    content = algorithm[2:]
-    return content.startswith(_RSA) and content[len(_RSA)] in _RSA_WITH_A_HASH and len(content) == len(_RSA) + 1
+def _odd_signature(certificate: Parsed) -> str | None:
+    """How a certificate is signed, where it is not one of the ways that the web's profile has."""
+    content = certificate.raw.signature[2:]
+    if content.startswith(_RSA) and content[len(_RSA)] in _RSA_WITH_A_HASH and len(content) == len(_RSA) + 1:
+        return "the algorithm of its signature has no parameters where a NULL belongs"
+    try:
+        used = certificate.signature_hash
+    except (UnsupportedAlgorithm, ValueError):
+        return "it is signed in a way that is not known here"
+    if used is not None and used.name not in _HASHES:
+        return f"it is signed with {used.name.upper().replace('SHA2', 'SHA-2')}, which few verifiers know"
+    if certificate.certificate.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS:
+        return None
+    found = pss_parameters(certificate.raw.signature)
+    if found is not None and found.fits_tls and 8 * found.salt_length == found.hash_bits:
+        return None
+    return "its RSASSA-PSS signature has parameters that TLS 1.3 does not have, such as another length of the salt"
 
 
 def _limits(path: Path) -> Iterator[tuple[int, Breach]]:
