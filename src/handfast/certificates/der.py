@@ -149,6 +149,24 @@ def _elements(data: bytes, at: int, end: int) -> dict[int, bytes]:
     return found
 
 
+def elements(data: bytes) -> list[tuple[int, bytes]]:
+    """The elements that ``data`` consists of: tag and content of each. For what nobody has parsed before.
+
+    Raises ValueError where they do not end where ``data`` does.
+    """
+    found, at = [], 0
+    while at < len(data):
+        try:
+            start, end = _span(data, at)
+        except IndexError:
+            start = end = len(data) + 1
+        if end > len(data):
+            raise ValueError("it ends within an element")
+        found.append((data[at], data[start:end]))
+        at = end
+    return found
+
+
 def _hash_bits(identifier: bytes) -> int:
     """AlgorithmIdentifier of a hash; RFC 4055 section 2.1 lets its parameters be NULL or missing."""
     if not identifier:

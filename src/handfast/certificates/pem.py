@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from handfast.certificates.der import elements
 from handfast.errors import ConfigurationError
 from handfast.reasons import FILE_UNREADABLE
 
@@ -41,10 +42,68 @@ def certificates(data: bytes) -> list[bytes]:
 
     A block that is not even base64 comes back as it stands, so that whoever parses it can say which one is bad.
     """
+    return [item.der for item in roots(data)]
+
+
+class Root(NamedTuple):
+    """A certificate of a file of roots, and why that file does not trust it for TLS; "" where it says nothing like that."""
+
+    der: bytes
+    distrust: str
+
+
+def roots(data: bytes) -> list[Root]:
+    """The same, with what OpenSSL's TRUSTED CERTIFICATE says behind each one."""
     if not is_pem(data):
-        return _sequences(data) if data[:1] == _SEQUENCE else []
-    found = ((item.label, _decoded(item.body)) for item in blocks(data, *_LABELS))
-    return [_sequences(der, rest=True)[0] if label == _LABELS[-1] else der for label, der in found]
+        return [Root(der, "") for der in _sequences(data)] if data[:1] == _SEQUENCE else []
+    return [_root(item.label, _decoded(item.body)) for item in blocks(data, *_LABELS)]
+
+
+def _root(label: str, data: bytes) -> Root:
+    if label != _LABELS[-1]:
+        return Root(data, "")
+    der = _sequences(data, rest=True)[0]
+    return Root(der, _distrust(data[len(der) :]))
+
+
+# extendedKeyUsage's serverAuth, clientAuth and anyExtendedKeyUsage (RFC 5280 section 4.2.1.12), as they are encoded.
+_SERVERS: Final = bytes.fromhex("06082b06010505070301")
+_CLIENTS: Final = bytes.fromhex("06082b06010505070302")
+_ANYBODY: Final = bytes.fromhex("0604551d2500")
+_TRUSTED: Final = 0x30
+_REJECTED: Final = 0xA0
+_MEMBERS: Final = frozenset((_TRUSTED, _REJECTED, 0x0C, 0x04, 0xA1))  # and a name, a key identifier, other algorithms
+
+
+def _distrust(behind: bytes) -> str:
+    """What OpenSSL's X509_CERT_AUX forbids: its first two members are what is trusted, a SEQUENCE, and what is not, [0].
+
+    It is read for both sides of TLS at once, since a store does not know which of them it will be used for: to be
+    rejected for one is enough, and a list of what is trusted has to have servers.
+    """
+    if not behind:
+        return ""
+    try:
+        ((tag, content),) = elements(behind)
+        if tag != _SEQUENCE[0]:
+            raise ValueError("it is no SEQUENCE")
+        members = dict(elements(content))
+        if not members.keys() <= _MEMBERS:
+            raise ValueError("it has more than OpenSSL writes")
+        trusted = _objects(members[_TRUSTED]) if _TRUSTED in members else None
+        rejected = _objects(members.get(_REJECTED, b""))
+    except ValueError:
+        return "what its file says of trust cannot be read"
+    if rejected & {_SERVERS, _CLIENTS, _ANYBODY}:
+        return "its file rejects it for TLS"
+    if trusted is not None and not trusted & {_SERVERS, _ANYBODY}:
+        return "its file trusts it for other things, and not for servers"
+    return ""
+
+
+def _objects(content: bytes) -> set[bytes]:
+    """The object identifiers of a list, as they are encoded: short ones, the only ones that are looked for."""
+    return {bytes((tag, len(value))) + value for tag, value in elements(content) if len(value) < 0x80}
 
 
 class Block(NamedTuple):

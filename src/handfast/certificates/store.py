@@ -34,7 +34,7 @@ Root = x509.Certificate | bytes | str
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A root that could not be loaded: which one of its source, counted from 1, and why; ``file`` of a folder."""
+    """A root that was not loaded: which one of its source, counted from 1, and why; ``file`` of a folder."""
 
     position: int
     problem: str
@@ -51,8 +51,9 @@ class TrustStore:
     """Trusted roots. ``len()`` counts them; ``source`` says where they come from, ``name`` what they are called.
 
     ``roots``    the certificates, in the order of the source, each once
-    ``skipped``  those of the source that cannot be read. They are no error as long as others are left: one bad root in
-                 a system's bundle must not cut the machine off from everybody
+    ``skipped``  those of the source that cannot be read, or that it says are not for TLS, as OpenSSL's TRUSTED
+                 CERTIFICATE can. They are no error as long as others are left: one bad root in a system's bundle must
+                 not cut the machine off from everybody
     ``parts``    the stores that it is a union of; none for any other
     ``distrusted``  the roots that were taken out by :meth:`without`
     """
@@ -194,14 +195,16 @@ class TrustStore:
     ) -> TrustStore:
         roots: list[x509.Certificate] = []
         bad = list(skipped)
-        ders = [(file, der) for file, data in contents for der in pem.certificates(data)]
+        found = [(file, item) for file, data in contents for item in pem.roots(data)]
+        first = {file: position for position, (file, _) in reversed([*enumerate(found)])}
         with _quiet():
-            for position, (file, der) in enumerate(ders, 1):
+            for position, (file, (der, distrust)) in enumerate(found, 1):
                 try:
+                    if distrust:
+                        raise ValueError(distrust)
                     roots.append(x509.load_der_x509_certificate(der))
                 except (ValueError, x509.InvalidVersion) as error:
-                    number = position - next(n for n, (other, _) in enumerate(ders) if other == file)
-                    bad.append(Skipped(number, str(error), file))
+                    bad.append(Skipped(position - first[file], str(error), file))
         return cls(roots, source, bad, name=name)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import warnings
 from pathlib import Path
@@ -85,6 +86,39 @@ def test_a_bad_root_is_left_out_and_listed(tmp_path: Path) -> None:
     assert [bad.position for bad in found.skipped] == [1, 3]
     assert all(bad.problem for bad in found.skipped)
     assert repr(found) == f"<TrustStore {path}: 1 root, 2 skipped>"
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (["-addtrust", "serverAuth"], ""),
+        (["-addtrust", "anyExtendedKeyUsage"], ""),
+        (["-addreject", "emailProtection"], ""),
+        (["-setalias", "its name"], ""),
+        (["-addreject", "serverAuth"], "its file rejects it for TLS"),
+        (["-addreject", "clientAuth"], "its file rejects it for TLS"),
+        (["-addtrust", "serverAuth", "-addreject", "anyExtendedKeyUsage"], "its file rejects it for TLS"),
+        (["-addtrust", "emailProtection"], "its file trusts it for other things, and not for servers"),
+    ],
+)
+def test_what_openssl_says_behind_a_root_counts(tmp_path: Path, said: list[str], problem: str) -> None:
+    """BEGIN TRUSTED CERTIFICATE: Fedora's bundle has roots that it distrusts, and roots for mail alone, in that form."""
+    made = Authority.create("another root")
+    command = ["openssl", "x509", "-trustout", *said]
+    text = subprocess.run(command, input=made.pem, stdout=subprocess.PIPE, check=True).stdout
+    assert text.startswith(b"-----BEGIN TRUSTED CERTIFICATE-----")
+    found = TrustStore.from_bytes(text + root().pem, source="bundle")
+    assert (made.certificate in found) is (not problem)
+    assert [str(bad) for bad in found.skipped] == ([f"certificate 1: {problem}"] if problem else [])
+    assert pem.certificates(text) == [made.der]  # to show it, it is a certificate as any other
+
+
+@pytest.mark.parametrize("behind", ["30", "3003060155", "30050603551d25ff", "0400", "30003000"])
+def test_what_cannot_be_read_behind_a_root_does_not_make_it_trusted(behind: str) -> None:
+    text = pem.block("TRUSTED CERTIFICATE", root().der + bytes.fromhex(behind))
+    with pytest.raises(ConfigurationError) as caught:
+        TrustStore.from_bytes(text)
+    assert "what its file says of trust cannot be read" in str(caught.value)
 
 
 @pytest.mark.parametrize("serial", [b"\x80" + bytes(19), bytes(20)])
