@@ -152,11 +152,17 @@ class Parsed:
 
     @property
     def issuer_address(self) -> str | None:
-        """Where the issuer's certificate can be fetched, if the certificate says so (RFC 5280 section 4.2.2.1)."""
-        for access in self.extension(x509.AuthorityInformationAccess) or ():
-            if access.access_method == AuthorityInformationAccessOID.CA_ISSUERS:
-                return str(getattr(access.access_location, "value", "")) or None
-        return None
+        """Where the issuer's certificate can be fetched, if the certificate says so (RFC 5280 section 4.2.2.1).
+
+        Of several addresses the first of HTTP; a place in a directory (ldap:) where there is none.
+        """
+        found = [
+            str(item.access_location.value)
+            for item in self.extension(x509.AuthorityInformationAccess) or ()
+            if item.access_method == AuthorityInformationAccessOID.CA_ISSUERS
+            and isinstance(item.access_location, x509.UniformResourceIdentifier)
+        ]
+        return next((url for url in found if url.lower().startswith("http")), next(filter(None, found), None))
 
     @property
     def issuer_key(self) -> bytes | None:

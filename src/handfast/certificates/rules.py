@@ -186,6 +186,16 @@ _UNDERSTOOD: Final = frozenset(
         ExtensionOID.EXTENDED_KEY_USAGE,
     )
 )
+# Some of the others by name: of a precertificate it says that it is no certificate yet (RFC 6962 section 3.1).
+_NOT_UNDERSTOOD: Final = {
+    ExtensionOID.CRL_DISTRIBUTION_POINTS: "cRLDistributionPoints",
+    ExtensionOID.INHIBIT_ANY_POLICY: "inhibitAnyPolicy",
+    ExtensionOID.ISSUER_ALTERNATIVE_NAME: "issuerAltName",
+    ExtensionOID.POLICY_CONSTRAINTS: "policyConstraints",
+    ExtensionOID.POLICY_MAPPINGS: "policyMappings",
+    ExtensionOID.PRECERT_POISON: "precertificate poison",
+    ExtensionOID.TLS_FEATURE: "TLS feature",
+}
 _SERIAL_BITS: Final = 8 * 21 - 1  # 20 bytes by the RFC; a 21st, of zeros, where the top bit is set
 
 
@@ -214,7 +224,9 @@ def _common(certificate: Parsed, role: Role) -> Iterator[Breach]:
                 "certificatePolicies is critical", "RFC 5280 section 4.2.1.4", Rule.CRITICAL_CERTIFICATE_POLICIES
             )
         else:
-            yield Breach(f"the critical extension {oid.dotted_string} is not understood here", "RFC 5280 section 4.2")
+            name = _NOT_UNDERSTOOD.get(oid)
+            shown = oid.dotted_string if name is None else f"{name} ({oid.dotted_string})"
+            yield Breach(f"the critical extension {shown} is not understood here", "RFC 5280 section 4.2")
     if certificate.is_critical(x509.ExtendedKeyUsage):
         yield Breach(
             "extendedKeyUsage is critical",

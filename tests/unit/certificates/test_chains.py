@@ -247,6 +247,44 @@ def test_an_ocsp_address_is_no_issuers_address() -> None:
     assert parsed.parsed(root().issue(SERVER_NAME, extensions=extensions).chain[0]).issuer_address is None
 
 
+@pytest.mark.parametrize(
+    ("places", "told"),
+    [
+        (["ldap:///CN=issuer", "http://ca.example/issuer.der"], "http://ca.example/issuer.der"),
+        (["ldap:///CN=issuer"], "ldap:///CN=issuer"),
+        ([x509.Name([])], None),
+    ],
+)
+def test_of_several_addresses_the_one_that_can_be_asked_is_told(places: list[Any], told: str | None) -> None:
+    uri, name = x509.UniformResourceIdentifier, x509.DirectoryName
+    where = [
+        x509.AccessDescription(
+            x509.AuthorityInformationAccessOID.CA_ISSUERS, uri(place) if isinstance(place, str) else name(place)
+        )
+        for place in places
+    ]
+    extensions = {x509.AuthorityInformationAccess: (x509.AuthorityInformationAccess(where), False)}
+    assert parsed.parsed(root().issue(SERVER_NAME, extensions=extensions).chain[0]).issuer_address == told
+
+
+@pytest.mark.parametrize(
+    ("extension", "name"),
+    [
+        (
+            x509.CRLDistributionPoints(
+                [x509.DistributionPoint([x509.UniformResourceIdentifier("http://a")], None, None, None)]
+            ),
+            "cRLDistributionPoints",
+        ),
+        (x509.PrecertPoison(), "precertificate poison"),
+        (x509.TLSFeature([x509.TLSFeatureType.status_request]), "TLS feature"),
+    ],
+)
+def test_critical_extensions_that_people_know_are_named(extension: Any, name: str) -> None:
+    made = root().issue(SERVER_NAME, extensions={type(extension): (extension, True)})
+    assert f"the critical extension {name} (" in str(refused(made, root().trust).evidence["rule"])
+
+
 def test_a_gap_between_what_was_sent() -> None:
     """The server's certificate and a root, and not what lies between."""
     stranger = chain("unknown_root_sent").chain[1]
