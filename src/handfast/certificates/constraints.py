@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
@@ -23,6 +24,7 @@ COMPARISONS: Final = 1 << 14  # of a name with a constraint, on one path; some t
 
 
 TOO_MANY: Final = "its nameConstraints, and the names that they are for, are too many to compare"
+_UNSEEN: Final = frozenset(("Cc", "Cf"))  # control characters, soft hyphens, joiners and the like
 SHOWN: Final = 10  # constraints in a sentence
 _OF_SUBJECTS: Final = frozenset((x509.DirectoryName, x509.RFC822Name))
 
@@ -156,7 +158,7 @@ Parts = list[frozenset[tuple[str, object]]]
 
 
 def _covers_directory(above: Parts, below: Parts, _: bool) -> bool:
-    """A directory name holds those that begin with it (RFC 5280 section 7.1: case and spaces do not count)."""
+    """A directory name holds those that begin with it (RFC 5280 section 7.1)."""
     return below[: len(above)] == above
 
 
@@ -165,7 +167,15 @@ def _parts(name: x509.Name) -> Parts:
 
 
 def _folded(value: str | bytes) -> object:
-    return " ".join(value.split()).casefold() if isinstance(value, str) else value
+    """What of a text counts: not case, how many spaces, which of several forms, nor what nobody sees (RFC 4518 section 2)."""
+    if not isinstance(value, str):
+        return value
+    if not (value.isascii() and value.isprintable()):
+        seen = (
+            c for c in unicodedata.normalize("NFKC", value) if c.isspace() or unicodedata.category(c) not in _UNSEEN
+        )
+        value = unicodedata.normalize("NFKC", "".join(seen).casefold())
+    return " ".join(value.split()).casefold()
 
 
 _COMPARED: Final[dict[type, Callable[..., bool]]] = {

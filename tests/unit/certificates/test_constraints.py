@@ -98,6 +98,8 @@ ORGANIZATION, COMMON_NAME = NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME
     [
         (directory((ORGANIZATION, "handfast testing")), True),
         (directory((ORGANIZATION, "Handfast  TESTING")), True),
+        (directory((ORGANIZATION, "\uff28andfast\u00a0test\u00ading\u200b")), True),  # another H, an unseen hyphen
+        (directory((ORGANIZATION, "handfasttesting")), False),
         (directory((ORGANIZATION, "handfast testing"), (COMMON_NAME, "somebody")), True),
         (directory((ORGANIZATION, "handfast testing"), (COMMON_NAME, "nobody")), False),
         (directory((COMMON_NAME, "somebody")), False),
