@@ -100,7 +100,8 @@ class _Search:
     def _issuers(self, way: tuple[Parsed, ...]) -> Iterator[Parsed]:
         last = way[-1]
         for candidate in (*self._trust.by_subject(last.raw.issuer), *self._sent):
-            if last.may_be_issued_by(candidate) and all(candidate.der != seen.der for seen in way):
+            new = all(candidate.der != seen.der for seen in way)
+            if new and last.may_be_issued_by(candidate) and not self._trust.refuses(candidate):
                 yield candidate
 
     def _offer(self, path: Path) -> None:

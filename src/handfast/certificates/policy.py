@@ -172,7 +172,7 @@ class ChainVerifier:
         self, sent: Sequence[Parsed], purpose: Purpose, server_name: str | None, now: datetime
     ) -> list[x509.Certificate] | None:
         """The path that `cryptography`'s verifier accepts, None if it refuses."""
-        leaf, others = sent[0].certificate, [item.certificate for item in sent[1:]]
+        leaf, others = sent[0].certificate, [item.certificate for item in sent[1:] if not self.trust.refuses(item)]
         try:
             # A verifier keeps the time at which it was built, so each handshake builds one (2 microseconds).
             if server_name is None:

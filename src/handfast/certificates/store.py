@@ -55,7 +55,7 @@ class TrustStore:
                  CERTIFICATE can. They are no error as long as others are left: one bad root in a system's bundle must
                  not cut the machine off from everybody
     ``parts``    the stores that it is a union of; none for any other
-    ``distrusted``  the roots that were taken out by :meth:`without`
+    ``distrusted``  the roots that were taken out by :meth:`without`; see :meth:`refuses` for what is no root
     """
 
     def __init__(
@@ -72,9 +72,8 @@ class TrustStore:
         self.skipped = tuple(skipped)
         self.parts: tuple[TrustStore, ...] = ()
         self.distrusted: tuple[x509.Certificate, ...] = ()
-        self._refused: frozenset[bytes] = (
-            frozenset()
-        )  # the fingerprints of these, and of others that may come in a union
+        # The SHA-256 of these, and of what may come in a union or from a peer: of certificates, and of public keys.
+        self._refused: frozenset[bytes] = frozenset()
         if not self.roots:
             raise ConfigurationError(
                 NOT_A_CERTIFICATE, file=source, problem=[str(bad) for bad in self.skipped] or "it has none"
@@ -137,14 +136,24 @@ class TrustStore:
     def __or__(self, other: object) -> TrustStore:
         return self.union(other) if isinstance(other, TrustStore) else NotImplemented
 
-    def without(self, *roots: Root) -> TrustStore:
-        """The same but for some roots: certificates, in DER or PEM too, or the SHA-256 of their DER in hexadecimal.
+    def without(self, *certificates: Root, keys: bool = False) -> TrustStore:
+        """The same but for some certificates: as objects, in DER or PEM, or as the SHA-256 of their DER in hexadecimal.
 
-        They stay distrusted in any union with other stores. An authority whose root is taken out may still be trusted
-        where another root has signed for it.
+        They stay distrusted in any union with other stores, and where a peer sends them: no path leads through them,
+        whether they are roots, intermediates or a peer's own.
+
+        ``keys``  their public keys are distrusted with them, in whatever certificate they stand. Without it an authority
+                  may still be trusted by another certificate of its key, such as one that another root has signed. The
+                  SHA-256 of a public key (subjectPublicKeyInfo) in hexadecimal stands for a key in any case
         """
-        fingerprints = [each for root in roots for each in _fingerprints(root)]
+        fingerprints = [each for certificate in certificates for each in _fingerprints(certificate, keys=keys)]
         return self._less(self._refused.union(fingerprints))
+
+    def refuses(self, certificate: Parsed) -> bool:
+        """Whether a certificate was distrusted by :meth:`without`, or its key was, be it a root or not."""
+        if not self._refused:
+            return False
+        return not self._refused.isdisjoint(_digests(certificate.der))
 
     def named(self, name: str) -> TrustStore:
         """The same, by another name, for explanations."""
@@ -157,12 +166,12 @@ class TrustStore:
         return cls(roots, source, (bad for store in stores for bad in store.skipped), name=name)
 
     def _less(self, refused: frozenset[bytes]) -> TrustStore:
-        kept = [root for root in self.roots if root.fingerprint(SHA256()) not in refused]
+        gone = [root for root in self.roots if not refused.isdisjoint(_digests(root.public_bytes(Encoding.DER)))]
+        kept = [root for root in self.roots if root not in gone]
         if not kept:
             raise ConfigurationError(
                 setting="trust", problem="all the roots are distrusted, so nobody could be trusted", store=self.source
             )
-        gone = [root for root in self.roots if root.fingerprint(SHA256()) in refused]
         made = self._like(kept, self.name)
         made.distrusted = tuple(dict.fromkeys((*self.distrusted, *gone)))
         made._refused = refused
@@ -276,9 +285,10 @@ class TrustStore:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """A hash of all roots, whatever their order."""
+        """A hash of all roots and of all that is distrusted, whatever their order."""
         digests = sorted(root.fingerprint(SHA256()) for root in self.roots)
-        return hashlib.sha256(b"".join(digests)).digest()
+        refused = (b"without", *sorted(self._refused)) if self._refused else ()
+        return hashlib.sha256(b"".join((*digests, *refused))).digest()
 
     @cached_property
     def _facts(self) -> dict[x509.Certificate, Parsed | None]:
@@ -351,26 +361,32 @@ def _once(name: str, load: Callable[[], TrustStore]) -> TrustStore:
         return _loaded[name]
 
 
-def _fingerprints(root: Root) -> list[bytes]:
-    """The SHA-256 of a certificate; of each one, if PEM or DER has several."""
-    if isinstance(root, x509.Certificate):
-        return [root.fingerprint(SHA256())]
-    if isinstance(root, bytes):
-        ders = pem.certificates(root)
-        if not ders:
-            raise ConfigurationError(NOT_A_CERTIFICATE, file="what is to be distrusted", problem="it has none")
-        for der in ders:
-            try:
-                x509.load_der_x509_certificate(der)
-            except (ValueError, x509.InvalidVersion) as error:  # else it would distrust nobody, and say nothing
-                problem = str(error)
-                raise ConfigurationError(NOT_A_CERTIFICATE, file="what is to be distrusted", problem=problem) from None
-        return [hashlib.sha256(der).digest() for der in ders]
-    digits = root.replace(":", "").replace(" ", "")
-    if len(digits) != 64 or not set(digits) <= set(string.hexdigits):
-        problem = "the SHA-256 of a certificate has 64 hexadecimal digits"
-        raise ConfigurationError(setting="without", value=root, problem=problem)
-    return [bytes.fromhex(digits)]
+def _fingerprints(given: Root, *, keys: bool) -> list[bytes]:
+    """What stands for a certificate, or for each one of PEM or DER, in what a store refuses."""
+    if isinstance(given, str):
+        digits = given.replace(":", "").replace(" ", "")
+        if len(digits) != 64 or not set(digits) <= set(string.hexdigits):
+            problem = "the SHA-256 of a certificate or of a key has 64 hexadecimal digits"
+            raise ConfigurationError(setting="without", value=given, problem=problem)
+        if keys:
+            problem = "a hash does not tell the key: give the certificate, or the SHA-256 of the key without keys=True"
+            raise ConfigurationError(setting="without", value=given, problem=problem)
+        return [bytes.fromhex(digits)]
+    ders = [given.public_bytes(Encoding.DER)] if isinstance(given, x509.Certificate) else pem.certificates(given)
+    if not ders:
+        raise ConfigurationError(NOT_A_CERTIFICATE, file="what is to be distrusted", problem="it has none")
+    for der in ders:
+        try:
+            x509.load_der_x509_certificate(der)
+        except (ValueError, x509.InvalidVersion) as error:  # else it would distrust nobody, and say nothing
+            problem = str(error)
+            raise ConfigurationError(NOT_A_CERTIFICATE, file="what is to be distrusted", problem=problem) from None
+    return [digest for der in ders for digest in _digests(der)[: 1 + keys]]
+
+
+def _digests(der: bytes) -> tuple[bytes, bytes]:
+    """The SHA-256 of a certificate and of its public key."""
+    return hashlib.sha256(der).digest(), hashlib.sha256(parts(der).subject_public_key_info).digest()
 
 
 @contextmanager

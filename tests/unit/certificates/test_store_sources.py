@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from handfast import reasons
+from handfast.authority.making import of_authority
 from handfast.certificates import native, pem, places, store
+from handfast.certificates.der import parts
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
-from handfast.errors import ConfigurationError, UnknownIssuer
+from handfast.errors import CertificateError, ConfigurationError, UnknownIssuer
 from handfast.testing import Authority
+from handfast.testing.authority import certify
 from tests.peers import require_peer
 
 ONE, TWO, THREE = (Authority.create(name) for name in ("one", "two", "three"))
@@ -196,6 +200,66 @@ def test_who_is_distrusted_is_not_accepted() -> None:
     for less in (whole.without(TWO.certificate), whole.without(TWO.certificate) | whole):
         with pytest.raises(UnknownIssuer):
             ChainVerifier(less).verify_server(chain, "server.example", now)
+
+
+def crossed(signer: Authority, other: Authority) -> bytes:
+    """Another certificate of an authority, with its name and key, signed by somebody else."""
+    validity = other.certificate.not_valid_before_utc, other.certificate.not_valid_after_utc
+    own: Any = of_authority(other.key.public_key(), None)
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key())
+    own[x509.AuthorityKeyIdentifier] = (identifier, False)
+    subject, issuer = other.certificate.subject, signer.certificate.subject
+    return certify(subject, other.key.public_key(), issuer, signer.key, own, validity)
+
+
+def test_a_distrusted_intermediate_leads_nowhere() -> None:
+    """Whatever root it comes from, and whoever sends it; another one of its key does, unless the key is distrusted."""
+    now = datetime.now(UTC)
+    first = ONE.intermediate()
+    second, leaf = crossed(TWO, first), first.issue("server.example").chain[0]
+    whole = store_of(ONE, TWO)
+    less = whole.without(first.der)
+    assert ChainVerifier(less).trust_id != ChainVerifier(whole).trust_id
+    one, both = (leaf, first.der), (leaf, first.der, second)
+    assert ChainVerifier(whole).verify_server(one, "server.example", now)
+    for strict in (less, less | whole, whole.without(hashlib.sha256(first.der).hexdigest())):
+        with pytest.raises(UnknownIssuer) as caught:
+            ChainVerifier(strict).verify_server(one, "server.example", now)
+        assert caught.value.evidence["problem"] == "the issuer that was sent, or its key, was distrusted by hand"
+        found = ChainVerifier(strict).verify_server(both, "server.example", now)
+        assert found.path == (leaf, second, TWO.der)
+    spki = parts(first.der).subject_public_key_info
+    for strict in (whole.without(first.der, keys=True), whole.without(hashlib.sha256(spki).hexdigest())):
+        with pytest.raises(UnknownIssuer):
+            ChainVerifier(strict).verify_server(both, "server.example", now)
+
+
+def test_a_distrusted_root_comes_not_back_by_another_s_signature() -> None:
+    now = datetime.now(UTC)
+    whole = store_of(ONE, TWO)
+    chain = (*TWO.issue("server.example").chain, crossed(ONE, TWO))
+    assert ChainVerifier(whole.without(TWO.der)).verify_server(chain, "server.example", now).path[-1] == ONE.der
+    less = whole.without(TWO.der, keys=True)
+    assert less.distrusted == (TWO.certificate,)
+    with pytest.raises(UnknownIssuer):
+        ChainVerifier(less).verify_server(chain, "server.example", now)
+
+
+def test_a_distrusted_certificate_of_a_peer() -> None:
+    now = datetime.now(UTC)
+    leaf = ONE.issue("server.example")
+    for keys in (False, True):
+        verifier = ChainVerifier(store_of(ONE).without(leaf.chain[0], keys=keys))
+        with pytest.raises(CertificateError) as caught:
+            verifier.verify_server(leaf.chain, "server.example", now)
+        assert caught.value.certificate == leaf.chain[0]
+        assert "distrusted by hand" in caught.value.evidence["problem"]
+        assert verifier.verify_server(ONE.issue("server.example").chain, "server.example", now)
+
+
+def test_a_hash_of_a_certificate_does_not_tell_its_key() -> None:
+    with pytest.raises(ConfigurationError, match="give the certificate"):
+        store_of(ONE, TWO).without(HEXADECIMAL, keys=True)
 
 
 def test_distrust_wins_in_a_union() -> None:

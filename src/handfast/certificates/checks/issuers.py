@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handfast.certificates.checks.evidence import about
-from handfast.errors import BadCertificateSignature, MissingIntermediate, SelfSignedCertificate, UnknownIssuer
+from handfast.errors import (
+    BadCertificateSignature,
+    CertificateError,
+    MissingIntermediate,
+    SelfSignedCertificate,
+    UnknownIssuer,
+)
 
 if TYPE_CHECKING:
     from handfast.certificates.parsed import Parsed
@@ -14,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def check_ending(path: Path, trust: TrustStore) -> None:
-    """Whether the path ends at a root; if not, raises an UnknownIssuer: of its subclasses the likeliest cause."""
+    """Whether the path ends at a root, and none of its certificates was distrusted by hand.
+
+    Raises a CertificateError; where the path ends too early an UnknownIssuer: of its subclasses the likeliest cause.
+    """
+    _check_distrusted(path, trust)
     if path.anchored:
         return
     index = len(path.certificates) - 1
@@ -22,6 +32,9 @@ def check_ending(path: Path, trust: TrustStore) -> None:
     evidence: dict[str, object] = {**about(path, index), "trusted_roots": f"{len(trust)} of {trust.source}"}
     if trust.distrusts(last.raw.subject) or trust.distrusts(last.raw.issuer):
         evidence["distrusted"] = "a root of this name was taken out by hand"
+    if any(trust.refuses(item) and last.may_be_issued_by(item) for item in path.sent):
+        problem = "the issuer that was sent, or its key, was distrusted by hand"
+        raise UnknownIssuer(certificate=last.der, **evidence, problem=problem)
     if last.self_issued:
         if index == 0:
             raise SelfSignedCertificate(certificate=last.der, **evidence)
@@ -40,6 +53,13 @@ def check_ending(path: Path, trust: TrustStore) -> None:
             evidence["issuer_can_be_fetched_from"] = last.issuer_address
         raise MissingIntermediate(certificate=last.der, **evidence)
     raise UnknownIssuer(certificate=last.der, **evidence)
+
+
+def _check_distrusted(path: Path, trust: TrustStore) -> None:
+    for index, certificate in enumerate(path.certificates):  # no path is found through any but the peer's own
+        if trust.refuses(certificate):
+            problem = "this certificate, or its key, was distrusted by hand"
+            raise CertificateError(certificate=certificate.der, **about(path, index), problem=problem)
 
 
 def _lacks_an_intermediate(path: Path, last: Parsed, trust: TrustStore) -> bool:
