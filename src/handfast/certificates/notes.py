@@ -55,7 +55,7 @@ def concerns(chain: Sequence[bytes], purpose: Purpose, now: datetime) -> Iterato
             evidence = {"certificate": certificate.subject, "begins": certificate.not_before}
             yield Note(OWN_CERTIFICATE_NOT_YET_VALID, evidence)
     usage = leaf.extension(x509.ExtendedKeyUsage)
-    if usage is not None and _USAGE[purpose] not in usage:  # "any" is not enough for most: see rules.py
+    if usage is not None and _USAGE[purpose] not in usage:  # "any" is not enough: see rules.py
         yield Note(
             OWN_CERTIFICATE_WRONG_USAGE,
             {"certificate": leaf.subject, "lacks": _CALLED[purpose], "is_for": [_name(oid) for oid in usage]},
@@ -71,6 +71,7 @@ def concerns(chain: Sequence[bytes], purpose: Purpose, now: datetime) -> Iterato
 
 def _name(oid: x509.ObjectIdentifier) -> str:
     known = {usage: _CALLED[purpose] for purpose, usage in _USAGE.items()}
+    known[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE] = "anyExtendedKeyUsage"
     return known.get(oid) or (oid.dotted_string if oid._name == "Unknown OID" else oid._name)
 
 
