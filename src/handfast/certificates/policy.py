@@ -161,7 +161,7 @@ class ChainVerifier:
         if found is None and not _is_exempt(way):
             _refuse_unexplained(way)
         if self.policy.allow is not None:
-            self.policy.allow.check(sent[0])
+            self.policy.allow.check(sent[0], way.certificates[-1])
         identity = PeerIdentity(
             PROOF, sent[0], chain, tuple(item.der for item in way.certificates), server_name, "chain"
         )

@@ -15,7 +15,10 @@ from handfast import reasons
 from handfast.errors import CertificateError, ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from handfast.certificates.parsed import Parsed
+    from handfast.certificates.store import TrustStore
 
 LONGEST: Final = 2048  # bytes of an id (SPIFFE-ID section 2.3)
 _DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
@@ -64,14 +67,23 @@ class AllowSpiffe:
         AllowSpiffe("spiffe://example.org/ns/prod/*")         # all below a path, at any depth
         AllowSpiffe("spiffe://example.org/*")                 # all of a trust domain
 
+    A certificate of any trusted root may have any id. Where trust domains have roots of their own, ``trust`` says which::
+
+        trust = {"example.org": ours, "partner.test": theirs}
+        ChainVerifier(ours | theirs, Policy(allow=AllowSpiffe("spiffe://example.org/*", "spiffe://partner.test/db", trust=trust)))
+
     A certificate has to have exactly one URI, which is the id, and it has to be allowed by one of the rules. A trust domain
     itself ("spiffe://example.org") is nobody's id: only authorities have it.
     """
 
-    __slots__ = ("_below", "_exact", "rules")
+    __slots__ = ("_below", "_exact", "_trust", "rules")
 
-    def __init__(self, *rules: str) -> None:
-        """Raises ConfigurationError for a rule that is none, and where there is none at all."""
+    def __init__(self, *rules: str, trust: Mapping[str, TrustStore] | None = None) -> None:
+        """``trust``  by trust domain, the roots that may vouch for its ids; None: any that the verifier trusts
+
+        Raises ConfigurationError for a rule that is none, where there is none at all, and where ``trust`` does not have
+        the trust domain of each rule.
+        """
         if not rules:
             raise ConfigurationError(setting="allow", problem="AllowSpiffe without a rule would allow nobody")
         self.rules = rules
@@ -91,6 +103,11 @@ class AllowSpiffe:
             except ValueError as error:
                 raise ConfigurationError(setting="allow", value=rule, problem=str(error)) from None
         self._exact, self._below = frozenset(exact), tuple(below)
+        self._trust = None if trust is None else dict(trust)
+        domains = {rule.trust_domain for rule in (*exact, *below)}
+        if self._trust is not None and not domains <= self._trust.keys():
+            missing = sorted(domains - self._trust.keys())
+            raise ConfigurationError(setting="trust", problem="no roots are given for a trust domain", missing=missing)
 
     def allows(self, name: SpiffeId) -> bool:
         """Whether one of the rules allows this id."""
@@ -100,8 +117,11 @@ class AllowSpiffe:
             name.trust_domain == rule.trust_domain and name.path.startswith(rule.path + "/") for rule in self._below
         )
 
-    def check(self, certificate: Parsed) -> None:
-        """Raises CertificateError(PEER_NOT_ALLOWED) for a peer that is not allowed, or no service (X509-SVID section 5.2)."""
+    def check(self, certificate: Parsed, root: Parsed) -> None:
+        """Raises CertificateError(PEER_NOT_ALLOWED) for a peer that is not allowed, or no service (X509-SVID section 5.2).
+
+        ``root``  where its path ends
+        """
         uris = certificate.values(x509.UniformResourceIdentifier)
         found = {"allowed": list(self.rules), "names": list(certificate.alternative_names)}
         if len(uris) != 1:
@@ -123,11 +143,17 @@ class AllowSpiffe:
             )
         if not self.allows(name):
             _refuse(certificate, "no rule allows this id", found)
+        if self._trust is not None and root.certificate not in self._trust[name.trust_domain]:
+            _refuse(certificate, "it comes from a root that does not vouch for this trust domain", found)
 
     @property
     def fingerprint(self) -> bytes:
         """What stands for the rules in a verifier's trust_id."""
-        return "\n".join(sorted(self.rules)).encode("utf-8")
+        rules = "\n".join(sorted(self.rules)).encode("utf-8")
+        if self._trust is None:
+            return rules
+        stores = (f"{domain} {store.fingerprint.hex()}" for domain, store in sorted(self._trust.items()))
+        return rules + b"\n\n" + "\n".join(stores).encode("utf-8")
 
     def __repr__(self) -> str:
         return f"AllowSpiffe({', '.join(map(repr, self.rules))})"

@@ -13,6 +13,7 @@ from handfast import errors, reasons
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.spiffe import AllowSpiffe, SpiffeId
 from handfast.errors import CertificateError, ConfigurationError
+from handfast.testing import Authority
 from handfast.testing.authority import key_usage
 from handfast.testing.chains import root
 
@@ -150,6 +151,27 @@ def test_what_only_authorities_have(name: str, extensions: Any, relax: Sequence[
         rules.verify_client(made.chain, NOW)
     assert caught.value.reason is reasons.PEER_NOT_ALLOWED
     assert problem in caught.value.evidence["problem"]
+
+
+def test_each_trust_domain_has_its_own_roots() -> None:
+    """Or the authority of one could make services of the other."""
+    ours, theirs = root(), Authority.create("theirs")
+    trust = {"ours.test": ours.trust, "theirs.test": theirs.trust}
+    rules = AllowSpiffe("spiffe://ours.test/*", "spiffe://theirs.test/db", trust=trust)
+    verifier = ChainVerifier(ours.trust | theirs.trust, Policy(allow=rules))
+    for authority, name in ((ours, "spiffe://ours.test/web"), (theirs, "spiffe://theirs.test/db")):
+        assert verifier.verify_client(authority.issue(name, usage=("client",)).chain, NOW).uris == (name,)
+        below = authority.intermediate().issue(name, usage=("client",))
+        assert verifier.verify_client(below.chain, NOW).uris == (name,)
+    for authority, name in ((theirs, "spiffe://ours.test/web"), (ours, "spiffe://theirs.test/db")):
+        with pytest.raises(CertificateError) as caught:
+            verifier.verify_client(authority.issue(name, usage=("client",)).chain, NOW)
+        assert caught.value.reason is reasons.PEER_NOT_ALLOWED
+        assert "does not vouch for this trust domain" in caught.value.evidence["problem"]
+    swapped = AllowSpiffe(*rules.rules, trust={"ours.test": theirs.trust, "theirs.test": ours.trust})
+    assert len({item.fingerprint for item in (rules, swapped, AllowSpiffe(*rules.rules))}) == 3
+    with pytest.raises(ConfigurationError, match=r"theirs\.test"):
+        AllowSpiffe(*rules.rules, trust={"ours.test": ours.trust})
 
 
 def test_a_refused_peer_is_not_remembered_as_accepted() -> None:
