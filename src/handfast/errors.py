@@ -268,6 +268,11 @@ class CertificateRuleBroken(CertificateError):
 
     default_reason = reasons.CERTIFICATE_RULE_BROKEN
 
+    @property
+    def hint(self) -> str:
+        """What to try: not every rule has a switch."""
+        return self.reason.hint if "relax" in self.evidence else "Have it issued anew: no switch relaxes this rule."
+
 
 class AlertReceived(TLSError):
     """The peer broke off with an alert. ``description`` is its number (RFC 9846 section 6.2)."""

@@ -69,6 +69,7 @@ def examine(
     *,
     fetched: Sequence[bytes] = (),
     path: Sequence[bytes] = (),
+    refused: CertificateError | None = None,
 ) -> Examination:
     """Look at a chain with the roots and the policy of a verifier.
 
@@ -76,6 +77,8 @@ def examine(
     ``server_name``  normalized; None for no name
     ``fetched``      issuers that were not sent (DER)
     ``path``         that a verifier has accepted, where one has
+    ``refused``      why a verifier has refused the chain, where one has. Where none of the checks says so, it is counted
+                     among the rules: the verifier of `cryptography` has some of its own
 
     Raises CertificateUnreadable where one of the certificates cannot be read.
     """
@@ -100,9 +103,10 @@ def examine(
     if way.unchecked or (len(way.certificates) == 1 and not way.anchored):
         del made["signatures"]
     ders = tuple(item.der for item in way.certificates)
-    return Examination(
-        ders, way.anchored, tuple(_verdict(name, made.get(name)) for name in CHECKS), surplus(chain, ders)
-    )
+    verdicts = [_verdict(name, made.get(name)) for name in CHECKS]
+    if refused is not None and all(verdict.error is None for verdict in verdicts):
+        verdicts[CHECKS.index("rules")] = Verdict("rules", refused, passed=False)
+    return Examination(ders, way.anchored, tuple(verdicts), surplus(chain, ders))
 
 
 def _verdict(name: str, check: Callable[[], None] | None) -> Verdict:

@@ -214,7 +214,14 @@ def _decide(verifier: Any, chain: tuple[bytes, ...], asked: Verified) -> PeerIde
 
 def _examine(result: Verified, source: Source, verifier: ChainVerifier, path: tuple[bytes, ...]) -> Examination:
     return examine(
-        source.chain, result.purpose, result.name, result.now, verifier, fetched=tuple(result.fetched), path=path
+        source.chain,
+        result.purpose,
+        result.name,
+        result.now,
+        verifier,
+        fetched=tuple(result.fetched),
+        path=path,
+        refused=result.error,
     )
 
 

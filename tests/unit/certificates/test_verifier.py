@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from handfast.certificates import policy
 from handfast.certificates.checks.verifier import likely_cause
 from handfast.certificates.der import GENERALIZED_TIME, time_tags
+from handfast.certificates.examined import examine
 from handfast.certificates.parsed import parsed
 from handfast.certificates.path import Path
 from handfast.certificates.policy import ChainVerifier
@@ -116,6 +117,20 @@ def test_signatures_that_are_not_of_the_web(key: str, algorithm: Any, salt: int 
     pss = None if salt is None else padding.PSS(padding.MGF1(hashes.SHA256()), salt)
     leaf = builder.sign(authority.key, algorithm, rsa_padding=pss).public_bytes(Encoding.DER)
     assert rule in refusal(authority, leaf).evidence["rule"]
+
+
+def test_what_the_verifier_alone_refuses_fails_a_check_and_has_no_switch() -> None:
+    authority = limited(x509.DNSName(".example"))
+    chain = (authority.issue(NAME).chain[0], authority.der)
+    error = refusal(authority, chain[0])
+    assert "no switch" in error.hint
+    verifier = ChainVerifier(authority.trust)
+    seen = examine(chain, "server", NAME, datetime.now(UTC), verifier, refused=error)
+    assert [verdict.check for verdict in seen.verdicts if not verdict.passed] == ["rules"]
+    assert next(verdict.error for verdict in seen.verdicts if verdict.check == "rules") is error
+    # What a check of ours has found stays where it was found.
+    other = examine(chain, "server", "other.example", datetime.now(UTC), verifier, refused=error)
+    assert [verdict.check for verdict in other.verdicts if not verdict.passed] == ["name"]
 
 
 def test_where_nothing_is_known_the_path_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
