@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from handfast.certificates.strength import RSA_EXPONENT
+from handfast.certificates.strength import RSA_EXPONENT, small_factor
 
 SEQUENCE, SET, INTEGER, EXTENSIONS, VERSION = 0x30, 0x31, 0x02, 0xA3, 0xA0
 
@@ -96,8 +96,14 @@ def _integer(value: int) -> bytes:
 
 
 def modulus(bits: int) -> int:
-    """An odd number of so many bits, that is the product of who knows what: enough where nothing is signed with it."""
-    return secrets.randbits(bits - 2) << 1 | 1 << bits - 1 | 1
+    """A number of so many bits, that is the product of who knows what: enough where nothing is signed with it.
+
+    Of no small prime, though, which would be seen.
+    """
+    while True:
+        found = secrets.randbits(bits - 2) << 1 | 1 << bits - 1 | 1
+        if small_factor(found) is None:
+            return found
 
 
 def roca_modulus() -> int:
@@ -108,6 +114,14 @@ def roca_modulus() -> int:
     factor = modulus(2048) // product
     found = rest + product * factor
     return found if found % 2 else found + product
+
+
+def close_modulus(apart: int = 1 << 500) -> int:
+    """The product of two numbers of 1024 bits that are so far ``apart``, which is even."""
+    while True:
+        found = modulus(1024) | 1 << 1022  # so that the product has 2048 bits
+        if small_factor(found * (found + apart)) is None:
+            return found * (found + apart)
 
 
 def rsa_key(modulus: int, exponent: int = 65_537) -> rsa.RSAPublicKey:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import prod
+from math import gcd, isqrt, prod
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -79,6 +79,11 @@ def _weak_rsa(modulus: int, exponent: int) -> Weakness | None:
         return Weakness(reasons.WEAK_KEY, "RSA with an even modulus, so that one of its factors is 2")
     if has_roca(modulus):
         return Weakness(reasons.ROCA_KEY, f"RSA of {bits} bits, made by Infineon's library")
+    factor = small_factor(modulus)
+    if factor is not None:
+        return Weakness(reasons.WEAK_KEY, f"RSA with a modulus that can be divided by {factor}")
+    if bits <= RSA_BITS_MOST and has_close_factors(modulus):
+        return Weakness(reasons.WEAK_KEY, "RSA with factors so close to each other that they are easily found")
     return None
 
 
@@ -105,6 +110,43 @@ def has_roca(modulus: int) -> bool:
     product, residues = _powers()
     rest = modulus % product
     return all(rest % prime in powers for prime, powers in residues)
+
+
+@cache
+def _tried() -> tuple[tuple[int, ...], int]:
+    """The odd primes that a modulus is divided by, up to 751 as NIST SP 800-89 section 5.3.3 has them; their product."""
+    primes = tuple(p for p in range(3, 752, 2) if all(p % q for q in range(3, int(p**0.5) + 1, 2)))
+    return primes, prod(primes)
+
+
+def small_factor(modulus: int) -> int | None:
+    """The smallest odd prime up to 751 that divides an RSA modulus; None for one that is made as it should be."""
+    primes, product = _tried()
+    if gcd(modulus, product) == 1:
+        return None
+    return next(prime for prime in primes if modulus % prime == 0)
+
+
+_ROUNDS: Final = 100  # as CA/B Forum's Baseline Requirements section 6.1.1.3 has it
+_SQUARES: Final = frozenset(number * number & 63 for number in range(64))  # what a square can end with
+_MORE_SQUARES: Final = frozenset(number * number % 715 for number in range(715))  # 5 * 11 * 13
+
+
+def has_close_factors(modulus: int) -> bool:
+    """Whether Fermat's method factors an odd RSA modulus in some rounds (CVE-2022-26320).
+
+    If modulus = (a - b)(a + b) with a small b, then a is not far above the root of the modulus, and a^2 - modulus is a
+    square.
+    """
+    a = isqrt(modulus - 1) + 1
+    rest = a * a - modulus
+    for _ in range(_ROUNDS):
+        # A few numbers in a hundred look like squares by their residues; only of these the root is drawn.
+        if rest & 63 in _SQUARES and rest % 715 in _MORE_SQUARES and isqrt(rest) ** 2 == rest:
+            return True
+        rest += 2 * a + 1
+        a += 1
+    return False
 
 
 def unusable_key(certificate: Parsed) -> str | None:

@@ -16,13 +16,13 @@ from handfast.certificates.parsed import parsed
 from handfast.certificates.policies import identifiers, validation
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
-from handfast.certificates.strength import has_roca
+from handfast.certificates.strength import has_close_factors, has_roca, small_factor
 from handfast.certificates.surplus import surplus
 from handfast.testing import Authority, chain
 from handfast.testing.authority import certify
 from handfast.testing.chains import SERVER_NAME, root
 from handfast.testing.keys import new_key
-from tests.certificates.forging import forged, info, modulus, roca_modulus, rsa_info, rsa_key, with_key
+from tests.certificates.forging import close_modulus, forged, info, modulus, roca_modulus, rsa_info, rsa_key, with_key
 
 NOW = datetime.now(UTC)
 
@@ -59,6 +59,37 @@ BY_DEBIAN = int(
 def test_roca_of_a_real_chip() -> None:
     assert has_roca(BY_A_CHIP)
     assert not has_roca(BY_DEBIAN)
+
+
+@pytest.mark.parametrize("prime", [3, 167, 173, 751])
+def test_a_modulus_with_a_small_factor(prime: int) -> None:
+    number = modulus(2048)
+    while number % prime or number % 2 == 0 or small_factor(number) != prime:
+        number += 2
+    assert not has_close_factors(number)
+    assert _weakness(number) == f"RSA with a modulus that can be divided by {prime}"
+
+
+@pytest.mark.parametrize("apart", [2, 1 << 300, 1 << 515], ids=int.bit_length)
+def test_a_modulus_of_primes_that_are_close_to_each_other(apart: int) -> None:
+    """CVE-2022-26320: whoever has the certificate has the key."""
+    assert _weakness(close_modulus(apart)) == "RSA with factors so close to each other that they are easily found"
+
+
+def test_a_modulus_as_it_should_be() -> None:
+    for number in (BY_DEBIAN, close_modulus(1 << 600), new_key("rsa2048").public_key().public_numbers().n):
+        assert small_factor(number) is None
+        assert not has_close_factors(number)
+
+
+def _weakness(number: int) -> str:
+    """Why the certificate of a key with this modulus is refused."""
+    made = root().issue(SERVER_NAME)
+    der = forged(made.chain[0], root().key, with_key(info(rsa_key(number))))
+    with pytest.raises(errors.WeakCertificate) as caught:
+        ChainVerifier(root().trust).verify_server((der,), SERVER_NAME, NOW)
+    assert caught.value.reason is reasons.WEAK_KEY
+    return str(caught.value.evidence["key"])
 
 
 @pytest.mark.parametrize("exponent", [1, 3, 4, 65536, 65537, 1 << 40])
