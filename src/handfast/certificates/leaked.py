@@ -23,7 +23,10 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise, starmap
+from operator import le
 from pathlib import Path
+from struct import iter_unpack
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
@@ -61,6 +64,8 @@ class KeyList:
         """``sources``: by number, 0 to 255. ``records``: sorted, 16 bytes each, see above. Raises ConfigurationError."""
         if len(records) % _RECORD:
             raise ConfigurationError(setting="known_keys", problem=f"{len(records)} bytes are no records of {_RECORD}")
+        if not all(starmap(le, pairwise(iter_unpack(f"{_HASH}sx", records)))):  # else keys would not be found
+            raise ConfigurationError(setting="known_keys", problem="the keys are not sorted")
         self._sources = sources
         self._records = records
 
@@ -98,10 +103,16 @@ class KeyList:
                 int(item["id"]): Source("debian" if "debian" in item["name"] else "leaked", str(item["name"]))
                 for item in about["blocklists"]
             }
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             problem = f"badkeysdata.json is not as expected: {error}"
             raise ConfigurationError(FILE_UNREADABLE, file=str(folder), problem=problem) from None
-        return cls(sources, pem.read(Path(folder, "blocklist.dat")))
+        try:
+            return cls(sources, pem.read(Path(folder, "blocklist.dat")))
+        except ConfigurationError as error:
+            if "file" in error.evidence:
+                raise
+            problem = f"blocklist.dat is not as expected: {error.evidence['problem']}"
+            raise ConfigurationError(FILE_UNREADABLE, file=str(folder), problem=problem) from None
 
     def write(self, path: pem.PathLike) -> None:
         """Write it as a file that :meth:`load` reads."""

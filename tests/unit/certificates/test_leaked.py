@@ -108,6 +108,7 @@ def test_no_more_than_256_lists() -> None:
         (b"something else\n\n", "it does not begin"),
         (b"handfast known keys 1\n1 leaked ours\n", "it does not begin"),
         (b"handfast known keys 1\n1 leaked ours\n\n" + bytes(15), "no records of 16"),
+        (b"handfast known keys 1\n1 leaked ours\n\n" + bytes(14) + b"\1\1" + bytes(15) + b"\1", "not sorted"),
         (b"handfast known keys 1\n1 stolen ours\n\n", "announced by a number"),
         (b"handfast known keys 1\n300 leaked ours\n\n", "announced by a number"),
         (b"handfast known keys 1\nours\n\n", "not enough values"),
@@ -149,4 +150,20 @@ def test_the_lists_of_badkeys(tmp_path: Path) -> None:
 def test_lists_of_badkeys_that_are_none(tmp_path: Path, lists: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         KeyList.from_badkeys(badkeys(tmp_path, b"", lists))
+    assert "badkeysdata.json" in str(caught.value)
+
+
+def test_lists_of_badkeys_that_are_not_sorted(tmp_path: Path) -> None:
+    """Some of the keys would not be found, and nobody would notice."""
+    records = b"".join(sorted((key + b"\x01" for key in KEYS), reverse=True))
+    with pytest.raises(ConfigurationError, match="not sorted") as caught:
+        KeyList.from_badkeys(badkeys(tmp_path, records, [{"id": 1, "name": "rfc"}]))
+    assert caught.value.evidence["file"] == str(tmp_path)
+
+
+def test_lists_of_badkeys_that_are_very_deep(tmp_path: Path) -> None:
+    badkeys(tmp_path, b"", [])
+    (tmp_path / "badkeysdata.json").write_text("[" * 200_000)
+    with pytest.raises(ConfigurationError) as caught:
+        KeyList.from_badkeys(tmp_path)
     assert "badkeysdata.json" in str(caught.value)
