@@ -149,6 +149,25 @@ def test_what_was_not_used_for_longest_goes_first(cache: IssuerCache) -> None:
     assert (cache.find("a"), cache.find("b"), cache.find("c")) == ((b"a",), None, (b"c",))
 
 
+def test_a_cache_holds_no_more_bytes_than_it_may(time: Time) -> None:
+    """Whoever is asked has chosen the addresses, and what they bring."""
+    cache = IssuerCache(most=100, seconds=100, clock=Clock(monotonic=time))
+    for url in ("a", "b"):
+        cache.keep(url, (bytes(25), bytes(25)))
+    cache.keep("b", (bytes(50),))  # in place of what was there
+    assert cache.find("a") is not None  # so that it is the one that was used last
+    cache.keep("c", (bytes(30),))
+    assert [cache.find(url) is not None for url in "abc"] == [True, False, True]
+    cache.keep("d", (bytes(101),))
+    assert [cache.find(url) is not None for url in "abcd"] == [True, False, True, False]
+    cache.keep("e", (bytes(100),))
+    assert cache.find("e") is not None
+    time.now = 100.0
+    assert cache.find("e") is None
+    cache.keep("f", (bytes(100),))  # what has gone holds nothing
+    assert cache.find("f") is not None
+
+
 def test_a_cache_of_nothing() -> None:
     cache = IssuerCache(0)
     cache.keep("a", (b"a",))

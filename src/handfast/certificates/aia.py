@@ -234,14 +234,23 @@ class IssuerCache:
     """What addresses have brought, so that none is asked for each connection. Any number of threads share one.
 
     ``size``     addresses that are remembered; where a new one has no room, the one that was not used for longest goes
+    ``most``     bytes of certificates in all: a peer chooses what its certificate's address brings
     ``seconds``  how long a certificate is remembered that has proved to be an issuer. Nothing else of an answer is kept
     ``failed``   how long a failure is: the address is not asked again in this time
     """
 
     def __init__(
-        self, size: int = 256, *, seconds: float = 86_400.0, failed: float = 60.0, clock: Clock = SYSTEM_CLOCK
+        self,
+        size: int = 256,
+        *,
+        most: int = 4_194_304,
+        seconds: float = 86_400.0,
+        failed: float = 60.0,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._size = size
+        self._most = most
+        self._held = 0  # bytes
         self._seconds = seconds
         self._failed = failed
         self._clock = clock
@@ -259,7 +268,7 @@ class IssuerCache:
             if found is None:
                 return None
             if self._clock.monotonic() >= until:
-                del self._found[url]
+                self._drop(url)
                 return None
             self._found.move_to_end(url)
         return found.copy() if isinstance(found, FetchFailed) else found
@@ -267,13 +276,23 @@ class IssuerCache:
     def keep(self, url: str, found: tuple[bytes, ...] | FetchFailed) -> None:
         """Remember what came of an address."""
         seconds = self._failed if isinstance(found, FetchFailed) else self._seconds
-        if self._size < 1 or seconds <= 0:
+        if self._size < 1 or seconds <= 0 or _size(found) > self._most:
             return
         with self._lock:
+            self._drop(url)
             self._found[url] = (self._clock.monotonic() + seconds, found)
-            self._found.move_to_end(url)
-            if len(self._found) > self._size:
-                self._found.popitem(last=False)
+            self._held += _size(found)
+            while len(self._found) > self._size or self._held > self._most:
+                self._drop(next(iter(self._found)))
+
+    def _drop(self, url: str) -> None:
+        _, found = self._found.pop(url, (0.0, ()))
+        self._held -= _size(found)
+
+
+def _size(found: tuple[bytes, ...] | FetchFailed) -> int:
+    """The bytes of the certificates that are remembered of an address."""
+    return 0 if isinstance(found, FetchFailed) else sum(map(len, found))
 
 
 # --- the script -----------------------------------------------------------------------------------------------------------------
