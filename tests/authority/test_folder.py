@@ -199,6 +199,33 @@ def _umask() -> int:
     return current
 
 
+def test_a_folder_is_not_replaced_by_force_either(tmp_path: Path, made: AuthorityFolder) -> None:
+    """It was found out when the key was replaced already, and the certificate was on the list."""
+    outputs = Outputs(tmp_path, "a", replace=True)
+    outputs.key.write_bytes(b"the old key")
+    outputs.chain.mkdir()
+    before = made.entries()
+    with pytest.raises(ConfigurationError) as caught:
+        made.issue("a.example", outputs=outputs)
+    assert why(caught) is reasons.FILE_UNWRITABLE
+    assert caught.value.evidence["file"] == [str(outputs.chain)]
+    assert made.entries() == before
+    assert outputs.key.read_bytes() == b"the old key"
+
+
+def test_files_are_put_in_their_places_all_or_none(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"old")
+    second.mkdir()
+    with pytest.raises(ConfigurationError) as caught, files.Together() as together:
+        together.add(first, b"new")
+        together.add(second, b"new")
+        together.put_in_place()
+    assert caught.value.evidence["file"] == str(second)
+    assert first.read_bytes() == b"old"
+    assert names(tmp_path) == {"first", "second"}
+
+
 def test_no_file_is_replaced_unasked(tmp_path: Path, made: AuthorityFolder) -> None:
     outputs = Outputs(tmp_path, "a")
     made.issue("a.example", outputs=outputs)

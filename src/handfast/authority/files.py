@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -54,7 +55,10 @@ class Together:
             raise unwritable(path, error) from None
 
     def put_in_place(self) -> None:
-        """Let the files be seen, each at once and whole. What was there before is replaced."""
+        """Let the files be seen, each at once and whole. What was there before is replaced, but for folders."""
+        for _, path in self._waiting:
+            if path.is_dir() and not path.is_symlink():  # found out on the way, it would leave half of them replaced
+                raise unwritable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
         folders = dict.fromkeys(path.parent for _, path in self._waiting)
         while self._waiting:
             written, path = self._waiting[0]

@@ -11,7 +11,7 @@ from handfast.authority.files import PRIVATE, PUBLIC, Together
 from handfast.authority.names import SPIFFE
 from handfast.certificates import pem
 from handfast.errors import ConfigurationError
-from handfast.reasons import FILE_THERE_ALREADY
+from handfast.reasons import FILE_THERE_ALREADY, FILE_UNWRITABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,11 +51,14 @@ class Outputs:
         return None if self.password is None else self.folder / f"{self.name}.p12"
 
     def check(self, *, with_key: bool = True) -> None:
-        """Raises ConfigurationError (FILE_THERE_ALREADY), before anything is made."""
+        """Raises ConfigurationError (FILE_THERE_ALREADY, or FILE_UNWRITABLE for a folder), before anything is made."""
         paths = (self.chain, self.key, self.both) if with_key else (self.chain,)
         there = [str(path) for path in paths if path is not None and (path.exists() or path.is_symlink())]
         if there and not self.replace:
             raise ConfigurationError(FILE_THERE_ALREADY, file=there)
+        folders = [str(path) for path in paths if path is not None and path.is_dir()]
+        if folders:  # which no file replaces
+            raise ConfigurationError(FILE_UNWRITABLE, file=folders, problem="a folder has this name")
 
     def add_identity(self, files: Together, made: IssuedIdentity) -> None:
         """All of it."""
