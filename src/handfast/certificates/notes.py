@@ -60,6 +60,9 @@ def concerns(chain: Sequence[bytes], purpose: Purpose, now: datetime) -> Iterato
             OWN_CERTIFICATE_WRONG_USAGE,
             {"certificate": leaf.subject, "lacks": _CALLED[purpose], "is_for": [_name(oid) for oid in usage]},
         )
+    key_usage = leaf.extension(x509.KeyUsage)
+    if key_usage is not None and not key_usage.digital_signature:
+        yield Note(OWN_CERTIFICATE_WRONG_USAGE, {"certificate": leaf.subject, "lacks": "digitalSignature"})
     if purpose == "server" and not leaf.names.texts:
         yield Note(OWN_CERTIFICATE_WITHOUT_NAMES, {"certificate": leaf.subject})
     if len(certificates) == 1 and not leaf.self_issued and leaf.issuer_address:

@@ -17,7 +17,7 @@ from handfast.certificates.identity import Identity
 from handfast.certificates.notes import Note
 from handfast.errors import ConfigurationError
 from handfast.testing import Authority
-from handfast.testing.authority import key_pem
+from handfast.testing.authority import key_pem, key_usage
 
 NOW = datetime.now(UTC)
 
@@ -279,6 +279,13 @@ def test_usage() -> None:
     # OpenSSL and we want the usage by its name.
     (note,) = ROOT.issue("x.example", extensions={x509.ExtendedKeyUsage: (any_use, False)}).concerns("client", NOW)
     assert note.evidence["is_for"] == ["anyExtendedKeyUsage"]
+
+
+def test_a_key_that_may_not_sign() -> None:
+    own = {x509.KeyUsage: (key_usage(key_encipherment=True), True)}
+    (note,) = ROOT.issue("s.example", extensions=own).concerns("server", NOW)
+    assert note.reason is reasons.OWN_CERTIFICATE_WRONG_USAGE
+    assert note.evidence["lacks"] == "digitalSignature"
 
 
 def test_names_are_needed_by_servers_alone() -> None:
