@@ -78,13 +78,11 @@ class Serving:
 
 
 @contextmanager
-def serving(*arguments: object) -> Iterator[Serving]:
+def serving(*arguments: object, environment: Mapping[str, str] | None = None) -> Iterator[Serving]:
     """Run `handfast serve` on a free port; it has to end well."""
     command = [sys.executable, "-m", "handfast", "serve", "--port", "0", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables) as process:
         try:
             yield Serving(process, "--json" in arguments)
         finally:

@@ -142,7 +142,7 @@ def test_what_a_server_refuses_is_told_with_what_to_try(
         ("alice.pem", None, "There is no readable private key in this file.", "--key FILE"),
         ("alice.key", None, "There is no readable certificate in this file.", ""),
         ("alice.pem", "forged.key", "The private key does not belong to the certificate.", "the key that"),
-        ("alice.pem", "encrypted.key", "The private key is encrypted, and the password", "openssl pkey"),
+        ("alice.pem", "encrypted.key", "The private key is encrypted, and the password", "--password-file FILE"),
         ("alice.pem", "none.key", "A file cannot be read.", ""),
     ],
 )
@@ -155,6 +155,21 @@ def test_an_identity_that_cannot_be_used_is_refused_before_anything_is_sent(
     assert lines[0].startswith(f"handfast: {first}")
     assert str(folder / (key or cert)) in "".join(lines)
     assert hint in " ".join(" ".join(lines).split())
+
+
+def test_the_password_of_a_key_may_come_from_a_file(folder: Path, tmp_path: Path) -> None:
+    ours = ["--cert", folder / "alice.pem", "--key", folder / "encrypted.key", "--password-file", tmp_path / "password"]
+    (tmp_path / "password").write_text("a password\r\nand what this is for\n")
+    with serving(*ours) as server:
+        target = ["connect", f"localhost:{server.port}", "--no-verify", "-q"]
+        assert handfast(*target, *ours).returncode == 0
+    for content, first in (("wrong\n", "The private key is encrypted"), ("\n", "A file cannot be read.")):
+        (tmp_path / "password").write_text(content)
+        run = handfast("connect", "localhost:1", *ours)
+        assert run.returncode == 2
+        assert lines_of(run)[0].startswith(f"handfast: {first}")
+    alone = handfast("connect", "localhost:1", "--password-file", tmp_path / "password")
+    assert lines_of(alone)[0].startswith("handfast: --password-file: needs --cert")
 
 
 # --- exported keys ----------------------------------------------------------------------------------------------------

@@ -44,6 +44,24 @@ def test_the_command_it_suggests_works() -> None:
     assert run.stdout == b"hello"
 
 
+def test_what_it_suggests_says_that_an_authority_of_one_s_own_has_to_be_named(tmp_path: Path) -> None:
+    made = Authority.create("an authority of one's own")
+    chain, key = made.issue("localhost").write(tmp_path)
+    root = made.write(tmp_path)
+    alone = Authority.create("alone")
+    (tmp_path / "alone.pem").write_bytes(alone.pem + key_pem(alone.key))
+    for own, needed in (((chain, "--key", key), "ROOT.pem"), ((tmp_path / "alone.pem",), tmp_path / "alone.pem")):
+        with serving("--cert", *own) as server:
+            suggested = next(line for line in server.lines if "handfast connect" in line)
+            assert suggested.endswith(f" --ca {needed}")
+            if needed == "ROOT.pem":
+                run = handfast(*suggested.replace("ROOT.pem", str(root)).split()[1:], "-q")
+                assert run.returncode == 0
+    known = {"SSL_CERT_FILE": str(root)}
+    with serving("--cert", chain, "--key", key, environment=known) as server:
+        assert "--ca" not in next(line for line in server.lines if "handfast connect" in line)
+
+
 def test_a_line_says_why_a_handshake_failed() -> None:
     with serving() as server:
         with socket.create_connection(("127.0.0.1", server.port), 10) as plain:

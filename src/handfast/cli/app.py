@@ -111,6 +111,10 @@ _Key = Annotated[
         "The private key of --cert, PEM, if it is not in the same file; or a key in a token: pkcs11:... (RFC 7512).",
     ),
 ]
+_PasswordFile = Annotated[
+    Path | None,
+    _option(_US, "FILE", "The password of an encrypted key or PKCS#12 file, in the first line; asked for without it."),
+]
 _Keylog = Annotated[
     Path | None, _option(_SHOWN, "FILE", "Append the secrets of the connection, for Wireshark. Keep it private.")
 ]
@@ -187,6 +191,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     no_verify: _NoVerify = False,
     cert: _Cert = None,
     key: _Key = None,
+    password_file: _PasswordFile = None,
     alpn: Annotated[list[str] | None, _option(_OFFER, "A,B", "Application protocols, such as h2,http/1.1.")] = None,
     tls: _Versions = None,
     group: _Groups = None,
@@ -229,6 +234,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         aia_networks=_listed(aia_network),
         cert=cert,
         key=key,
+        password_file=password_file,
         alpn=_listed(alpn),
         tls=_listed(tls),
         groups=_listed(group),
@@ -265,6 +271,10 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
             metavar="FILE",
             help="Its private key, PEM, if it is not in the same file; or a key in a token: pkcs11:... (RFC 7512).",
         ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The password of the key, in the first line; asked for without it."),
     ] = None,
     client_ca: Annotated[
         list[Path] | None,
@@ -315,6 +325,7 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         host=host,
         cert=cert,
         key=key,
+        password_file=password_file,
         client_ca=tuple(client_ca or ()),
         require_client_cert=require_client_cert,
         relax=_listed(relax),

@@ -19,15 +19,15 @@ from handfast.authority.outputs import file_name
 from handfast.authority.places import Places
 from handfast.authority.revoked import check_why
 from handfast.cli import ca_show, report, show
+from handfast.cli.identity import STDIN, first_line
 from handfast.cli.streams import Paper, say, unwritable
 from handfast.errors import ConfigurationError, TLSError, shown
-from handfast.reasons import AUTHORITY_KEY_LOCKED, FILE_UNREADABLE
+from handfast.reasons import AUTHORITY_KEY_LOCKED
 
 if TYPE_CHECKING:
     from types import FrameType
 
 OK, MISUSED, INTERRUPTED = 0, 2, 130
-_STDIN: Final = Path("-")
 _PASSPHRASE_LEAST: Final = 8  # characters, of one that is made here
 
 
@@ -179,14 +179,14 @@ class Issue(_Issuing):
 class Sign(_Issuing):
     """`handfast ca sign`."""
 
-    request: Path = _STDIN
+    request: Path = STDIN
     allow: tuple[str, ...] = ()
     drop_others: bool = False
 
     def work(self) -> ca_show.Shown:
         """Certify the key of a request."""
         authority = self.open()
-        if self.request == _STDIN:
+        if self.request == STDIN:
             request = Request(sys.stdin.buffer.read(1 << 20), "standard input")
         else:
             request = Request(read(self.request), str(self.request))
@@ -306,14 +306,4 @@ def _ask(key: Path) -> str:
 
 
 def _first_line(path: Path | None) -> str | None:
-    """The first line of a file, without its end. Raises ConfigurationError."""
-    if path is None:
-        return None
-    data = sys.stdin.buffer.readline(1 << 12) if path == _STDIN else read(path, 1 << 16)
-    try:
-        line = data.decode("utf-8").split("\n", 1)[0].removesuffix("\r")
-    except UnicodeDecodeError:
-        raise ConfigurationError(FILE_UNREADABLE, file=str(path), problem="it is no text in UTF-8") from None
-    if not line:
-        raise ConfigurationError(FILE_UNREADABLE, file=str(path), problem="its first line is empty")
-    return line
+    return None if path is None else first_line(path)

@@ -83,8 +83,7 @@ _MYSQL: Final = b"\x00\x00\x00\x0a"  # behind the packet's length: the number 0,
 _VERSIONS: Final = ("TLSv1.3", "TLSv1.2")
 # Where a file of --cert or --key is not what it has to be.
 _OF_KEYS: Final[Mapping[Reason, str]] = {
-    KEY_ENCRYPTED: "On a terminal the password is asked for. Without one, give a key that has none: openssl pkey -in FILE "
-    "-out PLAIN, or openssl pkcs12 -in FILE.p12 -noenc -out PLAIN",
+    KEY_ENCRYPTED: "On a terminal the password is asked for; --password-file FILE has it where there is none.",
     NOT_A_KEY: "--key FILE names the private key, where it is not in the file of --cert.",
 }
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from handfast.certificates import pem
 from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier, Policy
@@ -52,6 +53,7 @@ class Options:
     host: str = "127.0.0.1"
     cert: Path | None = None
     key: str | Path | None = None
+    password_file: Path | None = None
     client_ca: tuple[Path, ...] = ()
     require_client_cert: bool = False
     relax: tuple[str, ...] = ()
@@ -109,7 +111,7 @@ def _run(options: Options, scratch: Path) -> int:
 def _settings(options: Options, made: Identity | None, key: Key, watch: Watch, files: Files) -> ServerConfig:
     ours = made
     if options.cert is not None:
-        ours = files.identity(options.cert, key, password(options.cert, options.key))
+        ours = files.identity(options.cert, key, password(options.cert, options.key, options.password_file))
     trust = files.trust(*options.client_ca) if options.client_ca else None
     return ServerConfig(
         identities=[ours] if ours else [],
@@ -174,7 +176,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _made(options: Options, scratch: Path) -> tuple[Identity, Path]:
     """An identity that is made for this run, and the file of its authority."""
-    identity(None, options.key)
+    identity(None, options.key, options.password_file)
     from handfast.testing import Authority
 
     authority = Authority.create("handfast serve throwaway authority")
@@ -205,7 +207,8 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
         out.print(f"early data is taken {since}: before that nobody can tell it from a replay of earlier")
     out.print("try it:")
     name = "" if ca or place in leaf.names.texts else f" --servername {_name(leaf)}"
-    out.print(f"  handfast connect {place}:{port}{name}" + _options(" --ca", ca, " --cert", " --key", trust))
+    root = ca or _needed(options, ours)
+    out.print(f"  handfast connect {place}:{port}{name}" + _options(" --ca", root, " --cert", " --key", trust))
     if ca is not None:
         out.print(f"  openssl s_client -connect {place}:{port}" + _options(" -CAfile", ca, " -cert", " -key", trust))
         if not options.echo:
@@ -213,7 +216,17 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
     out.print()
 
 
-def _options(trusting: str, ca: Path | None, cert: str, key: str, clients: TrustStore | None) -> str:
+def _needed(options: Options, ours: Identity) -> str:
+    """What --ca has to name: a file of ours, or one that we do not know of; "" where the system's roots will do."""
+    last = parsed(ours.chain[-1])
+    with contextlib.suppress(ConfigurationError):  # a system without roots
+        if TrustStore.default().names(last.raw.issuer):
+            return ""
+    alone = options.cert is not None and last.self_issued and pem.is_pem(pem.read(options.cert))
+    return str(options.cert) if alone else "ROOT.pem"
+
+
+def _options(trusting: str, ca: Path | str | None, cert: str, key: str, clients: TrustStore | None) -> str:
     """What a client has to be called with, by its own names for it."""
     return (f"{trusting} {ca}" if ca else "") + (f"{cert} CLIENT.pem{key} CLIENT.key" if clients else "")
 

@@ -36,6 +36,7 @@ class Options:
     aia_networks: tuple[str, ...] = ()
     cert: Path | None = None
     key: str | Path | None = None
+    password_file: Path | None = None
     alpn: tuple[str, ...] = ()
     tls: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -70,7 +71,9 @@ class Settings:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.wanted = [exports.parse(text) for text in options.exports]
-        self.identity: Identity | None = identity(options.cert, options.key, lambda note: _warn(str(note)))
+        self.identity: Identity | None = identity(
+            options.cert, options.key, options.password_file, on_note=lambda note: _warn(str(note))
+        )
         if self.identity is not None:
             for note in self.identity.concerns("client", datetime.now(UTC)):
                 _warn(str(note))

@@ -181,7 +181,7 @@ def test_a_handshake_failure_may_come_from_an_old_server() -> None:
 
 
 def test_a_key_that_cannot_be_used_has_a_hint() -> None:
-    assert "openssl pkey" in hints(ConfigurationError(KEY_ENCRYPTED, file="a"))[0]
+    assert "--password-file FILE" in hints(ConfigurationError(KEY_ENCRYPTED, file="a"))[0]
     assert "--key FILE" in hints(ConfigurationError(NOT_A_KEY, file="a"))[0]
 
 
