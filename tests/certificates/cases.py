@@ -217,7 +217,7 @@ def _in(**span: float) -> datetime:
 # --- times ---------------------------------------------------------------------------------------------------------------
 
 _group_of("Times")
-_case("expired ten days ago", _shared("expired"), EXPIRED, "expired since: ", "expired")
+_case("expired ten days ago", _shared("expired"), EXPIRED, "expired for: ", "expired")
 _case(
     "expired three minutes ago",
     lambda: _leaf(not_before=_ago(days=90), not_after=_ago(minutes=3)),

@@ -249,7 +249,7 @@ def test_each_check_that_fails_is_told_and_the_exit_code_is_1(world: World) -> N
     run = handfast("cert", "verify", world / "expired.pem", "--ca", world / "ca.pem", "--name", "other.example")
     assert run.returncode == 1
     text = run.stdout.decode()
-    assert "✗ dates       A certificate has expired. (certificate 1 of 2: expired since 3 days)" in " ".join(
+    assert "✗ dates       A certificate has expired. (certificate 1 of 2: expired for 3 days)" in " ".join(
         text.split("\n")
     )
     assert "✗ name" in text

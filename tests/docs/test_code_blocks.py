@@ -40,7 +40,7 @@ GIVEN: dict[str, Callable[[World], dict[str, Any]]] = {
 # What a page's programs print, or else it has not shown what it says.
 PRINTED = {
     "README.md": ["TLSv1.3", "200 OK", "True Resumption(by='ticket'", "Connection: close"],
-    "docs/certificate-errors.md": ["certificate_expired", "has to renew it", "expired_since"],
+    "docs/certificate-errors.md": ["certificate_expired", "has to renew it", "expired_for"],
     "docs/ssl-module.md": ["<Response [200 OK]>", "x25519", "EncryptedExtensions", "\n1\n"],
     "docs/streams.md": ["TLSv1.3"],
 }

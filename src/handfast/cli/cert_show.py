@@ -343,7 +343,7 @@ def _fetched(out: Paper, result: Verified) -> None:
 
 # Of the evidence of a check: what says it all, and what needs its name.
 _DETAILS: Final = ("problem", "key", "signature", "rule")
-_NAMED: Final = ("not_sent", "asked_for", "expired_since", "valid_in")
+_NAMED: Final = ("not_sent", "asked_for", "expired_for", "valid_in")
 _PASSED: Final = {
     "usage": "each may be used for what it is used for here",
     "root": "the chain leads to a trusted root",

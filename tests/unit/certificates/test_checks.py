@@ -175,7 +175,7 @@ def test_a_certificate_that_is_merely_old_says_nothing_of_clocks() -> None:
     with pytest.raises(errors.CertificateExpired) as caught:
         ChainVerifier(case.trust).verify_server(case.chain, case.server_name, NOW)
     assert "clock" not in caught.value.evidence
-    assert caught.value.evidence["expired_since"] in ("9 days", "10 days")
+    assert caught.value.evidence["expired_for"] in ("9 days", "10 days")
 
 
 # --- names ---------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def _expired(path: Path, index: int, now: datetime) -> None:
         **about(path, index),
         not_after=certificate.not_after.isoformat(),
         now=now.isoformat(timespec="seconds"),
-        expired_since=lasted(late),
+        expired_for=lasted(late),
         **({"problem": "it ends before it begins"} if backwards else _clock_of_an_expired_one(path, late, now)),
     )
     error.not_after = certificate.not_after
