@@ -205,6 +205,8 @@ def test_an_authority_that_is_not_valid_issues_nothing(root: Authority, away: ti
         (["a@b.example"], None, "for a client there is the kind client"),
         (["https://a.example/x"], "server", "DNS name or an IP address"),
         (["a.example"], "spiffe", "needs a SPIFFE id"),
+        (["spiffe://a.example/b"], "client", "is a server and a client"),
+        (["spiffe://a.example/b", "a.example"], "server", "is a server and a client"),
         (["spiffe://a.example/b", "spiffe://a.example/c"], None, "has one, and no other URI"),
         (["spiffe://a.example/b", "https://a.example/c"], "client", "has one, and no other URI"),
     ],

@@ -290,6 +290,11 @@ def _kind(found: Sequence[x509.GeneralName], kind: Kind | None) -> Kind:
     if spiffe and len(ids) > 1:
         problem = "a certificate with a SPIFFE id has one, and no other URI (X.509-SVID section 2)"
         raise ConfigurationError(NAME_NOT_ISSUED, name=", ".join(map(names.text_of, ids)), problem=problem)
+    if spiffe and chosen in ("server", "client"):
+        problem = "whoever has a SPIFFE id is a server and a client (X.509-SVID section 4.4): leave out the kind"
+        raise ConfigurationError(
+            NAME_NOT_ISSUED, name=next(names.text_of(name) for name in ids if names.is_spiffe(name)), problem=problem
+        )
     if chosen == "spiffe" and not spiffe:
         raise ConfigurationError(
             NAME_NOT_ISSUED,
