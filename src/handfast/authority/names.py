@@ -78,6 +78,11 @@ def is_spiffe(name: x509.GeneralName) -> bool:
 
 def _dns(text: str) -> x509.DNSName:
     host = text.removeprefix("*.")
+    if "*" in host:
+        _refuse(
+            text,
+            "a * stands for one whole label, the first of three or more, such as *.example.com (RFC 9525 section 6.3)",
+        )
     try:
         name = normalized(host)
     except ConfigurationError as error:
