@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
 from handfast.certificates.notes import Note, described
+from handfast.certificates.path import is_signed_by
 from handfast.reasons import CHAIN_REORDERED, DUPLICATE_LEFT_OUT, ROOT_LEFT_OUT, STRAY_LEFT_OUT
 
 if TYPE_CHECKING:
@@ -60,18 +59,9 @@ def arranged(certificates: Sequence[Parsed], is_ours: Callable[[Parsed], bool]) 
 
 
 def _issued(certificate: Parsed, issuer: Parsed) -> bool:
-    return certificate.may_be_issued_by(issuer) and _may_be_signed_by(certificate, issuer)
+    # A signature of a kind that cannot be verified here is for the peer to judge.
+    return certificate.may_be_issued_by(issuer) and is_signed_by(certificate, issuer) is not False
 
 
 def _is_root(certificate: Parsed) -> bool:
-    return certificate.self_issued and _may_be_signed_by(certificate, certificate)
-
-
-def _may_be_signed_by(certificate: Parsed, issuer: Parsed) -> bool:
-    try:
-        certificate.certificate.verify_directly_issued_by(issuer.certificate)
-    except InvalidSignature:
-        return False
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return True  # of a kind that cannot be verified here: that is for the peer
-    return True
+    return certificate.self_issued and is_signed_by(certificate, certificate) is not False

@@ -93,7 +93,7 @@ class _Search:
             if self._left == 0 or self._rank[:3] == (True, True, True):
                 return
             self._left -= 1
-            genuine = _is_signed_by(way[-1], issuer)
+            genuine = is_signed_by(way[-1], issuer)
             broken = len(way) - 1 if genuine is False and forged is None else forged
             self.extend((*way, issuer), broken, unchecked=unchecked or genuine is None)
 
@@ -116,7 +116,7 @@ class _Search:
 def unverifiable(path: Path) -> int | None:
     """The first certificate of a path whose signature cannot be verified with the key of the next, good or not."""
     pairs = enumerate(pairwise(path.certificates))
-    return next((index for index, (below, above) in pairs if _is_signed_by(below, above) is None), None)
+    return next((index for index, (below, above) in pairs if is_signed_by(below, above) is None), None)
 
 
 def intermediates(certificate: Parsed, trust: TrustStore) -> tuple[Parsed, ...]:
@@ -125,7 +125,7 @@ def intermediates(certificate: Parsed, trust: TrustStore) -> tuple[Parsed, ...]:
     while len(way) <= PATH_DEPTH:
         last = way[-1]
         candidates = (item for item in trust.by_subject(last.raw.issuer) if not item.self_issued and item not in way)
-        issuer = next((item for item in candidates if last.may_be_issued_by(item) and _is_signed_by(last, item)), None)
+        issuer = next((item for item in candidates if last.may_be_issued_by(item) and is_signed_by(last, item)), None)
         if issuer is None:
             break
         way.append(issuer)
@@ -152,7 +152,7 @@ def misused_key(certificate: Parsed, issuer: Parsed) -> str | None:
     return None
 
 
-def _is_signed_by(certificate: Parsed, issuer: Parsed) -> bool | None:
+def is_signed_by(certificate: Parsed, issuer: Parsed) -> bool | None:
     """Whether the signature verifies; None if it is of a kind that `cryptography` does not verify (SHA-1, MD5)."""
     try:
         certificate.certificate.verify_directly_issued_by(issuer.certificate)

@@ -449,14 +449,14 @@ def test_a_cycle_of_authorities_ends() -> None:
 
 def test_many_issuers_of_one_name_are_not_all_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = 0
-    real = path._is_signed_by
+    real = path.is_signed_by
 
     def counted(certificate: Any, issuer: Any) -> bool | None:
         nonlocal tried
         tried += 1
         return real(certificate, issuer)
 
-    monkeypatch.setattr(path, "_is_signed_by", counted)
+    monkeypatch.setattr(path, "is_signed_by", counted)
     no_identifier = {x509.AuthorityKeyIdentifier: None, x509.SubjectKeyIdentifier: None}
     doubles = [chain_by_name("twin", extensions=no_identifier).der for _ in range(15)]
     made = chain_by_name("twin", extensions=no_identifier).issue(

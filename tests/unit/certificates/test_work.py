@@ -71,7 +71,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, count)
 
-    counting(path, "_is_signed_by", "signatures")
+    counting(path, "is_signed_by", "signatures")
     counting(constraints, "_covers", "comparisons")
     return counts
 
