@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import ssl
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from handfast.certificates import pem
 from handfast.testing import Authority
 from handfast.testing.authority import key_pem
 from handfast.transport import ssl_module
+from handfast.transport.ssl_module import trust
 from handfast.wire.codepoints import CipherSuite
+from tests.peers import require_peer
 from tests.ssl_module.conftest import MODULES, Make
 from tests.ssl_module.memory import Pair, failure, shaken
 
@@ -306,6 +309,38 @@ def test_ways_to_give_roots(files: Files, authority: Authority, server_of: Make,
         # A directory's certificates are shown once they have been used.
         assert authority.der in context.get_ca_certs(binary_form=True), way
         assert context.cert_store_stats()["x509_ca"] == len(context.get_ca_certs())
+
+
+@pytest.mark.parametrize("module", [ssl, ssl_module], ids=["ssl", "handfast"])
+def test_a_root_that_its_own_file_rejects(module: Any, authority: Authority, server_of: Make, tmp_path: Path) -> None:
+    """OpenSSL's TRUSTED CERTIFICATE can say that a root is not for servers."""
+    other = Authority.create("Other")
+    command = [require_peer("openssl"), "x509", "-trustout", "-addreject", "serverAuth"]
+    rejected = subprocess.run(command, input=authority.pem, stdout=subprocess.PIPE, check=True).stdout
+    for content in (rejected, rejected + other.pem):
+        (tmp_path / "roots.pem").write_bytes(content)
+        context = module.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(tmp_path / "roots.pem")
+        assert failure(Pair(context, server_of()).shake)
+
+
+def test_several_files_of_roots_make_one_store(client: Any, authority: Authority) -> None:
+    """Contexts of the same files share it, with all that it has worked out."""
+    other = Authority.create("Other")
+    again = ssl_module.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for context in (client, again):
+        for root in (other, authority):
+            context.load_verify_locations(cadata=root.der)
+    assert trust.joined(client._roots) is trust.joined(again._roots)
+    assert trust.joined(client._roots).roots[-2:] == (other.certificate, authority.certificate)
+
+
+def test_what_one_store_distrusts_the_joined_one_does(authority: Authority) -> None:
+    other = Authority.create("Other")
+    joined = trust.joined((authority.trust, (authority.trust | other.trust).without(authority.der)))
+    assert joined is not None
+    assert joined.roots == (other.certificate,)
+    assert trust.joined(()) is None
 
 
 def test_the_machines_roots(monkeypatch: pytest.MonkeyPatch, files: Files, server_of: Make) -> None:

@@ -283,7 +283,7 @@ class SSLContext(ssl.SSLContext):
         with open(cafile, "rb") as file:  # noqa: PTH123 - a path in bytes will do too
             data = file.read()
         try:
-            found = [trust.store_of(data, os.fsdecode(cafile))]
+            found = [trust.store_of(data, source=os.fsdecode(cafile))]
         except ConfigurationError:
             found = []
         if not known_beneath and (not found or found[0].skipped):
@@ -451,8 +451,11 @@ def _are_paths(*paths: object) -> bool:
 
 def _stores_of(cadata: Any) -> list[TrustStore]:
     """What ssl has accepted already: text in PEM, or DER of certificates one after the other."""
-    ders = pem.certificates(cadata.encode("ascii")) if isinstance(cadata, str) else list(trust.split(bytes(cadata)))
-    return [trust.of_ders(tuple(ders))] if ders else []
+    if isinstance(cadata, str):
+        text = cadata.encode("ascii")
+        return [trust.store_of(text)] if pem.certificates(text) else []
+    ders = tuple(trust.split(bytes(cadata)))
+    return [trust.store_of(*ders)] if ders else []
 
 
 def _read(path: Any) -> bytes:

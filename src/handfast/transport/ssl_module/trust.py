@@ -38,19 +38,13 @@ _ANY_NAME: Final = b"any name: "
 _STRICT: Final = (Rule.MISSING_SUBJECT_ALTERNATIVE_NAME,)
 
 
-@lru_cache(maxsize=_FILES_KEPT)
-def store_of(data: bytes, source: str) -> TrustStore:
-    """The roots of a file. Programs make context after context from the same bundle: it is parsed once.
+@lru_cache(maxsize=_FILES_KEPT)  # which holds them: TrustStore shares what somebody holds
+def store_of(*data: bytes, source: str = "memory") -> TrustStore:
+    """The roots of a file, or of memory. Programs make context after context from the same bundle: it is parsed once.
 
     Raises ConfigurationError where there is no readable certificate.
     """
-    return TrustStore.from_bytes(data, source=source)
-
-
-@lru_cache(maxsize=_FILES_KEPT)
-def of_ders(ders: tuple[bytes, ...]) -> TrustStore:
-    """The same for certificates in memory."""
-    return TrustStore.from_bytes(*ders)
+    return TrustStore.from_bytes(*data, source=source)
 
 
 def ders(store: TrustStore) -> list[bytes]:
@@ -61,13 +55,7 @@ def ders(store: TrustStore) -> list[bytes]:
 @lru_cache(maxsize=_FILES_KEPT)
 def joined(stores: tuple[TrustStore, ...]) -> TrustStore | None:
     """All the roots of these; None where there are none."""
-    if len(stores) <= 1:
-        return stores[0] if stores else None
-    return TrustStore(
-        (root for store in stores for root in store.roots),
-        ", ".join(dict.fromkeys(store.source for store in stores)),
-        (skipped for store in stores for skipped in store.skipped),
-    )
+    return stores[0].union(*stores[1:]) if len(stores) > 1 else next(iter(stores), None)
 
 
 def of_directory(path: str | bytes | os.PathLike[str]) -> TrustStore | None:
@@ -75,7 +63,7 @@ def of_directory(path: str | bytes | os.PathLike[str]) -> TrustStore | None:
     try:
         files = sorted(entry for entry in Path(os.fsdecode(path)).iterdir() if _HASHED.fullmatch(entry.name))
         contents = [entry.read_bytes() for entry in files]
-        return store_of(b"\n".join(contents), os.fsdecode(path)) if contents else None
+        return store_of(b"\n".join(contents), source=os.fsdecode(path)) if contents else None
     except (OSError, ConfigurationError):
         return None  # as OpenSSL, which looks when it needs one, and then finds nothing
 
@@ -85,7 +73,7 @@ def of_system() -> list[TrustStore]:
     chosen, directory = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     found: list[TrustStore | None] = []
     with contextlib.suppress(ConfigurationError):  # as ssl: who has no roots learns it when a server cannot be verified
-        found.append(store_of(pem.read(chosen), chosen) if chosen else TrustStore.system())
+        found.append(store_of(pem.read(chosen), source=chosen) if chosen else TrustStore.system())
     found += [of_directory(part) for part in directory.split(os.pathsep)] if directory else []
     return [store for store in found if store is not None]
 
