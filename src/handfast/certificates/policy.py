@@ -22,7 +22,7 @@ from handfast.certificates import names, path, work
 from handfast.certificates.accepted import Accepted
 from handfast.certificates.checks import check
 from handfast.certificates.checks.evidence import about
-from handfast.certificates.checks.verifier import NOT_OF_THE_WEB, likely_cause
+from handfast.certificates.checks.verifier import NOT_OF_THE_WEB, likely_cause, odd_signature
 from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.leaked import KeyList
 from handfast.certificates.parsed import Parsed, parsed
@@ -266,8 +266,8 @@ def _is_exempt(way: Path) -> bool:
     """The chains that are accepted although the verifier refuses them; all other checks have been passed.
 
     1. An authority with an Ed25519 or Ed448 key (RFC 8410), or an RSA key for PSS alone (RFC 4055), which the web's
-       profile does not have. All signatures of the path have been verified, and there are no name constraints, which
-       only the verifier can enforce.
+       profile does not have. All signatures of the path have been verified, each is of a way of signing that the verifier
+       would accept of other authorities, and there are no name constraints, which only the verifier can enforce.
     2. A peer's own certificate that is itself among the trusted ones, whatever it is: `ssl` accepts it too, and
        `openssl req -x509` makes them so that the verifier does not.
     """
@@ -277,7 +277,8 @@ def _is_exempt(way: Path) -> bool:
         return True
     issuers = way.certificates[1:]
     constrained = any(issuer.extension(x509.NameConstraints) is not None for issuer in issuers)
-    return not constrained and any(issuer.kind in NOT_OF_THE_WEB for issuer in issuers)
+    odd = any(odd_signature(item) is not None for item in way.certificates[:-1])  # a root's own proves nothing
+    return not constrained and not odd and any(issuer.kind in NOT_OF_THE_WEB for issuer in issuers)
 
 
 def _refuse_unexplained(way: Path) -> NoReturn:

@@ -19,6 +19,7 @@ from handfast.certificates.examined import examine
 from handfast.certificates.parsed import parsed
 from handfast.certificates.path import Path
 from handfast.certificates.policy import ChainVerifier
+from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateRuleBroken
 from handfast.testing import Authority
 from tests.certificates.forging import SEQUENCE, Fields, element, forged, inside, split
@@ -98,25 +99,52 @@ def test_a_signature_s_algorithm_without_null() -> None:
     assert "where a NULL belongs" in error.evidence["rule"]
 
 
-@pytest.mark.parametrize(
-    ("key", "algorithm", "salt", "rule"),
-    [
-        ("p256", hashes.SHA224(), None, "signed with SHA-224"),
-        ("p256", hashes.SHA3_256(), None, "signed with SHA3-256"),
-        ("rsa2048", hashes.SHA224(), None, "signed with SHA-224"),
-        ("rsa2048", hashes.SHA256(), 20, "RSASSA-PSS signature has parameters that TLS 1.3 does not have"),
-    ],
-)
-def test_signatures_that_are_not_of_the_web(key: str, algorithm: Any, salt: int | None, rule: str) -> None:
-    authority = Authority.create().intermediate(key=key)
-    made = x509.load_der_x509_certificate(authority.issue(NAME).chain[0])
+ODD: list[Any] = [
+    ("p256", hashes.SHA224(), None, "signed with SHA-224"),
+    ("p256", hashes.SHA3_256(), None, "signed with SHA3-256"),
+    ("rsa2048", hashes.SHA224(), None, "signed with SHA-224"),
+    ("rsa2048", hashes.SHA256(), 20, "RSASSA-PSS signature has parameters that TLS 1.3 does not have"),
+]
+
+
+def signed_anew(der: bytes, key: Any, algorithm: Any, salt: int | None) -> bytes:
+    """The same certificate, signed in another way; of RSASSA-PSS where it has a ``salt`` (its length)."""
+    made = x509.load_der_x509_certificate(der)
     builder = x509.CertificateBuilder(made.issuer, made.subject, made.public_key(), made.serial_number)
     builder = builder.not_valid_before(made.not_valid_before_utc).not_valid_after(made.not_valid_after_utc)
     for extension in made.extensions:
         builder = builder.add_extension(extension.value, extension.critical)
     pss = None if salt is None else padding.PSS(padding.MGF1(hashes.SHA256()), salt)
-    leaf = builder.sign(authority.key, algorithm, rsa_padding=pss).public_bytes(Encoding.DER)
+    return builder.sign(key, algorithm, rsa_padding=pss).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize(("key", "algorithm", "salt", "rule"), ODD)
+def test_signatures_that_are_not_of_the_web(key: str, algorithm: Any, salt: int | None, rule: str) -> None:
+    authority = Authority.create().intermediate(key=key)
+    leaf = signed_anew(authority.issue(NAME).chain[0], authority.key, algorithm, salt)
     assert rule in refusal(authority, leaf).evidence["rule"]
+
+
+@pytest.mark.parametrize(("key", "algorithm", "salt", "rule"), ODD)
+def test_they_are_not_accepted_without_the_verifier_either(
+    key: str, algorithm: Any, salt: int | None, rule: str
+) -> None:
+    """Of a path with an authority that it does not know, such as one of Ed25519, we alone decide."""
+    root = Authority.create(key=key)
+    below = root.intermediate(key="ed25519")
+    leaf = below.issue(NAME).chain[0]
+    assert ChainVerifier(root.trust).verify_server((leaf, below.der), NAME, datetime.now(UTC))
+    odd = Authority((signed_anew(below.der, root.key, algorithm, salt), *below.chain[1:]), below.key)
+    error = refusal(odd, leaf)
+    assert rule in error.evidence["rule"]
+    assert error.certificate == odd.der
+
+
+def test_how_a_root_has_signed_itself_proves_nothing() -> None:
+    root = Authority.create(key="p256")
+    odd = TrustStore.from_bytes(signed_anew(root.der, root.key, hashes.SHA224(), None))
+    below = root.intermediate(key="ed25519")
+    assert ChainVerifier(odd).verify_server((below.issue(NAME).chain[0], below.der), NAME, datetime.now(UTC))
 
 
 def test_what_the_verifier_alone_refuses_fails_a_check_and_has_no_switch() -> None:

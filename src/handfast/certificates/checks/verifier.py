@@ -1,7 +1,7 @@
 """Why `cryptography`'s verifier refuses a path in which our own checks find nothing.
 
-It has refused already, and what is here decides nothing: it looks for what the verifier is known to be strict about, so
-that the error can say more than that.
+It has refused already, and what is here looks for what the verifier is known to be strict about, so that the error can say
+more than that. One thing decides as well: :func:`odd_signature`, of the few paths that are accepted without the verifier.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def _causes(path: Path) -> Iterator[tuple[int, Breach]]:
         if any(t == GENERALIZED_TIME and d.year < _FIRST_GENERALIZED for t, d in zip(tags, dates, strict=True)):
             problem = f"it has a date before {_FIRST_GENERALIZED} as a GeneralizedTime, and not as a UTCTime"
             yield index, Breach(problem, "RFC 5280 section 4.1.2.5")
-        odd = _odd_signature(certificate)
+        odd = odd_signature(certificate)
         if odd is not None:
             yield index, Breach(odd, "CA/Browser Forum baseline requirements, section 7.1.3.2")
     yield from _limits(path)
 
 
-def _odd_signature(certificate: Parsed) -> str | None:
+def odd_signature(certificate: Parsed) -> str | None:
     """How a certificate is signed, where it is not one of the ways that the web's profile has."""
     content = certificate.raw.signature[2:]
     if content.startswith(_RSA) and content[len(_RSA)] in _RSA_WITH_A_HASH and len(content) == len(_RSA) + 1:
