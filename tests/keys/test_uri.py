@@ -33,6 +33,16 @@ def test_the_shortest_one() -> None:
     assert str(KeyUri.parse("pkcs11:")) == "pkcs11:"
 
 
+def test_the_scheme_in_any_letters() -> None:
+    assert KeyUri.parse("PKCS11:object=a?pin-value=1234") == KeyUri({"object": b"a"}, {"pin-value": b"1234"})
+    assert str(KeyUri.parse("Pkcs11:object=a")) == "pkcs11:object=a"
+
+
+def test_a_version_without_its_minor_number() -> None:
+    assert KeyUri.parse("pkcs11:library-version=2").text("library-version") == "2.0"
+    assert KeyUri.parse("pkcs11:library-version=2.6").text("library-version") == "2.6"
+
+
 def test_the_text_can_be_read_again_and_has_no_secret() -> None:
     text = "pkcs11:token=a%3Bb%3Dc%25 d;id=%00%FF;object=%1B[31mred?pin-value=secret-pin"
     found = KeyUri.parse(text)

@@ -278,7 +278,7 @@ def _local_signer(key: signatures.PrivateKey, chain: Sequence[bytes], leaf: Pars
 def _key_of(key: pem.PathLike | Signer, password: loading.Password) -> Signer | signatures.PrivateKey:
     if isinstance(key, Signer):
         return key
-    if os.fspath(key).startswith("pkcs11:"):  # which may have a PIN in it, so it is not shown
+    if os.fspath(key).lower().startswith("pkcs11:"):  # which may have a PIN in it, so it is not shown
         problem = "a key in a token is given as a Signer: handfast.signers.Pkcs11Signer(uri)"
         raise ConfigurationError(setting="key", problem=problem)
     return loading.private_key(pem.read(key), password, os.fspath(key))

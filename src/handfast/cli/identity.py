@@ -45,7 +45,7 @@ def identity(
 
 def opened(key: str | Path | None) -> Key:
     """A file's name as it is, and for a pkcs11 URI a Signer. Raises ConfigurationError."""
-    if key is None or not str(key).startswith(_TOKEN):
+    if key is None or not str(key).lower().startswith(_TOKEN):
         return key
     from handfast.signers import KeyUri, Pkcs11Signer
 

@@ -54,12 +54,13 @@ class KeyUri:
     @classmethod
     def parse(cls, text: str) -> KeyUri:
         """Read a URI. Raises ConfigurationError(BAD_KEY_URI), never with the PIN in it."""
-        if not text.startswith(SCHEME):
+        if text[: len(SCHEME)].lower() != SCHEME:  # RFC 3986 section 3.1: as the letters come
             raise ConfigurationError(BAD_KEY_URI, problem="it does not begin with pkcs11:")
-        path, _, query = text.removeprefix(SCHEME).partition("?")
-        found = cls(
-            dict(_attributes(path, ";", _PATH, strict=True)), dict(_attributes(query, "&", _QUERY, strict=False))
-        )
+        path, _, query = text[len(SCHEME) :].partition("?")
+        described = dict(_attributes(path, ";", _PATH, strict=True))
+        if described.get("library-version", b"").isdigit():
+            described["library-version"] += b".0"  # section 2.3: where the minor number is not said, it is 0
+        found = cls(described, dict(_attributes(query, "&", _QUERY, strict=False)))
         if found.path.get("type", b"private") != b"private":
             raise ConfigurationError(BAD_KEY_URI, problem="it is of another object: a private key has type=private")
         if len(found.query.keys() & _SECRET) == 2:
