@@ -111,10 +111,11 @@ _Key = Annotated[
         "The private key of --cert, PEM, if it is not in the same file; or a key in a token: pkcs11:... (RFC 7512).",
     ),
 ]
-_PasswordFile = Annotated[
-    Path | None,
-    _option(_US, "FILE", "The password of an encrypted key or PKCS#12 file, in the first line; asked for without it."),
+_Timeout = Annotated[
+    float, _option(_SHOWN, "S", "Seconds for the TCP connection, for the handshake, and for each read.")
 ]
+_PASSWORD = "The password of an encrypted key or PKCS#12 file, in the first line; asked for without it."  # noqa: S105
+_PasswordFile = Annotated[Path | None, _option(_US, "FILE", _PASSWORD)]
 _Keylog = Annotated[
     Path | None, _option(_SHOWN, "FILE", "Append the secrets of the connection, for Wireshark. Keep it private.")
 ]
@@ -215,9 +216,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         ),
     ] = False,
     keylog: _Keylog = None,
-    timeout: Annotated[
-        float, _option(_SHOWN, "S", "Seconds for the TCP connection, for the handshake, and for each read.")
-    ] = 10.0,
+    timeout: _Timeout = 10.0,
     proxy: _Proxy = None,
     proxy_ca: _ProxyCa = None,
     starttls: _Starttls = None,
@@ -272,10 +271,7 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
             help="Its private key, PEM, if it is not in the same file; or a key in a token: pkcs11:... (RFC 7512).",
         ),
     ] = None,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The password of the key, in the first line; asked for without it."),
-    ] = None,
+    password_file: Annotated[Path | None, typer.Option(metavar="FILE", help=_PASSWORD)] = None,
     client_ca: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Ask clients who they are: a certificate from these roots. Repeatable."),
