@@ -244,10 +244,28 @@ def test_two_signers_share_a_token(hsm: SoftHsm) -> None:
     assert second.sign(second.schemes[0], b"content")
     second.close()
     assert len(pins) == 1
-    token = next(item for item in pkcs11.lib(hsm.library).get_tokens() if item.label == "handfast")
-    session = token.open()
-    assert not list(session.get_objects({pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY}))
-    session.close()
+    assert not _is_logged_in(hsm)
+
+
+def _is_logged_in(hsm: SoftHsm, label: str = "handfast") -> bool:
+    """Whether this process sees the private keys of a token."""
+    token = next(item for item in pkcs11.lib(hsm.library).get_tokens() if item.label == label)
+    with token.open() as session:
+        return bool(list(session.get_objects({pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY})))
+
+
+def test_a_signer_that_cannot_be_made_leaves_no_login(hsm: SoftHsm) -> None:
+    """With it the next one would need no PIN, or take a wrong one."""
+    for reason, parts in ((reasons.KEY_AMBIGUOUS, {}), (reasons.KEY_NOT_FOUND, {"object": "nothing"})):
+        refused(reason, hsm.uri(**parts))
+        assert not _is_logged_in(hsm)
+    hsm.put(new_key("p224"), "useless", 98, "another one")
+    refused(reasons.SIGNING_FAILED, hsm.uri("another one", object="useless"))
+    assert not _is_logged_in(hsm, "another one")
+    with Pkcs11Signer(hsm.uri(object="p256"), PIN) as signer:
+        refused(reasons.KEY_AMBIGUOUS, hsm.uri())
+        assert _is_logged_in(hsm)  # who needs the login keeps it
+        assert signer.sign(signer.schemes[0], b"content")
 
 
 def test_a_closed_signer_opens_again_when_it_is_needed(hsm: SoftHsm) -> None:

@@ -81,13 +81,16 @@ class TokenKey(Guarded):
         self.schemes: tuple[int, ...] = ()
 
     def open(self) -> None:
-        """Find the key."""
+        """Find the key. Where that fails nothing is left behind, neither a session nor a login that nobody needs."""
         with lock_of(self._module):
             try:
                 self._open()
             except PKCS11Error as error:
-                self._drop()
+                self.close()
                 self._fail(error)
+            except BaseException:
+                self.close()
+                raise
 
     def sign(self, scheme: int, content: bytes) -> bytes:
         """A signature. Where the session has gone a new one is tried, once."""
