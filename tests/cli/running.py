@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +96,9 @@ def serving(*arguments: object, environment: Mapping[str, str] | None = None) ->
 def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
     """A plain TCP server for one connection; ``talk`` does what its peer gets."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(SECONDS)
 
         def serve() -> None:
-            listener.settimeout(SECONDS)
             try:
                 peer, _ = listener.accept()
             except OSError:
@@ -115,7 +115,8 @@ def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
         try:
             yield listener.getsockname()[1]
         finally:
-            listener.close()
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # which wakes who waits for somebody to come
             thread.join(SECONDS)
 
 
