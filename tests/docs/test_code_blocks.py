@@ -25,7 +25,10 @@ from tests.interop.processes import free_port
 # Blocks that do not run, by the page and the words that they begin with, and why.
 NOT_RUN = {
     ("docs/architecture.md", "extensions = yield from"): "lines of a script: what they stand for is client13.py",
-    ("docs/keys.md", "from handfast import Identity\nfrom handfast.signers import Pkcs11"): "tests/keys has the token for it",
+    (
+        "docs/keys.md",
+        "from handfast import Identity\nfrom handfast.signers import Pkcs11",
+    ): "tests/keys has the token for it",
 }
 
 # What a page speaks of without showing where it comes from.
