@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import inspect
 import secrets
 import socket
@@ -81,8 +82,11 @@ def tidy(names: dict[str, Any]) -> None:
     for value in names.values():
         if isinstance(value, (socket.socket, handfast.TLSSocket)):
             value.close()
+    names.clear()
+    gc.collect()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # a page need not close all that it opens: its program ends
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=named)
 def test_the_programs_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

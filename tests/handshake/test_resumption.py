@@ -363,6 +363,25 @@ def test_a_session_that_cannot_be_named_is_not_offered(changes: dict[str, Any]) 
     assert client_says(made).why_not is WhyNot.NONE_KEPT
 
 
+@pytest.mark.parametrize("changes", [{"expires": 0}, {"ticket": bytes(limits.TICKET_OFFERED + 1)}])
+def test_a_session_that_is_given_by_hand_is_looked_at_too(changes: dict[str, Any]) -> None:
+    client, server = settings()
+    session = first_session(client, server)
+    for name, value in changes.items():
+        setattr(session, name, value)
+    made = visit({**client, "sessions": None}, server, session=session)
+    assert client_says(made).why_not is (WhyNot.EXPIRED if "expires" in changes else WhyNot.TICKET_TOO_LONG)
+
+
+@VERSIONS
+def test_a_server_that_does_not_accept_the_client_s_algorithm_any_more(version: str, way: str) -> None:
+    client, server = settings(version, way)
+    client["identities"] = [client_identity()]
+    asking = {"client_authentication": "optional", "client_trust": trust()}
+    made = back(client, {**server, **asking}, {}, {"signature_schemes": ["rsa_pss_rsae_sha256", "ed25519"]})
+    assert server_says(made).why_not is WhyNot.OTHER_ALGORITHM
+
+
 def test_a_session_of_12_whose_connection_fails_is_not_offered_again() -> None:
     """RFC 5246 section 7.2.2. Else a session that was mixed up would fail each connection until its end."""
     client, server = settings("1.2")

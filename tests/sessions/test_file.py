@@ -284,8 +284,10 @@ def test_no_link_is_followed_to_lock(path) -> None:
 PROGRAM = """
 import sys
 from handfast import Clock
+from handfast.transport.stores import file
 from handfast.transport.stores.file import FileSessions
 from tests.sessions.stores import Time, session
+file.WAIT = 60  # the machine may be busy
 store = FileSessions(sys.argv[1], clock=Time().clock, capacity=1000, per_server=1000)
 for number in range(20):
     store.put(session(ticket=b"%s %d" % (sys.argv[2].encode(), number)))
