@@ -99,6 +99,7 @@ def test_the_programs_of_a_page_run(
                     run(block, names)
         finally:
             tidy(names)
+    gc.collect()  # what visitors had held: its warnings belong here, and not to the test that comes next
     printed = capsys.readouterr().out
     for words in PRINTED.get(named(page), []):
         assert words in printed
