@@ -22,6 +22,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bench import credentials
+from handfast.handshake.tickets import REMEMBERED
 from handfast.sessions.keys import TicketKeyRing
 from handfast.sessions.memory import MemoryCache, MemorySessions
 from handfast.sessions.replay import MemoryReplayGuard
@@ -132,7 +133,7 @@ def timed(url: str | None) -> dict[str, Callable[[], Any]]:
         "TicketKeyRing.open": lambda: ring.open(ticket),
         "MemoryCache.store": lambda: cache.store(os.urandom(32), state, 7_200),
         "MemoryCache.load": lambda: cache.load(b"id"),
-        "MemoryReplayGuard.admit": lambda: guard.admit(os.urandom(32), 20.0),
+        "MemoryReplayGuard.admit": lambda: guard.admit(os.urandom(32), REMEMBERED),
     }
     if url:
         work |= shared(url, state)
@@ -155,7 +156,7 @@ def shared(url: str, state: bytes) -> dict[str, Callable[[], Any]]:
         "RedisKeyRing.open": lambda: keys.open(ticket),  # type: ignore[arg-type]
         "RedisStore.store": lambda: store.store(os.urandom(32), state, 60),
         "RedisStore.load": lambda: store.load(b"id"),
-        "RedisReplayGuard.admit": lambda: guard.admit(os.urandom(32), 20.0),
+        "RedisReplayGuard.admit": lambda: guard.admit(os.urandom(32), REMEMBERED),
     }
 
 

@@ -31,7 +31,9 @@ class Timings:
 class Handshake:
     """What was agreed.
 
-    ``version, cipher_suite, group, signature_scheme``  by their RFC names; the scheme is that of the server's proof
+    ``version, cipher_suite, group, signature_scheme``  by their RFC names; the scheme is that of the server's proof.
+        Where a session is resumed nothing is signed: a client has the scheme of the handshake that it goes back to, a
+        server None
     ``client_signature_scheme``  that of the client's proof, None for a client without certificate
     ``alpn``         the application protocol, None where none was agreed
     ``server_name``  the name that the client asked for

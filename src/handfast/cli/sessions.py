@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from handfast.reasons import FILE_UNREADABLE
 from handfast.sessions.memory import MemorySessions
 from handfast.sessions.session import Session
 from handfast.sessions.verdict import WhyNot
-from handfast.transport.stores.file import FileSessions
+from handfast.transport.stores.file import FileSessions, exposed
 from handfast.wire.codepoints import CipherSuite, ProtocolVersion
 
 _NOT_SAID: Final = (
@@ -222,19 +221,14 @@ def read_early_data(path: Path) -> bytes:
     return data
 
 
-def exposed(path: Path) -> str:
-    """Why FileSessions believes nothing in a file: others may have written or read it. "" where that is not so."""
+def warning_of(path: Path) -> str:
+    """That FileSessions believes nothing in a file, and why; "" if it does."""
     try:
         about = path.stat()
     except OSError:
         return ""
-    if os.name != "posix" or not stat.S_ISREG(about.st_mode):
-        return ""
-    if about.st_uid != os.geteuid():
-        return f"{shown(path)} belongs to somebody else: its sessions are not used"
-    if about.st_mode & 0o077:
-        return f"{shown(path)} may be used by others (mode {about.st_mode & 0o777:o}): its sessions are not used"
-    return ""
+    why = exposed(about) if stat.S_ISREG(about.st_mode) else ""
+    return f"{shown(path)} {why}: its sessions are not used" if why else ""
 
 
 def _hash(name: str) -> str:

@@ -14,7 +14,7 @@ from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
 from handfast.cli import exports, names, show
 from handfast.cli.identity import identity
-from handfast.cli.sessions import Keeper, exposed, read_early_data
+from handfast.cli.sessions import Keeper, read_early_data, warning_of
 from handfast.cli.streams import Body
 from handfast.config import ClientConfig, ServerVerifier
 from handfast.errors import ConfigurationError
@@ -86,7 +86,7 @@ class Settings:
             _check_folder(options.session)
         if options.session is not None or options.reconnect:
             self.keeper = Keeper(options.session, self._not_kept)
-            problem = exposed(options.session) if options.session is not None else ""
+            problem = warning_of(options.session) if options.session is not None else ""
             if problem:
                 _warn(problem)
         self.keylog: FileKeyLog | None = None

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule12 import Exporter12
 from handfast.crypto.schedule13 import Exporter
@@ -72,9 +73,9 @@ def client_basis(identity: Identity | None) -> Basis:
 
 
 def session_from(
-    outcome: Outcome, secret: bytes, now: datetime, lifetime: int, trust: bytes, *, scheme: int
+    config: ClientConfig | ServerConfig, outcome: Outcome, secret: bytes, now: datetime, lifetime: int
 ) -> Session:
-    """What is kept of a connection: for ``lifetime`` seconds, or for less, see expiry. ``scheme``: of the peer's proof."""
+    """What the side with this configuration keeps of a connection: for ``lifetime`` seconds, or for less, see expiry."""
     peer, basis = outcome.peer, outcome.basis
     made = milliseconds(now)
     if not basis.verified:
@@ -89,11 +90,11 @@ def session_from(
         server_name=outcome.server_name,
         protocol=outcome.protocol,
         group=outcome.group,
-        scheme=scheme,
+        scheme=outcome.server_scheme if isinstance(config, ClientConfig) else outcome.client_scheme,
         chain=() if peer is None else peer.chain,
         path=() if peer is None else peer.path,
         verified_by="chain" if peer is None else peer.verified_by,
-        trust=trust,
+        trust=config.trust_id,
     )
 
 

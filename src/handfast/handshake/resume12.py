@@ -103,9 +103,7 @@ def session_of(
     if not (ticket and ticket.ticket) and not session_id:
         return None
     lifetime = (ticket.ticket_lifetime_hint if ticket else 0) or _UNSAID
-    session = session_from(
-        outcome, main.secret, link.clock.wall(), lifetime, offer.config.trust_id, scheme=outcome.server_scheme
-    )
+    session = session_from(offer.config, outcome, main.secret, link.clock.wall(), lifetime)
     session.ticket = ticket.ticket if ticket else b""
     session.session_id = session_id
     link.session = session
@@ -186,10 +184,7 @@ def give_ticket(
     """
     if not answer.session_ticket_promised:
         return
-    now = link.clock.wall()
-    session = session_from(
-        outcome, main.secret, now, config.ticket_lifetime, config.trust_id, scheme=outcome.client_scheme
-    )
+    session = session_from(config, outcome, main.secret, link.clock.wall(), config.ticket_lifetime)
     session.expires = expires or session.expires
     seconds, state = session.seconds, session.encode()
     ticket: bytes | None = None
@@ -202,10 +197,7 @@ def keep(link: Link, config: ServerConfig, answer: ServerHello, outcome: Outcome
     """Keep the session under the ID that the client was given."""
     if not answer.legacy_session_id_echo or config.session_cache is None:
         return
-    now = link.clock.wall()
-    session = session_from(
-        outcome, main.secret, now, config.ticket_lifetime, config.trust_id, scheme=outcome.client_scheme
-    )
+    session = session_from(config, outcome, main.secret, link.clock.wall(), config.ticket_lifetime)
     seconds, state = session.seconds, session.encode()
     if seconds > 0 and len(state) <= STATE:
         yield StoreState(answer.legacy_session_id_echo, state, seconds)

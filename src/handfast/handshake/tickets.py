@@ -26,7 +26,8 @@ _NONCE: Final = 1  # byte: it tells the tickets of one connection apart
 def tickets_for(config: ServerConfig, hello: ClientHello, resumed: bool) -> int:
     """How many tickets this client gets: what it asks for (RFC 9149), up to a limit, or what the configuration says.
 
-    One that has come back by a ticket has used up one, and gets one for it. None that it could not come back with (RFC 9846 section 4.3.9).
+    One that has come back by a ticket has used up one, and gets one for it. None that it could not come back with
+    (RFC 9846 section 4.3.9).
     """
     modes = hello.psk_key_exchange_modes or b""
     if config.tickets is None or not any(mode in modes for mode in config.psk_mode_ids):
@@ -41,9 +42,7 @@ def give_tickets(link: Link, config: ServerConfig, terms: Terms, outcome: Outcom
     count = tickets_for(config, terms.hello, resumed=terms.comes_back)
     if not count:
         return
-    session = session_from(
-        outcome, b"", link.clock.wall(), config.ticket_lifetime, config.trust_id, scheme=outcome.client_scheme
-    )
+    session = session_from(config, outcome, b"", link.clock.wall(), config.ticket_lifetime)
     session.max_early_data = config.max_early_data if config.early_data is not None else 0
     lifetime = session.seconds
     for number in range(count if lifetime > 0 else 0):
@@ -67,7 +66,7 @@ def session_of(end: Established, message: NewSessionTicket, now: datetime, confi
     """What a client makes of a ticket (RFC 9846 section 4.7.1)."""
     outcome = end.outcome
     secret = resumption_psk(outcome.suite, end.resumption, message.ticket_nonce)
-    session = session_from(outcome, secret, now, message.ticket_lifetime, config.trust_id, scheme=outcome.server_scheme)
+    session = session_from(config, outcome, secret, now, message.ticket_lifetime)
     session.ticket = message.ticket
     session.age_add = message.ticket_age_add
     session.max_early_data = message.max_early_data_size or 0

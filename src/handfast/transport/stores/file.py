@@ -170,9 +170,7 @@ class FileSessions(Guarded):
         with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor, so that it is the file that was looked at)
             data = file.read(_LARGEST + 1)
         self._check_kind(data)
-        if os.name == "posix" and (about.st_uid != os.geteuid() or about.st_mode & 0o077):
-            return None
-        return data if len(data) <= _LARGEST else None
+        return data if not exposed(about) and len(data) <= _LARGEST else None
 
     def _write(self, sessions: list[Session], salt: bytes | None) -> None:
         entries = Writer()
@@ -223,6 +221,15 @@ class FileSessions(Guarded):
             raise ConfigurationError(setting="sessions", problem=f"{self.path} is not a file of sessions")
         if self._password is None and data[len(_MAGIC) :][:1] == _ENCRYPTED:
             raise ConfigurationError(setting="sessions", problem=f"{self.path} is encrypted: its password is needed")
+
+
+def exposed(about: os.stat_result) -> str:
+    """Why nothing in a file is believed: others may have written or read it. "" where that is not so."""
+    if os.name != "posix":
+        return ""
+    if about.st_uid != os.geteuid():
+        return "belongs to somebody else"
+    return f"may be used by others (mode {about.st_mode & 0o777:o})" if about.st_mode & 0o077 else ""
 
 
 def _sessions(content: bytes) -> list[Session]:
