@@ -174,7 +174,7 @@ def test_the_certificate_of_ones_own_is_named(tmp_path: Path) -> None:
     chain, key = Authority.create().issue("www.example.com").write(tmp_path)
     with serving("--cert", chain, "--key", key) as server:
         assert "the certificate is for www.example.com" in server.lines
-        assert any(line.endswith("--servername www.example.com") for line in server.lines)
+        assert any(line.endswith("--servername www.example.com --ca ROOT.pem") for line in server.lines)
 
 
 def test_a_client_that_takes_another_protocol_is_warned_of() -> None:
