@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from handfast.certificates.der import elements
-from handfast.errors import ConfigurationError
+from handfast.errors import ConfigurationError, words
 from handfast.reasons import FILE_UNREADABLE
 
 PathLike = str | os.PathLike[str]
@@ -26,8 +26,8 @@ def read(path: PathLike) -> bytes:
     """A file's content. Raises ConfigurationError(FILE_UNREADABLE), naming file and cause."""
     try:
         return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(FILE_UNREADABLE, file=os.fspath(path), problem=error.strerror or str(error)) from None
+    except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
+        raise ConfigurationError(FILE_UNREADABLE, file=os.fspath(path), problem=words(error)) from None
 
 
 def is_pem(data: bytes) -> bool:

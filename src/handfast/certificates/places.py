@@ -42,7 +42,7 @@ def folder(path: pem.PathLike) -> tuple[list[tuple[str, bytes]], list[tuple[str,
     """
     try:
         entries = sorted(Path(path).iterdir())
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(FILE_UNREADABLE, file=os.fspath(path), problem=words(error)) from None
     hashed = [entry for entry in entries if _HASHED.fullmatch(entry.name)]
     chosen = hashed or [entry for entry in entries if entry.suffix.lower() in _SUFFIXES]

@@ -103,9 +103,10 @@ class KeyUri:
         file = source.removeprefix("file:")
         file = "/" + file.lstrip("/") if file != source and file.startswith("/") else file
         try:
-            return _pin(Path(file).read_bytes().rstrip(b"\r\n"))
-        except OSError as error:
+            read = Path(file).read_bytes()
+        except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
             raise ConfigurationError(FILE_UNREADABLE, file=file, problem=words(error)) from None
+        return _pin(read.rstrip(b"\r\n"))
 
     def __str__(self) -> str:
         shown = ";".join(f"{name}={quote_from_bytes(value, safe=' :_-./,')}" for name, value in self.path.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import certifi
@@ -166,10 +167,13 @@ def test_a_file_with_a_key_only_is_named(tmp_path: Path) -> None:
     assert caught.value.evidence == {"file": str(key), "problem": "it has none"}
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["missing.pem", "a name with a \0 in it"])
+@pytest.mark.parametrize("load", [TrustStore.from_files, TrustStore.from_folder])
+def test_a_missing_file_is_named(load: Callable[[Path], TrustStore], name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        TrustStore.from_files(tmp_path / "missing.pem")
+        load(tmp_path / name)
     assert caught.value.reason is reasons.FILE_UNREADABLE
+    assert caught.value.evidence["file"] == str(tmp_path / name)
 
 
 def test_nothing_at_all_is_refused() -> None:
