@@ -6,6 +6,8 @@ import asyncio
 import copy
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -302,6 +304,22 @@ def test_a_child_process_has_a_session_of_its_own(signer: Pkcs11Signer, issued: 
     verify(issued["p256"].chain[0], scheme, signer.sign(scheme, b"content"))
 
 
+_AFTERWARDS = """
+import ssl, sys
+from handfast.signers import Pkcs11Signer
+from handfast.testing import Authority
+Pkcs11Signer(*sys.argv[1:]).close()
+ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=Authority.create().der)
+"""
+
+
+def test_the_library_leaves_no_error_for_ssl(hsm: SoftHsm) -> None:
+    """SoftHSM uses the same OpenSSL. A process of its own, since the library does it when it is loaded, and that is once."""
+    command = [sys.executable, "-c", _AFTERWARDS, hsm.uri(object="p256"), PIN]
+    done = subprocess.run(command, env=hsm.environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 # --- a token that goes away ---------------------------------------------------------------------------------------------------
 
 
@@ -443,8 +461,6 @@ def test_it_can_be_neither_copied_nor_shown(signer: Pkcs11Signer) -> None:
 
 
 def test_without_python_pkcs11(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.delitem(sys.modules, "handfast.signers.tokens", raising=False)
     monkeypatch.setitem(sys.modules, "pkcs11", None)
     with pytest.raises(ConfigurationError, match=r"pip install handfast\[pkcs11\]"):

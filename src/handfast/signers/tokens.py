@@ -8,6 +8,7 @@ that was found by it is given up.
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -141,6 +142,7 @@ class TokenKey(Guarded):
         if self._process != os.getpid():
             library.reinitialize()  # PKCS #11 3.0 section 5.4.1: what a process has does not go with a fork
             self._process = os.getpid()
+        _forget_errors()
         token = self._one([token for token in library.get_tokens() if self._is_meant(library, token)], "token")
         self._slot = token.slot.slot_id
         self._find(token)
@@ -227,6 +229,16 @@ class TokenKey(Guarded):
         if session is not None and self._process == os.getpid():
             with suppress(PKCS11Error):  # it has gone already
                 session.close()
+
+
+def _forget_errors() -> None:
+    """Empty this thread's list of errors in the OpenSSL of :mod:`ssl`, which a token's library may use as well.
+
+    SoftHSM looks for an engine when it starts, and leaves the error there if there is none. Then the next
+    `SSLContext.load_verify_locations(cadata=...)` of the program, which did not clear the list before, would raise it.
+    """
+    with suppress(ssl.SSLError):
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers("none")  # which fails, and clears it
 
 
 def _plain(value: str | bytes) -> str:
