@@ -13,8 +13,7 @@ from typing import Final
 
 from handfast.certificates import pem
 from handfast.certificates.names import address
-from tests.certificates import cases
-from tests.certificates.cases import Made, roots
+from tests.certificates.making import Made
 from tests.peers import require_peer
 
 GOOD: Final = "good"
@@ -22,7 +21,7 @@ GOOD: Final = "good"
 
 def _files(made: Made, folder: Path) -> Mapping[str, Path]:
     """Roots, the peer's own certificate, the others, and all of them, as PEM."""
-    contents = {"roots": roots(made), "leaf": made.chain[:1], "others": made.chain[1:], "chain": made.chain}
+    contents = {"roots": made.roots, "leaf": made.chain[:1], "others": made.chain[1:], "chain": made.chain}
     files = {name: folder / f"{name}.pem" for name in contents}
     for name, ders in contents.items():
         files[name].write_bytes(b"".join(map(pem.certificate, ders)))
@@ -33,7 +32,7 @@ def openssl(made: Made, folder: Path) -> str:
     """`openssl verify`, at the level of security that Debian's TLS has."""
     files = _files(made, folder)
     command = [require_peer("openssl"), "verify", "-no-CApath", "-no-CAstore", "-auth_level", "2"]
-    command += ["-attime", str(int(cases.NOW.timestamp())), "-CAfile", str(files["roots"])]
+    command += ["-attime", str(int(made.at.timestamp())), "-CAfile", str(files["roots"])]
     command += ["-purpose", "sslclient" if made.client else "sslserver"]
     if made.chain[1:]:
         command += ["-untrusted", str(files["others"])]
@@ -73,10 +72,10 @@ def go(asked: Sequence[Made], folder: Path) -> list[str]:
     questions = [
         {
             "Chain": [base64.b64encode(der).decode() for der in made.chain],
-            "Roots": [base64.b64encode(der).decode() for der in roots(made)],
+            "Roots": [base64.b64encode(der).decode() for der in made.roots],
             "Name": made.name or "",
             "Client": made.client,
-            "Now": int(cases.NOW.timestamp()),
+            "Now": int(made.at.timestamp()),
         }
         for made in asked
     ]

@@ -1,0 +1,106 @@
+"""What an authority may issue."""
+
+from __future__ import annotations
+
+from cryptography import x509
+
+from handfast.certificates.policy import Policy
+from handfast.testing import Authority, IssuedIdentity
+from handfast.testing.chains import SERVER_NAME
+from tests.certificates.making import (
+    COMPARISONS,
+    RULE,
+    Group,
+    Made,
+    below,
+    between,
+    constrained,
+    directory,
+    presented,
+    root,
+    shared,
+)
+
+GROUP = Group("What an authority may issue")
+case = GROUP.case
+case("a name outside of what is permitted", shared("outside_name_constraints"), RULE, "is outside of what is permitted")
+case(
+    "an address that is excluded", shared("excluded_by_name_constraints"), RULE, "127.0.0.1 is excluded by 127.0.0.0/8"
+)
+case(
+    "a wildcard that reaches into what is excluded",
+    lambda: presented(
+        below(constrained(None, [x509.DNSName("secret.server.example")]), names=["*.server.example"]),
+        name="www.server.example",
+    ),
+    RULE,
+    "*.server.example is excluded by secret.server.example",
+)
+case(
+    "an e-mail address of another host",
+    lambda: presented(
+        root()
+        .intermediate(extensions={x509.NameConstraints: constrained([x509.RFC822Name("example.com")])})
+        .issue("somebody@example.org", usage=("client",)),
+        name=None,
+        client=True,
+    ),
+    RULE,
+    "somebody@example.org is outside of what is permitted: example.com",
+)
+case(
+    "a subject of another organization",
+    lambda: below(constrained([directory("somebody else")], critical=False)),
+    RULE,
+    "CN=handfast test,O=handfast testing is outside of what is permitted: O=somebody else",
+)
+case(
+    "a critical constraint of directory names",
+    lambda: below(constrained([directory("handfast testing")])),
+    RULE,
+    "limit directory names, which is not understood here",
+)
+case(
+    "a service outside of its trust domain",
+    lambda: presented(
+        root()
+        .intermediate(extensions={x509.NameConstraints: constrained([x509.UniformResourceIdentifier("example.org")])})
+        .issue("spiffe://example.com/web", usage=("client",)),
+        name=None,
+        client=True,
+    ),
+    RULE,
+    "spiffe://example.com/web is outside of what is permitted: example.org",
+)
+case(
+    "more authorities than one of them allows",
+    shared("path_too_long"),
+    RULE,
+    "1 authority is below it, and it allows none",
+)
+
+
+def _too_many_names() -> Made:
+    excluded = x509.NameConstraints(None, [x509.DNSName(f"x{number}.test") for number in range(300)])
+    authority = Authority.create(extensions={x509.NameConstraints: (excluded, True)})
+    return presented(authority.issue(SERVER_NAME, *(f"n{number}.example" for number in range(1_000))), authority)
+
+
+case("a thousand names below 300 constraints", _too_many_names, COMPARISONS, "limit: 262144")
+
+
+def _deep(count: int) -> IssuedIdentity:
+    authority = root()
+    for number in range(count):
+        authority = authority.intermediate(f"authority {number}")
+    return authority.issue(SERVER_NAME)
+
+
+case("eight authorities", lambda: _deep(8))
+case("nine authorities", lambda: _deep(9), RULE, "more than 8 authorities")
+case(
+    "one authority where none is allowed",
+    lambda: presented(between().issue(SERVER_NAME), policy=Policy(depth=0)),
+    RULE,
+    "and none is allowed",
+)

@@ -1,0 +1,92 @@
+"""The rules of the profile, and what is no certificate."""
+
+from __future__ import annotations
+
+from cryptography import x509
+
+from handfast.testing import chain
+from handfast.testing.chains import SERVER_NAME
+from tests.certificates.forging import EXTENSIONS, SEQUENCE, SET, VERSION, Fields, element, inside, split
+from tests.certificates.making import (
+    NAMELESS,
+    RULE,
+    UNREADABLE,
+    Group,
+    changed,
+    constrained,
+    leaf,
+    leaf_with,
+    root,
+    shared,
+)
+
+GROUP = Group("The profile")
+case = GROUP.case
+for _name in (
+    "critical_san",
+    "uncritical_san",
+    "critical_usage",
+    "critical_policies",
+    "missing_aki",
+    "incomplete_aki",
+    "root_without_key_usage",
+    "uncritical_basic_constraints",
+    "ca_as_leaf",
+):
+    _rule = chain(_name).relax
+    assert _rule is not None
+    case(f"`{_rule}`", shared(_name), RULE, f"relax: {_rule}")
+case(
+    "an authority without authorityKeyIdentifier",
+    lambda: root().intermediate(extensions={x509.AuthorityKeyIdentifier: None}).issue(SERVER_NAME),
+    RULE,
+    "relax: missing-authority-key-identifier",
+)
+case("self-signed as `openssl req -x509` does it, and trusted", shared("self_signed_and_trusted"))
+case("an unknown critical extension", shared("unknown_critical_extension"), RULE, "is not understood here")
+case("two signature algorithms", shared("two_signature_algorithms"), RULE, "two signature algorithms")
+case(
+    "a negative serial number",
+    lambda: changed(lambda fields: fields.update(serial=bytes.fromhex("0201ff"))),
+    RULE,
+    "negative or too long",
+)
+case(
+    "a serial number of 22 bytes",
+    lambda: changed(lambda fields: fields.update(serial=element(0x02, b"\x01" * 22))),
+    RULE,
+    "negative or too long",
+)
+case(
+    "version 1",
+    lambda: changed(lambda fields: fields.update(version=b"", extensions=b""), common_name=SERVER_NAME),
+    NAMELESS,
+)
+case(
+    "version 2 with extensions",
+    lambda: changed(lambda fields: fields.update(version=element(VERSION, bytes.fromhex("020101")))),
+    UNREADABLE,
+    "1 is not a valid X509 version",
+)
+case(
+    "nameConstraints in a server's certificate",
+    lambda: leaf_with(constrained([x509.DNSName("example")])),
+    RULE,
+    "nameConstraints stands in a certificate that is no authority's",
+)
+
+
+def _twice(fields: Fields) -> None:
+    own = split(inside(inside(fields["extensions"])))
+    fields["extensions"] = element(EXTENSIONS, element(SEQUENCE, *own, own[-1]))
+
+
+case("an extension twice", lambda: changed(_twice), UNREADABLE, "Duplicate")
+case("a cut certificate", shared("unreadable"), UNREADABLE)
+case("bytes behind the certificate", lambda: (leaf().chain[0] + b"\0\0",), UNREADABLE)
+case(
+    "a set where a list belongs",
+    lambda: changed(lambda fields: fields.update(subject=bytes([SET]) + fields["subject"][1:])),
+    UNREADABLE,
+)
+case("a text that is no certificate", lambda: (b"-----BEGIN CERTIFICATE-----",), UNREADABLE)
