@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from handfast import filelock
 from handfast.errors import ConfigurationError, words
 from handfast.reasons import AUTHORITY_BUSY, FILE_UNREADABLE, FILE_UNWRITABLE
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 WAIT: Final = 10.0  # seconds for another run to be done; it takes milliseconds
-_PAUSE: Final = 0.01
 PRIVATE, PUBLIC = 0o600, 0o644
 
 
@@ -99,19 +97,14 @@ def locked(path: Path) -> Iterator[None]:
 
     Raises ConfigurationError: AUTHORITY_BUSY after WAIT seconds, FILE_UNWRITABLE.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
-    except OSError as error:
-        raise unwritable(path, error) from None
-    try:
-        until = time.monotonic() + WAIT
-        while not _try_lock(descriptor):
-            if time.monotonic() > until:
-                raise ConfigurationError(AUTHORITY_BUSY, file=str(path), waited=f"{WAIT:g} seconds")
-            time.sleep(_PAUSE)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(filelock.locked(path, WAIT))
+        except TimeoutError:
+            raise ConfigurationError(AUTHORITY_BUSY, file=str(path), waited=f"{WAIT:g} seconds") from None
+        except OSError as error:
+            raise unwritable(path, error) from None
         yield
-    finally:
-        os.close(descriptor)  # and with it goes the lock
 
 
 def sync_folder(path: Path) -> None:
@@ -144,18 +137,3 @@ def _umask() -> int:
     current = os.umask(0o077)
     os.umask(current)
     return current
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True

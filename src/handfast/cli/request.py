@@ -12,6 +12,7 @@ import handfast
 from handfast.errors import AlertReceived, ConfigurationError, ConnectionFailed, Party, TLSError
 from handfast.reasons import BAD_RESPONSE, READ_TIMEOUT, RESPONSE_CUT
 from handfast.transport.blocking import TLSSocket
+from handfast.transport.lent import Lent, LentConnection
 
 _PIECE = 65_536
 
@@ -57,32 +58,6 @@ class _Input(io.RawIOBase):
         return 0
 
 
-class _Lent:
-    """A connection as http.client wants a socket, which it may not close: the connection outlives the request."""
-
-    def __init__(self, tls: TLSSocket) -> None:
-        self.input = _Input(tls)
-        self.sendall = tls.sendall
-
-    def makefile(self, *_: object) -> io.BufferedReader:
-        return io.BufferedReader(self.input)
-
-    def close(self) -> None:
-        pass
-
-
-class _Connection(http.client.HTTPConnection):
-    """http.client over a connection that exists already."""
-
-    def __init__(self, lent: _Lent, host: str, port: int) -> None:
-        super().__init__(host, port)
-        self.sock: Any = lent
-        self.default_port = 443
-
-    def connect(self) -> None:
-        raise http.client.NotConnected
-
-
 def check(path: str) -> None:
     """Raise ConfigurationError for a path that cannot stand in a request."""
     if not path.isascii() or not path.isprintable() or " " in path:
@@ -107,35 +82,40 @@ def get(
     Raises BadResponse, ConnectionFailed (READ_TIMEOUT), or the TLSError that ended the connection; what came before has
     been written by then.
     """
-    lent = _Lent(tls)
+    source = _Input(tls)
+    connection = LentConnection(Lent(tls.sendall, source), host, port, tls=True)
     request = path if path.startswith("/") else f"/{path}"
     try:
-        response, missing = _exchange(_Connection(lent, host, port), request, on_head, write)
+        response, missing = _exchange(connection, source, request, on_head, write)
     except http.client.HTTPException as error:
-        _fail(tls, lent.input.failure, request)
+        _fail(tls, source.failure, request)
         if isinstance(error, http.client.IncompleteRead):
             raise BadResponse(RESPONSE_CUT, problem="it ends within a chunk") from None
         raise BadResponse(problem=f"{type(error).__name__}: {error}") from None
     except TimeoutError as error:
         _fail(tls, error, request)
         raise
-    _fail(tls, lent.input.failure, request)
+    _fail(tls, source.failure, request)
     if missing:
         raise BadResponse(RESPONSE_CUT, announced=response.bytes + missing, came=response.bytes)
     return response
 
 
 def _exchange(
-    connection: _Connection, request: str, on_head: Callable[[Response], None], write: Callable[[bytes], object]
+    connection: LentConnection,
+    source: _Input,
+    request: str,
+    on_head: Callable[[Response], None],
+    write: Callable[[bytes], object],
 ) -> tuple[Response, int]:
     """The response, and how much of its Content-Length is missing."""
     headers = {"Connection": "close", "User-Agent": f"handfast/{handfast.__version__}", "Accept": "*/*"}
     try:
         connection.request("GET", request, headers=headers)
     except ConnectionFailed:
-        connection.sock.input.readinto(bytearray(1))  # an alert that came before the reset says more
-        if isinstance(connection.sock.input.failure, AlertReceived):
-            raise connection.sock.input.failure from None
+        source.readinto(bytearray(1))  # an alert that came before the reset says more
+        if isinstance(source.failure, AlertReceived):
+            raise source.failure from None
         raise
     answer = connection.getresponse()
     response = Response(answer.status, answer.reason, answer.getheaders())

@@ -21,6 +21,7 @@ import handfast
 from handfast import reasons
 from handfast.certificates.aia import HTTP_PORT, Content, check_type
 from handfast.errors import FetchFailed, words
+from handfast.transport.lent import Lent, LentConnection
 
 if TYPE_CHECKING:
     from handfast.certificates.aia import FetchPolicy
@@ -94,9 +95,14 @@ def _get(url: SplitResult, policy: FetchPolicy, deadline: Deadline) -> Content |
     host, port = url.hostname or "", url.port or HTTP_PORT
     sock = _connect(host, port, policy, deadline)
     with sock:
-        lent = _Lent(sock, deadline, _HEADERS + policy.size)
+        source = _Input(sock, deadline, _HEADERS + policy.size)
+
+        def sendall(data: bytes) -> None:
+            sock.settimeout(deadline.left)
+            sock.sendall(data)
+
         try:
-            return _answer(_Connection(lent, host, port), url, policy)
+            return _answer(LentConnection(Lent(sendall, source), host, port), url, policy)
         except FetchFailed:
             raise
         except http.client.IncompleteRead:
@@ -230,33 +236,3 @@ class _Input(io.RawIOBase):
         except TimeoutError:
             self._deadline.over()
         return count
-
-
-class _Lent:
-    """A socket as http.client wants it."""
-
-    def __init__(self, sock: socket.socket, deadline: Deadline, allowed: int) -> None:
-        self._sock = sock
-        self._deadline = deadline
-        self.input = _Input(sock, deadline, allowed)
-
-    def sendall(self, data: bytes) -> None:
-        self._sock.settimeout(self._deadline.left)
-        self._sock.sendall(data)
-
-    def makefile(self, *_: object) -> io.BufferedReader:
-        return io.BufferedReader(self.input)
-
-    def close(self) -> None:
-        pass
-
-
-class _Connection(http.client.HTTPConnection):
-    """http.client over a connection that exists already."""
-
-    def __init__(self, lent: _Lent, host: str, port: int) -> None:
-        super().__init__(host, port)
-        self.sock: Any = lent
-
-    def connect(self) -> None:
-        raise http.client.NotConnected

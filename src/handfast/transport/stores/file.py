@@ -6,12 +6,10 @@ import contextlib
 import hashlib
 import os
 import stat
-import sys
 import tempfile
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +17,7 @@ from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.entropy import SYSTEM_ENTROPY
 from handfast.crypto.guard import Guarded
 from handfast.errors import ConfigurationError, DecodeError, shown, words
+from handfast.filelock import locked
 from handfast.limits import SESSIONS_IN_A_FILE, SESSIONS_OF_A_SERVER
 from handfast.sessions.memory import Shelf
 from handfast.sessions.sealing import KEY, SealingKey
@@ -123,7 +122,7 @@ class FileSessions(Guarded):
         """Whether it is in the file. Nothing is raised: neither disk nor file may stop a handshake."""
         with self._lock:
             try:
-                with _locked(self.path.with_name(self.path.name + ".lock")):
+                with locked(self.path.with_name(self.path.name + ".lock"), WAIT):
                     shelf, salt = self._read()
                     before = shelf.sessions()
                     why = change(shelf)
@@ -244,33 +243,3 @@ def _sessions(content: bytes) -> list[Session]:
     except DecodeError:
         pass  # a plain file that was cut
     return found
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of this file, which processes and threads share. It stays where it is: who removes it, splits it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    try:
-        until = time.monotonic() + WAIT
-        while not _try_lock(descriptor):
-            if time.monotonic() > until:
-                raise TimeoutError(f"another process has held {path.name} for {WAIT} seconds")
-            time.sleep(0.002)
-        yield
-    finally:
-        os.close(descriptor)  # and with it goes the lock
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
