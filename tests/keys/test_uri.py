@@ -146,6 +146,8 @@ def test_the_pin_in_a_file(tmp_path: Path) -> None:
         ("pin-source=%7Cecho 1234", reasons.BAD_KEY_URI),  # RFC 7512 section 2.4 has programs; we run none
         ("pin-source=/nowhere/pin", reasons.FILE_UNREADABLE),
         ("pin-source=/nowhere/%00", reasons.FILE_UNREADABLE),
+        ("pin-source=file:/dev/zero", reasons.FILE_UNREADABLE),  # which never ends
+        ("pin-source=/", reasons.FILE_UNREADABLE),
         ("pin-value=%FF", reasons.BAD_KEY_URI),
     ],
 )

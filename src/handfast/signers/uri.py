@@ -37,6 +37,7 @@ _MODULES: Final = (
     "/usr/local/lib",
 )
 _SUFFIXES: Final = (".so", ".dylib", ".dll")
+_LONGEST: Final = 4_096  # bytes of a file with a PIN
 _PROXY: Final = "p11-kit-proxy"  # the library of all tokens that this machine has set up
 
 
@@ -103,9 +104,13 @@ class KeyUri:
         file = source.removeprefix("file:")
         file = "/" + file.lstrip("/") if file != source and file.startswith("/") else file
         try:
-            read = Path(file).read_bytes()
+            with Path(file).open("rb") as opened:
+                read = opened.read(_LONGEST + 1)  # it may be a device, which never ends
         except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
             raise ConfigurationError(FILE_UNREADABLE, file=file, problem=words(error)) from None
+        if len(read) > _LONGEST:
+            problem = f"it has more than {_LONGEST:,} bytes, which is no PIN"
+            raise ConfigurationError(FILE_UNREADABLE, file=file, problem=problem)
         return _pin(read.rstrip(b"\r\n"))
 
     def __str__(self) -> str:
