@@ -128,11 +128,12 @@ class KeyList:
             sources[moved[number]] = source
         if max(sources, default=0) > 255:
             raise ConfigurationError(setting="known_keys", problem="they come from more than 256 lists")
-        theirs = (record[:_HASH] + bytes([moved.get(record[_HASH], record[_HASH])]) for record in other._split())
-        return KeyList(sources, b"".join(sorted({*self._split(), *theirs})))
-
-    def _split(self) -> list[bytes]:
-        return [self._records[at : at + _RECORD] for at in range(0, len(self._records), _RECORD)]
+        records, theirs = self._records, other._records
+        added = {theirs[at : at + _HASH] + bytes([moved.get(theirs[at + _HASH], theirs[at + _HASH])])
+                 for at in range(0, len(theirs), _RECORD)}  # fmt: skip
+        both = KeyList.__new__(KeyList)  # what was sorted stays so: millions of keys are not compared once more
+        both._sources, both._records = sources, _with(records, sorted(added))
+        return both
 
     def __len__(self) -> int:
         return len(self._records) // _RECORD
@@ -161,6 +162,21 @@ class KeyList:
         if found[:_HASH] != key:
             return None
         return self._sources.get(found[_HASH], Source("leaked", f"list {found[_HASH]}"))
+
+
+def _with(records: bytes, added: list[bytes]) -> bytes:
+    """Sorted records with others put in their places. It takes as long as ``added`` is: ``records`` is only copied."""
+    pieces, start = [], 0
+    for record in added:
+        at = bisect_left(
+            range(start, len(records), _RECORD), record, key=lambda place: records[place : place + _RECORD]
+        )
+        end = start + at * _RECORD
+        pieces.append(records[start:end])
+        start = end
+        if records[end : end + _RECORD] != record:
+            pieces.append(record)
+    return b"".join((*pieces, records[start:]))
 
 
 _COORDINATE: Final = {"secp256r1": 32, "secp384r1": 48, "secp521r1": 66}  # bytes

@@ -95,6 +95,21 @@ def test_two_lists_of_one_name_become_one() -> None:
     assert repr(both) == "<KeyList of 3 keys: ours>"
 
 
+_SOME = st.sets(st.sampled_from([bytes([number]) * 15 for number in range(9)]))
+
+
+@given(_SOME, _SOME)
+def test_both_together_are_what_a_list_of_all_would_be(ours: set[bytes], theirs: set[bytes]) -> None:
+    both = KeyList.of("leaked", "ours", ours) + KeyList.of("debian", "theirs", theirs)
+    records = sorted([key + b"\x01" for key in ours] + [key + b"\x02" for key in theirs])
+    assert (
+        both.fingerprint
+        == KeyList({1: Source("leaked", "ours"), 2: Source("debian", "theirs")}, b"".join(records)).fingerprint
+    )
+    for key in ours | theirs:
+        assert both.look_up(key) == (Source("leaked", "ours") if key in ours else Source("debian", "theirs"))
+
+
 def test_no_more_than_256_lists() -> None:
     known = KeyList({number: Source("leaked", str(number)) for number in range(256)}, b"")
     with pytest.raises(ConfigurationError):
