@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
+from handfast.certificates.alike import Alike, alike, outlined
 from handfast.certificates.der import EMPTY_NAME, Raw, algorithm, parts, pss_parameters
 from handfast.certificates.names import Address, NameSet
 from handfast.crypto import signatures
@@ -30,6 +31,11 @@ NAME_BYTES: Final = (
     4_096  # of a distinguished name; to write down one that is longer takes longer than to verify a chain
 )
 CACHED_BYTES: Final = 8_192  # a larger certificate is parsed each time: a peer cannot make us hold more than 4 MiB
+
+# The extensions that alike.py leaves out of an outline.
+OWN: Final = frozenset(
+    (x509.SubjectAlternativeName, x509.SubjectKeyIdentifier, x509.PrecertificateSignedCertificateTimestamps)
+)
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -46,9 +52,10 @@ class Parsed:
     ``pss``                  where the key is of the kind id-RSASSA-PSS, which its public key object does not tell: what
                              it may be used for; None for any other key
     ``kind``                 the kind of key, as crypto.signatures names it
+    ``alike``                what it has in common with others of its outline
     """
 
-    __slots__ = ("_extensions", "certificate", "der", "key", "kind", "names", "not_after", "not_before", "notes", "pss", "raw")  # fmt: skip
+    __slots__ = ("_extensions", "alike", "certificate", "der", "key", "kind", "names", "not_after", "not_before", "notes", "pss", "raw")  # fmt: skip
 
     def __init__(self, der: bytes, certificate: x509.Certificate) -> None:
         """Raises all kinds of exceptions for odd contents; use :func:`parsed` and :func:`parsed_root`."""
@@ -56,9 +63,11 @@ class Parsed:
         self.certificate = certificate
         self.not_before: datetime = certificate.not_valid_before_utc
         self.not_after: datetime = certificate.not_valid_after_utc
-        self._extensions = {type(extension.value): extension for extension in certificate.extensions}
-        self.names = NameSet(self.values(x509.DNSName), self.addresses)
         self.raw: Raw = parts(der)
+        outline, names = outlined(self.raw)
+        self.alike = alike(outline) if len(der) <= CACHED_BYTES else Alike()
+        self._extensions = self.alike.read(certificate)
+        self.names = NameSet(self.values(x509.DNSName), self.addresses) if names is None else NameSet(names, ())
         self.pss = _pss(certificate, self.raw)
         self.key = _key(certificate)
         self.kind = signatures.kind_of(self.key, pss=self.pss) if self.key else "unknown"
@@ -67,7 +76,16 @@ class Parsed:
     def extension(self, kind: type[E]) -> E | None:
         """The value of an extension, None where it is missing."""
         found = self._extensions.get(kind)
+        if found is not None and kind in OWN:
+            found = self._own(kind)
         return found.value if found else None
+
+    def _own(self, kind: type[x509.ExtensionType]) -> x509.Extension[Any]:
+        """One of the extensions that others of its outline do not have as they are here."""
+        try:
+            return self.certificate.extensions.get_extension_for_class(kind)
+        except Exception as error:
+            raise _unreadable(self.der, error) from None
 
     def is_critical(self, kind: type[x509.ExtensionType]) -> bool:
         """Whether an extension is there and critical."""
@@ -75,9 +93,9 @@ class Parsed:
         return found is not None and found.critical
 
     @property
-    def critical(self) -> list[x509.ObjectIdentifier]:
+    def critical(self) -> tuple[x509.ObjectIdentifier, ...]:
         """The identifiers of the critical extensions."""
-        return [extension.oid for extension in self.certificate.extensions if extension.critical]
+        return self.alike.critical
 
     @property
     def self_issued(self) -> bool:

@@ -80,12 +80,20 @@ class Findings:
 
 
 def findings(certificate: Parsed, role: Role, purpose: Purpose = "server") -> Findings:
-    """Look at a certificate in a role, or remember what was found last time."""
+    """Look at a certificate in a role, or remember what was found last time, of it or of one that is alike."""
     known = certificate.notes.get((role, purpose))
     if known is None:
-        known = certificate.notes[role, purpose] = _found(certificate, role, purpose)
+        notes = certificate.alike.notes if _has_plain_key(certificate) else certificate.notes
+        known = notes.get((role, purpose)) or _found(certificate, role, purpose)
+        notes[role, purpose] = certificate.notes[role, purpose] = known
     found: Findings = known
     return found
+
+
+def _has_plain_key(certificate: Parsed) -> bool:
+    """Whether there is nothing to say about its key, which it does not share with those that it is alike."""
+    faults = strength.weak_key(certificate), strength.unusable_key(certificate), certificate.pss
+    return faults == (None, None, None) and not any(_key_size(certificate))
 
 
 def _found(certificate: Parsed, role: Role, purpose: Purpose) -> Findings:
