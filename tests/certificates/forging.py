@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from handfast.certificates.der import GENERALIZED_TIME
 from handfast.certificates.strength import RSA_EXPONENT, small_factor
 
 SEQUENCE, SET, INTEGER, EXTENSIONS, VERSION = 0x30, 0x31, 0x02, 0xA3, 0xA0
@@ -138,3 +139,34 @@ def info(key: Any) -> bytes:
 def raw_extension(oid: str, value: bytes) -> x509.UnrecognizedExtension:
     """An extension with any content."""
     return x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
+
+
+def generalized(which: int) -> Callable[[Fields], None]:
+    """A change: the first or the second date as a GeneralizedTime, which RFC 5280 has for dates from 2050 on."""
+
+    def change(fields: Fields) -> None:
+        dates = split(inside(fields["validity"]))
+        dates[which] = element(GENERALIZED_TIME, b"20" + inside(dates[which]))
+        fields["validity"] = element(SEQUENCE, *dates)
+
+    return change
+
+
+def without_null(der: bytes, key: rsa.RSAPrivateKey) -> bytes:
+    """The same certificate, whose signature's algorithm has no parameters, where RFC 4055 section 5 has a NULL."""
+    tbs, algorithm, _ = split(inside(der))
+    short = element(SEQUENCE, split(inside(algorithm))[0])
+    changed = element(SEQUENCE, inside(tbs).replace(algorithm, short, 1))
+    signature = key.sign(changed, padding.PKCS1v15(), hashes.SHA256())
+    return element(SEQUENCE, changed, short, element(0x03, b"\0", signature))
+
+
+def signed_anew(der: bytes, key: Any, algorithm: Any, salt: int | None) -> bytes:
+    """The same certificate, signed in another way; of RSASSA-PSS where it has a ``salt`` (its length)."""
+    made = x509.load_der_x509_certificate(der)
+    builder = x509.CertificateBuilder(made.issuer, made.subject, made.public_key(), made.serial_number)
+    builder = builder.not_valid_before(made.not_valid_before_utc).not_valid_after(made.not_valid_after_utc)
+    for extension in made.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    pss = None if salt is None else padding.PSS(padding.MGF1(hashes.SHA256()), salt)
+    return builder.sign(key, algorithm, rsa_padding=pss).public_bytes(Encoding.DER)

@@ -90,7 +90,7 @@ RULE: Final = (errors.CertificateRuleBroken, reasons.CERTIFICATE_RULE_BROKEN)
 UNREADABLE: Final = (errors.CertificateUnreadable, reasons.CERTIFICATE_UNREADABLE)
 NOT_ALLOWED: Final = (CertificateError, reasons.PEER_NOT_ALLOWED)
 COMPARISONS: Final = (CertificateError, reasons.TOO_MANY_COMPARISONS)
-TOO_MANY: Final = (CertificateError, reasons.CERTIFICATE_REFUSED)
+REFUSED: Final = (CertificateError, reasons.CERTIFICATE_REFUSED)
 
 
 class Group:

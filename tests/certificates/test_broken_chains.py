@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from handfast.certificates.policy import ChainVerifier
-from handfast.errors import CertificateError
+from handfast.errors import CertificateError, shown
 from handfast.reasons import Reason, alerts
 from tests.certificates import opinions, page
 from tests.certificates.cases import CASES
@@ -107,19 +107,31 @@ def reasons_table() -> str:
 
 
 # What of the evidence is the point.
-_TOLD = ("problem", "rule", "key", "known_from", "signature", "clock", "relax", "common_name", "limit")
+_TOLD = (
+    "certificate_is_for",
+    "not_sent",
+    "issuer_can_be_fetched_from",
+    "distrusted",
+    "problem",
+    "rule",
+    "key",
+    "known_from",
+)
+_TOLD += ("signature", "clock", "relax", "common_name", "limit")
 
 
 def _ours(case: Case, error: CertificateError | None) -> str:
     if error is None:
         return "good"
     facts = [f"{key.replace('_', ' ')}: {_plain(error.evidence[key])}" for key in _TOLD if key in error.evidence]
-    return f"`{error.reason.name}`" + (f", {'; '.join(facts)}" if facts else "")
+    where = error.evidence.get("position")
+    return "; ".join([f"`{error.reason.name}`" + (f", {where}" if where else ""), *facts])
 
 
 def _plain(value: object) -> str:
     """Without what changes from run to run."""
-    return _cell(re.sub(r"\b[0-9a-f]{32,}\b", "...", str(value)))
+    text = re.sub(r"\b[0-9a-f]{32,}\b", "...", shown(value))
+    return _cell(re.sub(r"\b(of|its) \d+ bytes \d+", r"\1 ... bytes ...", text))
 
 
 def _cell(text: str) -> str:

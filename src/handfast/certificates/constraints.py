@@ -74,12 +74,12 @@ def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | N
     for name, value in _prepared([name for name in names if type(name) in limited]):
         allowing = [limit for limit in allowed if type(limit[0]) is type(name)]
         if allowing and not any(_covers(limit, name, value, whole=True) for limit in allowing):
-            return f"{_shown(name)} is outside of what is permitted: {_listed(allowing)}"
+            return f"it may not issue for {_shown(name)}: its nameConstraints permit only {_listed(allowing)}"
         denying = [
             limit for limit in denied if type(limit[0]) is type(name) and _covers(limit, name, value, whole=False)
         ]
         if denying:
-            return f"{_shown(name)} is excluded by {_listed(denying)}"
+            return f"it may not issue for {_shown(name)}: its nameConstraints exclude {_listed(denying)}"
     return None
 
 

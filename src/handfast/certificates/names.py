@@ -120,21 +120,44 @@ def near_miss(name: str, dns: Iterable[str]) -> str | None:
     if address(name) is not None:
         as_text = name in presented
         return "the address stands in it as a DNS name, which is no address (RFC 9525 section 6.2)" if as_text else None
-    label, _, domain = name.partition(".")
     for item in presented:
-        if item.endswith(".") and item[:-1] == name:
-            return f"{item} ends in a dot, which no name in a certificate may have (RFC 5280 section 4.2.1.6)"
-        if not item.isascii():
-            return f"{item} is not in the form that is compared (A-labels, RFC 5890)"
-        below = item[2:] if item.startswith("*.") else ""
-        if below and name == below:
-            return f"{item} stands for the names right below {below}, and not for {below} itself"
-        if below and name.endswith("." + below) and domain != below:
-            return f"{item} stands for one label, and {name} has more below {below}"
-        if below and domain == below and not _owned(below):
-            return f"{item} would be a wildcard for all of {below}, which nobody owns"
-        first, _, rest = item.partition(".")
-        if "*" in first and first != "*" and rest == domain:
-            return f"{item} has a wildcard that is not a whole label (RFC 9525 section 6.3)"
+        problem = _odd_form(item, name) or (_odd_wildcard(item, name) if "*" in item else None)
+        if problem is not None:
+            return problem
+    label, _, domain = name.partition(".")
     other = domain if label == "www" else f"www.{name}"
     return f"it is for {other}, and not for {name}" if other in presented else None
+
+
+def _odd_form(item: str, name: str) -> str | None:
+    if item.endswith(".") and item[:-1] == name:
+        return f"{item} ends in a dot, which no name in a certificate may have (RFC 5280 section 4.2.1.6)"
+    if not item.isascii():
+        return f"{item} is not in the form that is compared (A-labels, RFC 5890)"
+    if not item.isprintable() and name in item:
+        return f"{item} has characters that no name may have (RFC 5890 section 2.3.1)"
+    return None
+
+
+def _odd_wildcard(item: str, name: str) -> str | None:
+    if item == "*":
+        return "* would be a wildcard for every name"
+    domain = name.partition(".")[2]
+    first, _, below = item.partition(".")
+    if first == "*" and name == below:
+        return f"{item} stands for the names right below {below}, and not for {below} itself"
+    if first == "*" and name.endswith("." + below) and domain != below:
+        return f"{item} stands for one label, and {name} has more below {below}"
+    if first == "*" and domain == below and not _owned(below):
+        return f"{item} would be a wildcard for all of {below}, which nobody owns"
+    if first != "*" and below == domain:
+        return f"{item} has a wildcard that is not a whole label (RFC 9525 section 6.3)"
+    if first != "*" and _would_fit(item, name):
+        return f"{item} has a wildcard that is not in front (RFC 9525 section 6.3)"
+    return None
+
+
+def _would_fit(pattern: str, name: str) -> bool:
+    """Whether a wildcard would fit that stood for one label, wherever it stands."""
+    labels, asked = pattern.split("."), name.split(".")
+    return len(labels) == len(asked) and all(one in ("*", other) for one, other in zip(labels, asked, strict=True))

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
 from handfast.certificates.alike import Alike, alike, outlined
+from handfast.certificates.damage import damage
 from handfast.certificates.der import EMPTY_NAME, Raw, algorithm, parts, pss_parameters
 from handfast.certificates.names import Address, NameSet
 from handfast.crypto import signatures
@@ -254,7 +255,7 @@ def _shown_name(name: x509.GeneralName) -> str:
 
 def _unreadable(der: bytes, error: Exception) -> CertificateUnreadable:
     # Whatever the parser trips over, in the certificate itself or in an extension, stands in the certificate.
-    return CertificateUnreadable(certificate=der, problem=str(error))
+    return CertificateUnreadable(certificate=der, problem=damage(der, error))
 
 
 def _parse(der: bytes) -> Parsed:

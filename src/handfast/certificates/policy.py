@@ -34,6 +34,7 @@ from handfast.errors import (
     BadCertificateSignature,
     CertificateError,
     CertificateRuleBroken,
+    CertificateUnreadable,
     ConfigurationError,
     UnusableKey,
 )
@@ -244,12 +245,19 @@ def _parse_all(chain: Sequence[bytes]) -> list[Parsed]:
     if not chain:
         raise CertificateError(NO_CERTIFICATE)
     if len(chain) > CERTIFICATES_OF_A_CHAIN:
-        raise CertificateError(certificates=len(chain), limit=CERTIFICATES_OF_A_CHAIN)
-    sent = [parsed(der) for der in chain]
-    for number, certificate in enumerate(sent, 1):
+        too_many = "it sent more certificates than are looked at"
+        raise CertificateError(problem=too_many, certificates=len(chain), limit=CERTIFICATES_OF_A_CHAIN)
+    sent: list[Parsed] = []
+    for number, der in enumerate(chain, 1):
+        try:
+            certificate = parsed(der)
+        except CertificateUnreadable as error:
+            error.evidence = {"position": f"certificate {number} of {len(chain)}", **error.evidence}
+            raise
+        sent.append(certificate)
         problem = excessive_key(certificate)
         if problem is not None:
-            where = f"certificate {number} of {len(sent)}"
+            where = f"certificate {number} of {len(chain)}"
             raise UnusableKey(
                 certificate=certificate.der, position=where, subject=certificate.subject or "(empty)", key=problem
             )

@@ -150,10 +150,10 @@ def has_close_factors(modulus: int) -> bool:
 
 
 def unusable_key(certificate: Parsed) -> str | None:
-    """The kind of the certificate's key, where TLS 1.3 has no signature scheme for it (RFC 9846 section 4.3.3)."""
+    """The kind of a key for which TLS 1.3 has no signature scheme (RFC 9846 section 4.3.3), in words; None for others."""
     if certificate.pss is not None and certificate.pss.hash_bits == 0:
         return "RSASSA-PSS, with parameters that no scheme of TLS 1.3 has"
-    return None if certificate.kind in _TLS_KINDS else certificate.kind
+    return None if certificate.kind in _TLS_KINDS else f"{certificate.kind}, with which TLS cannot sign"
 
 
 def excessive_key(certificate: Parsed) -> str | None:

@@ -10,6 +10,7 @@ CERTIFICATE_REFUSED = reason(
     alerts.CERTIFICATE_UNKNOWN,
     "RFC 9846 section 6.2",
     "The peer's certificate was not accepted.",
+    "The problem that is named with it says why; in most cases the peer has to change what it sends.",
 )
 CERTIFICATE_REQUIRED = reason(
     "certificate_required",
@@ -30,13 +31,14 @@ CERTIFICATE_UNREADABLE = reason(
     alerts.BAD_CERTIFICATE,
     "RFC 5280 section 4.1",
     "A certificate of the peer's chain cannot be parsed.",
-    "The peer has to replace this certificate.",
+    "Its owner has to install it anew from what the issuer gave out; if that is the same, the issuer has to make it anew.",
 )
 UNSUPPORTED_PUBLIC_KEY = reason(
     "unsupported_public_key",
     alerts.UNSUPPORTED_CERTIFICATE,
     "RFC 9846 section 4.5.1.2",
-    "The certificate's key is of a kind that cannot be used in TLS 1.3.",
+    "The certificate's key is of a kind or size that cannot be used here.",
+    "Its owner has to make a new key, such as ECDSA with P-256 or RSA of 2048 bits, and have a certificate issued for it.",
 )
 CERTIFICATE_EXPIRED = reason(
     "certificate_expired",
@@ -50,7 +52,7 @@ CERTIFICATE_NOT_YET_VALID = reason(
     alerts.BAD_CERTIFICATE,
     "RFC 5280 section 4.1.2.5",
     "A certificate is not valid yet.",
-    "Check this machine's clock first.",
+    "Check this machine's clock first; if it is right, the certificate was put to use too early.",
 )
 CERTIFICATE_NAME_MISMATCH = reason(
     "certificate_name_mismatch",
@@ -71,20 +73,21 @@ CERTIFICATE_WRONG_USAGE = reason(
     alerts.UNSUPPORTED_CERTIFICATE,
     "RFC 5280 section 4.2.1",
     "A certificate is not allowed to be used for this.",
-    "Its extensions (key usage, extended key usage, basic constraints) say what it is for.",
+    "Have it issued for this use: extendedKeyUsage serverAuth for a server, clientAuth for a client, and keyUsage digitalSignature.",
 )
 NOT_A_CA = reason(
     "not_a_ca",
     alerts.BAD_CERTIFICATE,
     "RFC 5280 section 4.2.1.9",
     "A certificate was used to issue another one, but is not a certificate authority's.",
+    "Have the one below it issued by an authority. If this is your own, make it anew with CA:TRUE and keyCertSign.",
 )
 UNKNOWN_ISSUER = reason(
     "unknown_issuer",
     alerts.UNKNOWN_CA,
     "RFC 5280 section 6.1",
     "The chain ends at an issuer that is not trusted here.",
-    "If the issuer is your own, give its root certificate as a trust anchor (--ca FILE).",
+    "If the issuer is your own, give its root certificate as a trust anchor (--ca FILE). If not, the peer may not be who it says.",
 )
 MISSING_INTERMEDIATE = reason(
     "missing_intermediate",
@@ -105,7 +108,7 @@ BAD_CERTIFICATE_SIGNATURE = reason(
     alerts.BAD_CERTIFICATE,
     "RFC 5280 section 6.1.3",
     "A certificate's signature does not verify with its issuer's key.",
-    "Either the certificate was changed, or its issuer has another key under the same name.",
+    "Either the certificate was changed, or its issuer has another key under the same name: install it anew, with its whole chain.",
 )
 WEAK_KEY = reason(
     "weak_key",
@@ -154,7 +157,7 @@ PEER_NOT_ALLOWED = reason(
     alerts.ACCESS_DENIED,
     "RFC 9846 section 6.2",
     "The peer's certificate is good, and none of the rules here allows this peer.",
-    "Add a rule that allows its name, if it should come in.",
+    "If it should come in, add a rule that allows its name; if its certificate has none that counts, have it issued anew.",
 )
 WEAK_SIGNATURE = reason(
     "weak_signature",

@@ -23,9 +23,17 @@ from tests.certificates.making import (
 
 GROUP = Group("What an authority may issue")
 case = GROUP.case
-case("a name outside of what is permitted", shared("outside_name_constraints"), RULE, "is outside of what is permitted")
 case(
-    "an address that is excluded", shared("excluded_by_name_constraints"), RULE, "127.0.0.1 is excluded by 127.0.0.0/8"
+    "a name outside of what is permitted",
+    shared("outside_name_constraints"),
+    RULE,
+    "may not issue for server.example: its nameConstraints permit only other.example",
+)
+case(
+    "an address that is excluded",
+    shared("excluded_by_name_constraints"),
+    RULE,
+    "127.0.0.1: its nameConstraints exclude 127.0.0.0/8",
 )
 case(
     "a wildcard that reaches into what is excluded",
@@ -34,7 +42,7 @@ case(
         name="www.server.example",
     ),
     RULE,
-    "*.server.example is excluded by secret.server.example",
+    "*.server.example: its nameConstraints exclude secret.server.example",
 )
 case(
     "an e-mail address of another host",
@@ -46,13 +54,13 @@ case(
         client=True,
     ),
     RULE,
-    "somebody@example.org is outside of what is permitted: example.com",
+    "somebody@example.org: its nameConstraints permit only example.com",
 )
 case(
     "a subject of another organization",
     lambda: below(constrained([directory("somebody else")], critical=False)),
     RULE,
-    "CN=handfast test,O=handfast testing is outside of what is permitted: O=somebody else",
+    "CN=handfast test,O=handfast testing: its nameConstraints permit only O=somebody else",
 )
 case(
     "a critical constraint of directory names",
@@ -70,8 +78,39 @@ case(
         client=True,
     ),
     RULE,
-    "spiffe://example.com/web is outside of what is permitted: example.org",
+    "spiffe://example.com/web: its nameConstraints permit only example.org",
 )
+case(
+    "a constraint with a dot in front",
+    lambda: below(constrained([x509.DNSName(".example")])),
+    RULE,
+    'have the DNS name ".example", which has to be without the dot in front',
+)
+case(
+    "a constraint that is no DNS name",
+    lambda: below(constrained([x509.DNSName("exa_mple"), x509.DNSName("example")])),
+    RULE,
+    'have "exa_mple", which is no DNS name',
+)
+case(
+    "a name with an underscore, below a constraint",
+    lambda: below(constrained([x509.DNSName("example")]), names=[SERVER_NAME, "a_b.example"]),
+    RULE,
+    "certificate 1 of 2",
+)
+case(
+    "constraints, and an Ed25519 authority",
+    lambda: _edwards().issue(SERVER_NAME),
+    RULE,
+    "in a path with an authority whose key is ed25519",
+)
+
+
+def _edwards() -> Authority:
+    limits = constrained([x509.DNSName("example")])
+    return root().intermediate(key="ed25519", extensions={x509.NameConstraints: limits})
+
+
 case(
     "more authorities than one of them allows",
     shared("path_too_long"),

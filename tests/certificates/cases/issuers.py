@@ -7,14 +7,15 @@ from functools import cache
 from cryptography import x509
 
 from handfast.certificates.parsed import parsed
+from handfast.certificates.store import TrustStore
 from handfast.testing import Authority
 from handfast.testing.chains import SERVER_NAME
 from tests.certificates.forging import EXTENSIONS, SEQUENCE, Fields, element, forged, inside, split
 from tests.certificates.making import (
     FORGED,
     MISSING,
+    REFUSED,
     SELF_SIGNED,
-    TOO_MANY,
     UNKNOWN,
     Group,
     Made,
@@ -35,7 +36,7 @@ case(
     "a root of the same name",
     shared("issuer_with_another_key"),
     UNKNOWN,
-    "has the issuer's name, and is not the issuer",
+    "has the issuer's name, and another key",
 )
 case("the intermediate was forgotten", shared("missing_intermediate"), MISSING, badssl="incomplete-chain")
 case(
@@ -96,4 +97,32 @@ def _cross_signed() -> Made:
 case("cross-signed by an old root", _cross_signed)
 case("root, stray and disorder in the chain", shared("any_order"))
 case("the same certificate twice", lambda: leaf().chain * 2)
-case("seventeen certificates", lambda: leaf().chain * 17, TOO_MANY, "limit: 16")
+case("seventeen certificates", lambda: leaf().chain * 17, REFUSED, "limit: 16")
+
+
+def _distrusting(*ders: bytes) -> TrustStore:
+    return (root().trust | Authority.create("another root").trust).without(*ders)
+
+
+case(
+    "a root that was distrusted by hand",
+    lambda: Made(leaf().chain, _distrusting(root().der)),
+    UNKNOWN,
+    "distrusted: a root of this name was taken out by hand",
+)
+case(
+    "an intermediate that was distrusted by hand",
+    lambda: Made(between().issue(SERVER_NAME).chain, _distrusting(between().der)),
+    UNKNOWN,
+    "the issuer that was sent, or its key, was distrusted by hand",
+)
+
+
+def _own() -> Made:
+    made = leaf().chain
+    return Made(made, _distrusting(made[0]))
+
+
+case(
+    "its own certificate was distrusted by hand", _own, REFUSED, "this certificate, or its key, was distrusted by hand"
+)

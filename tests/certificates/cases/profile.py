@@ -6,7 +6,7 @@ from cryptography import x509
 
 from handfast.testing import chain
 from handfast.testing.chains import SERVER_NAME
-from tests.certificates.forging import EXTENSIONS, SEQUENCE, SET, VERSION, Fields, element, inside, split
+from tests.certificates.forging import EXTENSIONS, SEQUENCE, SET, VERSION, Fields, element, generalized, inside, split
 from tests.certificates.making import (
     NAMELESS,
     RULE,
@@ -58,6 +58,12 @@ case(
     "negative or too long",
 )
 case(
+    "a date in the form of a later century",
+    lambda: changed(generalized(1)),
+    RULE,
+    "it has a date before 2050 as a GeneralizedTime, and not as a UTCTime",
+)
+case(
     "version 1",
     lambda: changed(lambda fields: fields.update(version=b"", extensions=b""), common_name=SERVER_NAME),
     NAMELESS,
@@ -66,7 +72,7 @@ case(
     "version 2 with extensions",
     lambda: changed(lambda fields: fields.update(version=element(VERSION, bytes.fromhex("020101")))),
     UNREADABLE,
-    "1 is not a valid X509 version",
+    "certificate 1 of 1; problem: it is of version 2",
 )
 case(
     "nameConstraints in a server's certificate",
@@ -81,9 +87,9 @@ def _twice(fields: Fields) -> None:
     fields["extensions"] = element(EXTENSIONS, element(SEQUENCE, *own, own[-1]))
 
 
-case("an extension twice", lambda: changed(_twice), UNREADABLE, "Duplicate")
-case("a cut certificate", shared("unreadable"), UNREADABLE)
-case("bytes behind the certificate", lambda: (leaf().chain[0] + b"\0\0",), UNREADABLE)
+case("an extension twice", lambda: changed(_twice), UNREADABLE, "it has the extension subjectAltName (2.5.29.17) twice")
+case("a cut certificate", shared("unreadable"), UNREADABLE, "it is cut: of ")
+case("bytes behind the certificate", lambda: (leaf().chain[0] + b"\0\0",), UNREADABLE, "2 more follow")
 case(
     "a set where a list belongs",
     lambda: changed(lambda fields: fields.update(subject=bytes([SET]) + fields["subject"][1:])),

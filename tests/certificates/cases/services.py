@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+
+from cryptography import x509
 
 from handfast.certificates.policy import Policy
 from handfast.certificates.spiffe import AllowSpiffe
-from tests.certificates.making import NOT_ALLOWED, Group, Made, client, presented
+from handfast.testing import Authority
+from handfast.testing.authority import key_usage
+from tests.certificates.making import NOT_ALLOWED, Group, Made, client, presented, root
 
 GROUP = Group("Clients and services by SPIFFE id")
 case = GROUP.case
@@ -34,3 +38,38 @@ case(
 case("two ids", lambda: _service(WEB, names=[WEB, f"{WEB}2"]), NOT_ALLOWED, "it has 2 URIs")
 case("a URI that is no id", lambda: _service(WEB, names=["https://example.org/web"]), NOT_ALLOWED, "is no SPIFFE id")
 case("a client without an id", lambda: _service(WEB, names=["client.example"]), NOT_ALLOWED, "it has no URI")
+case("a trust domain in place of an id", lambda: _odd("spiffe://example.org"), NOT_ALLOWED, "which an authority has")
+case(
+    "a service that may sign lists of revoked certificates",
+    lambda: _odd(WEB, KeyUsage=(key_usage(digital_signature=True, crl_sign=True), True)),
+    NOT_ALLOWED,
+    "signs lists of revoked ones",
+)
+case(
+    "an authority's certificate with an id, where that is relaxed",
+    lambda: _odd(WEB, BasicConstraints=(x509.BasicConstraints(True, None), True), relax=["authority-as-leaf"]),
+    NOT_ALLOWED,
+    "it is an authority's certificate",
+)
+
+
+def _odd(name: str, relax: Sequence[str] = (), **extensions: tuple[Any, bool]) -> Made:
+    """A client whose certificate has what only authorities have (X509-SVID section 5.2)."""
+    own = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(name)])
+    found = {getattr(x509, kind): value for kind, value in extensions.items()}
+    made = client(WEB, extensions={x509.SubjectAlternativeName: (own, False), **found})
+    rules = AllowSpiffe("spiffe://example.org/*")
+    return presented(made, name=None, client=True, policy=Policy(relax, allow=rules))
+
+
+def _by_another_domain() -> Made:
+    theirs = Authority.create("another trust domain")
+    both = root().trust | theirs.trust
+    rules = AllowSpiffe("spiffe://example.org/*", trust={"example.org": root().trust})
+    made = theirs.issue(WEB, usage=("client",))
+    return Made(made.chain, both, None, client=True, policy=Policy(allow=rules))
+
+
+case(
+    "an id by the root of another trust domain", _by_another_domain, NOT_ALLOWED, "does not vouch for this trust domain"
+)

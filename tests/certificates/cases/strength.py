@@ -24,7 +24,9 @@ from tests.certificates.forging import (
     roca_modulus,
     rsa_info,
     rsa_key,
+    signed_anew,
     with_key,
+    without_null,
 )
 from tests.certificates.making import (
     DEBIAN,
@@ -40,6 +42,7 @@ from tests.certificates.making import (
     keyed,
     leaf,
     presented,
+    root,
     shared,
 )
 
@@ -111,6 +114,28 @@ case("an intermediate with RSA of 1024 bits", shared("weak_intermediate"), WEAK_
 case("signed with SHA-1", shared("weak_signature"), WEAK_SIGNATURE, "SHA1")
 case("an intermediate signed with SHA-1", _sha1_intermediate, WEAK_SIGNATURE, "SHA1", "sha1-intermediate")
 case("a signature that says MD5", _says_md5, WEAK_SIGNATURE, "MD5")
+
+
+def _signed(by: Authority, algorithm: Any, salt: int | None = None) -> Made:
+    """A leaf that is signed in another way; by RSASSA-PSS with a ``salt``."""
+    return presented((signed_anew(by.issue(SERVER_NAME).chain[0], by.key, algorithm, salt),), by)
+
+
+case("signed with SHA-224", lambda: _signed(root(), hashes.SHA224()), RULE, "it is signed with SHA-224")
+case("signed with SHA3-256", lambda: _signed(root(), hashes.SHA3_256()), RULE, "it is signed with SHA3-256")
+case(
+    "an RSA signature without its parameters",
+    lambda: presented((without_null(_rsa_root().issue(SERVER_NAME).chain[0], _rsa_root().key),), _rsa_root()),
+    RULE,
+    "has no parameters where a NULL belongs",
+)
+case("signed with RSASSA-PSS", lambda: _signed(_rsa_root(), hashes.SHA256(), 32))
+case(
+    "signed with RSASSA-PSS, with a salt of 20 bytes",
+    lambda: _signed(_rsa_root(), hashes.SHA256(), 20),
+    RULE,
+    "such as another length of the salt",
+)
 case("P-384", lambda: leaf(key="p384"), badssl="ecc384")
 case("an Ed25519 authority", shared("ed25519_authority"))
 case("an ML-DSA authority", shared("mldsa_authority"))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from handfast.certificates import policy
 from handfast.certificates.checks.verifier import likely_cause
@@ -22,7 +19,7 @@ from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateRuleBroken
 from handfast.testing import Authority
-from tests.certificates.forging import SEQUENCE, Fields, element, forged, inside, split
+from tests.certificates.forging import forged, generalized, signed_anew, without_null
 
 NAME = "server.example"
 
@@ -67,23 +64,12 @@ def test_limits_in_a_path_that_the_verifier_does_not_follow(key: str) -> None:
     assert error.certificate == authority.der
 
 
-def late(which: int) -> Callable[[Fields], None]:
-    """A change: the first or the second date as a GeneralizedTime."""
-
-    def change(fields: Fields) -> None:
-        dates = split(inside(fields["validity"]))
-        dates[which] = element(GENERALIZED_TIME, b"20" + inside(dates[which]))
-        fields["validity"] = element(SEQUENCE, *dates)
-
-    return change
-
-
 @pytest.mark.parametrize("which", [0, 1])
 def test_dates_in_the_form_of_a_later_century(which: int) -> None:
     authority = Authority.create().intermediate()
     leaf = authority.issue(NAME).chain[0]
     assert GENERALIZED_TIME not in time_tags(leaf)
-    changed = forged(leaf, authority.key, late(which))
+    changed = forged(leaf, authority.key, generalized(which))
     assert time_tags(changed)[which] == GENERALIZED_TIME
     assert "as a GeneralizedTime" in refusal(authority, changed).evidence["rule"]
 
@@ -91,11 +77,7 @@ def test_dates_in_the_form_of_a_later_century(which: int) -> None:
 def test_a_signature_s_algorithm_without_null() -> None:
     authority = Authority.create().intermediate(key="rsa2048")
     leaf = authority.issue(NAME).chain[0]
-    tbs, algorithm, _ = split(inside(leaf))
-    short = element(SEQUENCE, split(inside(algorithm))[0])
-    changed = element(SEQUENCE, inside(tbs).replace(algorithm, short, 1))
-    signature = authority.key.sign(changed, padding.PKCS1v15(), hashes.SHA256())
-    error = refusal(authority, element(SEQUENCE, changed, short, element(0x03, b"\0", signature)))
+    error = refusal(authority, without_null(leaf, authority.key))
     assert "where a NULL belongs" in error.evidence["rule"]
 
 
@@ -105,17 +87,6 @@ ODD: list[Any] = [
     ("rsa2048", hashes.SHA224(), None, "signed with SHA-224"),
     ("rsa2048", hashes.SHA256(), 20, "RSASSA-PSS signature has parameters that TLS 1.3 does not have"),
 ]
-
-
-def signed_anew(der: bytes, key: Any, algorithm: Any, salt: int | None) -> bytes:
-    """The same certificate, signed in another way; of RSASSA-PSS where it has a ``salt`` (its length)."""
-    made = x509.load_der_x509_certificate(der)
-    builder = x509.CertificateBuilder(made.issuer, made.subject, made.public_key(), made.serial_number)
-    builder = builder.not_valid_before(made.not_valid_before_utc).not_valid_after(made.not_valid_after_utc)
-    for extension in made.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
-    pss = None if salt is None else padding.PSS(padding.MGF1(hashes.SHA256()), salt)
-    return builder.sign(key, algorithm, rsa_padding=pss).public_bytes(Encoding.DER)
 
 
 @pytest.mark.parametrize(("key", "algorithm", "salt", "rule"), ODD)

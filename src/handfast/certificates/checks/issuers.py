@@ -41,11 +41,11 @@ def check_ending(path: Path, trust: TrustStore) -> None:
         raise UnknownIssuer(certificate=last.der, **evidence, problem="the root that was sent is not trusted here")
     if trust.names(last.raw.issuer):
         raise UnknownIssuer(
-            certificate=last.der, **evidence, problem="a trusted root has the issuer's name, and is not the issuer"
+            certificate=last.der, **evidence, problem="a trusted root has the issuer's name, and another key"
         )
     if any(last.may_be_issued_by(item) for item in path.certificates[:index]):
         raise UnknownIssuer(certificate=last.der, **evidence, problem="its authorities certify one another in a circle")
-    if _lacks_an_intermediate(path, last, trust):
+    if "distrusted" not in evidence and _lacks_an_intermediate(path, last, trust):
         evidence["not_sent"] = last.issuer or "(an issuer without a name)"
         if last.issuer_key:
             evidence["its_key_identifier"] = last.issuer_key.hex()

@@ -40,4 +40,6 @@ def check_name(path: Path, server_name: str) -> None:
 def _problem(leaf: Parsed, server_name: str) -> str | None:
     if not leaf.names and leaf.values(x509.UniformResourceIdentifier):
         return "it names a service by URI, as SPIFFE does, and no host"
+    if not leaf.names and leaf.values(x509.RFC822Name):
+        return "it names a mailbox, and no host"
     return near_miss(server_name, leaf.values(x509.DNSName))

@@ -1,0 +1,54 @@
+"""What is said of bytes that are no certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handfast.certificates.damage import damage
+from handfast.certificates.parsed import parsed
+from handfast.certificates.policy import ChainVerifier
+from handfast.errors import CertificateUnreadable
+from handfast.testing.chains import SERVER_NAME, root
+
+LEAF = root().issue(SERVER_NAME).chain[0]
+
+
+def problem(der: bytes) -> str:
+    with pytest.raises(CertificateUnreadable) as caught:
+        parsed(der)
+    return str(caught.value.evidence["problem"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda der: b"", "it does not begin as a certificate does"),
+        (lambda der: b"\x31" + der[1:], "it does not begin as a certificate does"),
+        (lambda der: b"\x30\xff" + b"\xff" * 200, "it does not begin as a certificate does"),
+        (lambda der: b"\x30", "it is cut: of 2 bytes 1 are there"),
+        (lambda der: b"\x30\x05abc", "it is cut: of 7 bytes 5 are there"),
+        (lambda der: der[:-7], f"it is cut: of {len(LEAF)} bytes {len(LEAF) - 7} are there"),
+        (lambda der: der + b"\0", f"after its {len(LEAF)} bytes 1 more follow"),
+        (lambda der: b"-----BEGIN CERTIFICATE-----\n", "it is text (PEM), and belongs here in its binary form (DER)"),
+        (lambda der: der[:4] + b"\x31" + der[5:], "it is not built as a certificate is: "),
+    ],
+)
+def test_in_words(change: Callable[[bytes], bytes], said: str) -> None:
+    assert problem(change(LEAF)).startswith(said)
+
+
+def test_which_one_of_a_chain() -> None:
+    with pytest.raises(CertificateUnreadable) as caught:
+        ChainVerifier(root().trust).verify_server((LEAF, LEAF, LEAF[:-1]), SERVER_NAME, datetime.now(UTC))
+    assert list(caught.value.evidence) == ["position", "problem"]
+    assert caught.value.evidence["position"] == "certificate 3 of 3"
+
+
+@given(st.binary(max_size=300))
+def test_there_are_words_for_anything(data: bytes) -> None:
+    assert damage(data, ValueError("odd"))
