@@ -32,6 +32,7 @@ _KEY_IDENTIFIER: Final = bytes.fromhex("0603551d0e")
 _TIMESTAMPS: Final = bytes.fromhex("060a2b06010401d679020402")  # RFC 6962 section 3.3
 _SHA1_SIZED: Final = bytes.fromhex("04160414")  # a key identifier of 20 bytes, which is what nearly all have
 _SCT_ALGORITHMS: Final = (b"\x04\x03", b"\x04\x01")  # SHA-256 with ECDSA or RSA
+_TIMESTAMP_BYTES: Final = 49  # of one without a signature, at least
 _BOOLEAN, _OCTET_STRING, _SEQUENCE, _DNS_NAME, _EXTENSIONS = 0x01, 0x04, 0x30, 0x82, 0xA3
 
 
@@ -100,7 +101,7 @@ def outlined(raw: Raw) -> tuple[Outline, list[str] | None]:
 def _dns_names(extension: bytes, at: int) -> list[str] | None:
     """The names of a subjectAltName whose value, an OCTET STRING, is at ``at``; None for any that is not of short DNS names."""
     outer, end = span(extension, at)
-    if extension[outer] != _SEQUENCE:
+    if end - outer < 2 or extension[outer] != _SEQUENCE:
         return None
     at, stop = span(extension, outer)
     # Nobody has parsed what is in the OCTET STRING before.
@@ -124,14 +125,18 @@ def _are_timestamps(extension: bytes) -> bool:
     if extension[len(_TIMESTAMPS)] != _OCTET_STRING:
         return False
     outer, end = span(extension, len(_TIMESTAMPS))
-    at, stop = span(extension, outer)  # RFC 6962 has an OCTET STRING within that of each extension
-    if extension[outer] != _OCTET_STRING or stop != end or at - outer != _header(end - at):
+    if end - outer < 2 or extension[outer] != _OCTET_STRING:  # one within that of each extension
+        return False
+    at, stop = span(extension, outer)
+    if stop != end or at - outer != _header(end - at):
         return False
     if _number(extension, at) != end - at - 2:
         return False
     at += 2
     while at < end:
         stop = at + 2 + _number(extension, at)
+        if end - at < _TIMESTAMP_BYTES:
+            return False
         algorithms = at + 43  # behind the length, the version, the log's id and the time
         algorithms += 2 + _number(extension, algorithms)
         known = extension[at + 2] == 0 and extension[algorithms : algorithms + 2] in _SCT_ALGORITHMS
