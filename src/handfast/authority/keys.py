@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, padding
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -56,7 +56,7 @@ def load_key(data: bytes, passphrase: str | bytes | None, file: str) -> Any:
         raise ConfigurationError(AUTHORITY_KEY_LOCKED, file=file, problem="no passphrase was given")
     try:
         return load_pem_private_key(data, _bytes(passphrase) if passphrase else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
         if passphrase:
             raise ConfigurationError(AUTHORITY_KEY_LOCKED, file=file, problem="the passphrase is wrong") from None
         return None

@@ -6,7 +6,7 @@ import base64
 import warnings
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
 from cryptography.x509 import InvalidVersion
 
@@ -19,7 +19,7 @@ _SEQUENCE: Final = b"0"
 _SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")  # the content type of PKCS#7 (RFC 2315 section 14)
 _PKCS7_LABELS: Final = ("PKCS7", "CMS")
 # What `cryptography` raises for broken contents; of these a bad version is no ValueError.
-_BROKEN: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion)
+_BROKEN: Final = (ValueError, TypeError, UnsupportedAlgorithm, InternalError, InvalidVersion)
 _HEADER: Final = 8  # bytes at most before the content type: a sequence and its length, also of indefinite form
 
 

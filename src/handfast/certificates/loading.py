@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509 import InvalidVersion
@@ -19,6 +19,8 @@ from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE, NOT_A_KEY
 Password = str | bytes | Callable[[], str | bytes] | None
 """A password, or what is called for it where one is needed."""
 
+# What `cryptography` raises for broken contents; an InternalError for a key of Ed25519 that is too short.
+_BROKEN: Final = (ValueError, TypeError, UnsupportedAlgorithm, InternalError)
 _LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 # What people take for a key, by the label of its PEM (RFC 7468): what it is, and what to do.
 _NO_KEYS: Final = {
@@ -39,13 +41,13 @@ def private_key(data: bytes, password: Password, source: str) -> signatures.Priv
         return _parsed(data, None)
     except TypeError:  # it is encrypted
         secret = _secret(password)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _BROKEN as error:
         raise ConfigurationError(NOT_A_KEY, file=source, problem=_problem(data, error)) from None
     if not secret:
         raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="no password was given")
     try:
         return _parsed(data, secret)
-    except UnsupportedAlgorithm as error:
+    except (UnsupportedAlgorithm, InternalError) as error:
         raise ConfigurationError(NOT_A_KEY, file=source, problem=_first_sentence(error)) from None
     except (ValueError, TypeError):
         raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="the password is wrong") from None
@@ -76,7 +78,7 @@ def from_pkcs12(data: bytes, password: Password, source: str) -> tuple[signature
         except ValueError:
             secret = _secret(password)
             found = pkcs12.load_pkcs12(data, secret)  # of an empty one too, which is not the same as none
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion) as error:
+    except (*_BROKEN, InvalidVersion) as error:
         if "password" in str(error).lower():  # one sentence, for a wrong one and for damaged contents
             problem = "the password is wrong" if secret else "no password was given"
             raise ConfigurationError(KEY_ENCRYPTED, file=source, problem=problem) from None
@@ -110,4 +112,4 @@ def _problem(data: bytes, error: Exception) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    return str(error).partition(". ")[0]
+    return "it is damaged" if isinstance(error, InternalError) else str(error).partition(". ")[0]

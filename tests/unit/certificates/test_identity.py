@@ -304,6 +304,15 @@ def test_a_file_without_a_key(issued: IssuedIdentity, tmp_path: Path, content: b
     assert error.evidence["problem"]
 
 
+# PKCS#8 of Ed25519, one byte short: `cryptography` has an InternalError for it.
+SHORT_KEY = bytes.fromhex("302d020100300506032b65700421041f") + bytes(31)
+
+
+def test_a_key_that_is_too_short(issued: IssuedIdentity) -> None:
+    error = _failure(reasons.NOT_A_KEY, Identity.from_der, issued.chain, SHORT_KEY)
+    assert error.evidence["problem"] == "it is damaged"
+
+
 def test_a_public_key_is_none(issued: IssuedIdentity) -> None:
     public = issued.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     _failure(reasons.NOT_A_KEY, Identity.from_pem, issued.certificate_pem, public)
