@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["handfast"]):
         elsewhere = module.name.startswith(
             ("handfast.cli", "handfast.__main__", "handfast.transport", "handfast.observe")
         )
-        if not elsewhere or module.name.startswith("handfast.transport.stores"):
+        if not elsewhere or module.name.startswith(("handfast.transport.stores", "handfast.transport.fetching")):
             importlib.import_module(module.name)
 
 from fuzz.targets import TARGETS
