@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cache
@@ -44,6 +45,7 @@ Kind = Literal["leaked", "debian"]
 _MAGIC: Final = b"handfast known keys 1\n"
 _HASH: Final = 15
 _RECORD: Final = _HASH + 1
+_SHORT: Final = 1_024  # bytes of a list that is searched at once as fast as by halves, most often in vain
 
 
 class Source(NamedTuple):
@@ -86,7 +88,9 @@ class KeyList:
         lines = (head + b"\n").removeprefix(_MAGIC).decode("utf-8", "replace").splitlines()
         try:
             if not (gap and head.startswith(_MAGIC.rstrip())):
-                raise ValueError("it does not begin as such a file does")
+                raise ValueError(
+                    f"it is no list of keys that handfast has written: these begin with {_MAGIC.strip().decode()!r}"
+                )
             sources = dict(map(_source, lines))
             return cls(sources, records)
         except ValueError as error:
@@ -97,8 +101,9 @@ class KeyList:
     @classmethod
     def from_badkeys(cls, folder: pem.PathLike) -> KeyList:
         """The lists of the badkeys project, as its program keeps them: badkeysdata.json and blocklist.dat of a folder."""
+        text = pem.read(Path(folder, "badkeysdata.json"))
         try:
-            about = json.loads(pem.read(Path(folder, "badkeysdata.json")))
+            about = json.loads(text)
             sources = {
                 int(item["id"]): Source("debian" if "debian" in item["name"] else "leaked", str(item["name"]))
                 for item in about["blocklists"]
@@ -157,6 +162,8 @@ class KeyList:
     def look_up(self, key: bytes) -> Source | None:
         """The same by :func:`fingerprint`."""
         records = self._records
+        if len(records) <= _SHORT and key not in records:
+            return None
         at = bisect_left(range(len(self)), key, key=lambda index: records[index * _RECORD : index * _RECORD + _HASH])
         found = records[at * _RECORD : (at + 1) * _RECORD]
         if found[:_HASH] != key:
@@ -215,10 +222,10 @@ def _bytes(number: int) -> bytes:
 
 
 def _source(line: str) -> tuple[int, Source]:
-    number, kind, name = line.split(" ", 2)
-    if kind not in ("leaked", "debian") or not 0 <= int(number) <= 255:
-        raise ValueError(f"a list is announced by a number, leaked or debian, and a name, and not by {line!r}")
-    return int(number), Source(kind, name)  # type: ignore[arg-type]
+    found = re.fullmatch(r"([0-9]{1,3}) (leaked|debian) (.*)", line)
+    if found is None or int(found[1]) > 255:
+        raise ValueError(f"a list is announced by a number, leaked or debian, and a name, and not by {line[:80]!r}")
+    return int(found[1]), Source(found[2], found[3])  # type: ignore[arg-type]
 
 
 # Whose private half stands in an RFC or in the sources of well-known software, and that servers have been seen with.

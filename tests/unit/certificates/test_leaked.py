@@ -119,14 +119,14 @@ def test_no_more_than_256_lists() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "it does not begin"),
-        (b"something else\n\n", "it does not begin"),
-        (b"handfast known keys 1\n1 leaked ours\n", "it does not begin"),
+        (b"", "it is no list of keys"),
+        (b"something else\n\n", "it is no list of keys"),
+        (b"handfast known keys 1\n1 leaked ours\n", "it is no list of keys"),
         (b"handfast known keys 1\n1 leaked ours\n\n" + bytes(15), "no records of 16"),
         (b"handfast known keys 1\n1 leaked ours\n\n" + bytes(14) + b"\1\1" + bytes(15) + b"\1", "not sorted"),
         (b"handfast known keys 1\n1 stolen ours\n\n", "announced by a number"),
         (b"handfast known keys 1\n300 leaked ours\n\n", "announced by a number"),
-        (b"handfast known keys 1\nours\n\n", "not enough values"),
+        (b"handfast known keys 1\nours\n\n", "announced by a number"),
     ],
 )
 def test_files_that_are_none(tmp_path: Path, content: bytes, problem: str) -> None:
