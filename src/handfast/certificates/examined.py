@@ -35,7 +35,7 @@ CHECKS: Final = ("dates", "name", "usage", "root", "signatures", "strength", "le
 class Verdict:
     """What one check says.
 
-    ``check``   one of CHECKS
+    ``check``   one of CHECKS, or "spiffe"
     ``error``   why the chain fails it; None where it passes, and where the check was not made
     ``passed``  None where it was not made
     """
@@ -50,7 +50,7 @@ class Examination:
     """What there is to say of a chain.
 
     ``path``      DER from the peer's certificate as far up as issuers are known, and to a root if ``anchored``
-    ``verdicts``  of each of CHECKS, in this order
+    ``verdicts``  of each of CHECKS, in this order; then of "spiffe", where the policy allows some ids alone
     ``surplus``   what was sent and need not be
     """
 
@@ -104,6 +104,9 @@ def examine(
         del made["signatures"]
     ders = tuple(item.der for item in way.certificates)
     verdicts = [_verdict(name, made.get(name)) for name in CHECKS]
+    allow = policy.allow
+    if allow is not None:
+        verdicts.append(_verdict("spiffe", lambda: allow.check(way.certificates[0], way.certificates[-1])))
     if refused is not None and all(verdict.error is None for verdict in verdicts):
         verdicts[CHECKS.index("rules")] = Verdict("rules", refused, passed=False)
     return Examination(ders, way.anchored, tuple(verdicts), surplus(chain, ders))

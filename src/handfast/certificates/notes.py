@@ -63,13 +63,18 @@ def concerns(chain: Sequence[bytes], purpose: Purpose, now: datetime) -> Iterato
     key_usage = leaf.extension(x509.KeyUsage)
     if key_usage is not None and not key_usage.digital_signature:
         yield Note(OWN_CERTIFICATE_WRONG_USAGE, {"certificate": leaf.subject, "lacks": "digitalSignature"})
-    if purpose == "server" and not leaf.names.texts:
-        yield Note(OWN_CERTIFICATE_WITHOUT_NAMES, {"certificate": leaf.subject})
+    if purpose == "server" and not leaf.names.texts and not _is_service(leaf):
+        yield Note(OWN_CERTIFICATE_WITHOUT_NAMES, {"certificate": leaf.subject or "(empty)"})
     if len(certificates) == 1 and not leaf.self_issued and leaf.issuer_address:
         yield Note(
             OWN_INTERMEDIATE_MISSING,
             {"certificate": leaf.subject, "issuer": leaf.issuer, "can_be_had_at": leaf.issuer_address},
         )
+
+
+def _is_service(leaf: Parsed) -> bool:
+    """Whether it is for those who know the server by its SPIFFE id, and ask for no name."""
+    return any(uri.startswith("spiffe://") for uri in leaf.values(x509.UniformResourceIdentifier))
 
 
 def _name(oid: x509.ObjectIdentifier) -> str:

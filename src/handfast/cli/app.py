@@ -82,6 +82,23 @@ _Ca = Annotated[
     list[Path] | None, _option(_SERVER, "FILE", "Trust the roots in this file, not the system's. Repeatable.")
 ]
 _Relax = Annotated[list[str] | None, _option(_SERVER, "RULE", "Let a certificate break this rule; an error names it.")]
+_KnownKeys = Annotated[
+    list[Path] | None,
+    _option(
+        _SERVER,
+        "FILE",
+        "Refuse the keys of this list too, which others have: a file of handfast's, or a folder of badkeys. Repeatable.",
+    ),
+]
+_Spiffe = Annotated[
+    list[str] | None,
+    _option(
+        _SERVER,
+        "RULE",
+        "Who it has to be by its SPIFFE id, and not by its name: spiffe://example.org/db, or .../* for all below. "
+        "Repeatable.",
+    ),
+]
 _Aia = Annotated[
     bool,
     _flag(
@@ -187,6 +204,8 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     servername: _ServerName = None,
     ca: _Ca = None,
     relax: _Relax = None,
+    known_keys: _KnownKeys = None,
+    spiffe: _Spiffe = None,
     aia: _Aia = False,
     aia_network: _AiaNetwork = None,
     no_verify: _NoVerify = False,
@@ -229,6 +248,8 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         server_name=servername,
         ca=tuple(ca or ()),
         relax=_listed(relax),
+        known_keys=tuple(known_keys or ()),
+        spiffe=_listed(spiffe),
         aia=aia,
         aia_networks=_listed(aia_network),
         cert=cert,
@@ -283,6 +304,22 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         list[str] | None,
         typer.Option(metavar="RULE", help="Let clients' certificates break this rule; an error names it."),
     ] = None,
+    known_keys: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Refuse clients with the keys of this list, which others have too: a file of handfast's, or a folder of "
+            "badkeys. Repeatable.",
+        ),
+    ] = None,
+    spiffe: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="Of the clients with a certificate, take those with this SPIFFE id alone: spiffe://example.org/web, or "
+            ".../* for all below. Repeatable.",
+        ),
+    ] = None,
     alpn: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Application protocols.")] = None,
     tls: Annotated[list[str] | None, typer.Option(metavar="1.2,1.3", help="Versions of TLS; both by default.")] = None,
     echo: Annotated[bool, typer.Option("--echo", metavar=" ", help="Send back what comes.")] = False,
@@ -325,6 +362,8 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         client_ca=tuple(client_ca or ()),
         require_client_cert=require_client_cert,
         relax=_listed(relax),
+        known_keys=tuple(known_keys or ()),
+        spiffe=_listed(spiffe),
         alpn=_listed(alpn),
         tls=_listed(tls),
         echo=echo,

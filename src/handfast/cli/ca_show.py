@@ -14,6 +14,7 @@ from rich.text import Text
 from handfast.authority.index import Entry
 from handfast.authority.lifetimes import LEAF
 from handfast.authority.places import Places
+from handfast.certificates.facts import key as kind_of_key
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.cli.lines import paragraph, row
 from handfast.cli.streams import Paper
@@ -94,7 +95,7 @@ def issued(
 
     def tell(out: Paper) -> None:
         row(out, "issued", f"for {', '.join(map(shown, entry.names))}")
-        row(out, "kind", entry.kind, certificate.kind)
+        row(out, "kind", entry.kind, kind_of_key(certificate))
         row(out, "serial", entry.number)
         row(out, "valid", f"until {_moment(entry.not_after)}, {_left(entry.not_after)}")
         if cut:
@@ -146,6 +147,12 @@ def _tries(entry: Entry, outputs: Outputs, places: Places) -> list[str]:
         if host:
             address = f"[{host}]" if ":" in host else host
             commands.append(["connect", f"{address}:8443", "--ca", str(places.root)])
+    elif entry.kind == "spiffe":
+        name = next(name for name in entry.names if name.startswith("spiffe://"))
+        commands = [
+            ["serve", *ours, "--client-ca", str(places.root), "--spiffe", name],
+            ["connect", "localhost:8443", "--ca", str(places.root), "--spiffe", name, *ours],
+        ]
     else:
         commands = []
     return [shlex.join(["handfast", *command]) for command in commands]
@@ -248,7 +255,7 @@ def _limits(out: Paper, authority: AuthorityFolder) -> None:
 
 
 def _until(certificate: Parsed) -> str:
-    return f"{certificate.kind}, valid until {certificate.not_after:%Y-%m-%d}, {_left(certificate.not_after)}"
+    return f"{kind_of_key(certificate)}, valid until {certificate.not_after:%Y-%m-%d}, {_left(certificate.not_after)}"
 
 
 def _left(until: datetime) -> str:
@@ -273,7 +280,7 @@ def _dir(authority: AuthorityFolder) -> str:
 def _certificate(certificate: Parsed) -> dict[str, Any]:
     return {
         "subject": shown(certificate.subject),
-        "key": certificate.kind,
+        "key": kind_of_key(certificate),
         "not_before": certificate.not_before.isoformat(),
         "not_after": certificate.not_after.isoformat(),
     }

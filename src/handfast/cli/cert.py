@@ -84,6 +84,24 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
     relax: Annotated[
         list[str] | None, _option(_WHO, "RULE", "Let a certificate break this rule; an error names it.")
     ] = None,
+    known_keys: Annotated[
+        list[Path] | None,
+        _option(
+            _WHO,
+            "FILE",
+            "Refuse the keys of this list too, which others have: a file of handfast's, or a folder of badkeys. "
+            "Repeatable.",
+        ),
+    ] = None,
+    spiffe: Annotated[
+        list[str] | None,
+        _option(
+            _WHO,
+            "RULE",
+            "Who it has to be by its SPIFFE id: spiffe://example.org/db, or .../* for all below. A name counts only if "
+            "--name gives one. Repeatable.",
+        ),
+    ] = None,
     at: Annotated[
         str | None,
         _option(_WHO, "DATE", "Verify for this time and not for now: 2027-01-31, or 2027-01-31T12:00 (UTC)."),
@@ -106,9 +124,9 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
     from handfast.cli.cert_run import Options, run
 
     options = Options(
-        "verify", target, name=name, purpose=purpose, ca=tuple(ca or ()), relax=_listed(relax), at=at, aia=aia,
-        aia_networks=_listed(aia_network), starttls=starttls, tls=_listed(tls), timeout=timeout,
-        password_file=password_file, json=json,
+        "verify", target, name=name, purpose=purpose, ca=tuple(ca or ()), relax=_listed(relax),
+        known_keys=tuple(known_keys or ()), spiffe=_listed(spiffe), at=at, aia=aia, aia_networks=_listed(aia_network),
+        starttls=starttls, tls=_listed(tls), timeout=timeout, password_file=password_file, json=json,
     )  # fmt: skip
     raise typer.Exit(run(options))
 

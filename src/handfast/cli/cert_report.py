@@ -102,7 +102,7 @@ def _verified(verified: Verified, certificates: list[dict[str, Any]]) -> dict[st
         "at": verified.now.isoformat(timespec="seconds"),
         "path": [] if seen is None else [numbers[facts(der).sha256] for der in seen.path],
         "checks": [] if seen is None else [_check(verdict) for verdict in seen.verdicts],
-        "surplus": [] if seen is None else [{"number": item.position, "kind": item.kind} for item in seen.surplus],
+        "surplus": [] if seen is None else report.surplus(seen.surplus),
         "trust": [_store(says) for says in verified.stores],
         "fetches": report.fetches([] if verified.completion is None else verified.completion.attempts),
     }

@@ -18,6 +18,7 @@ from handfast.certificates.store import TrustStore
 from handfast.cli import cert_report, cert_show, report, show
 from handfast.cli.cert_source import Source, read
 from handfast.cli.connect import INTERRUPTED, exit_code
+from handfast.cli.policy import policy as asked_for
 from handfast.cli.streams import abandon, say, unwritable
 from handfast.errors import CertificateError, ConfigurationError, ConnectionFailed, TLSError
 from handfast.reasons import READ_TIMEOUT
@@ -38,6 +39,8 @@ class Options:
     purpose: str = "server"
     ca: tuple[Path, ...] = ()
     relax: tuple[str, ...] = ()
+    known_keys: tuple[Path, ...] = ()
+    spiffe: tuple[str, ...] = ()
     at: str | None = None
     aia: bool = False
     aia_networks: tuple[str, ...] = ()
@@ -174,8 +177,8 @@ def _time(text: str | None) -> datetime:
 
 def _verified(options: Options, source: Source) -> Verified:
     trust = TrustStore.from_files(*options.ca) if options.ca else TrustStore.default()
-    policy, purpose = Policy(options.relax), cast("Purpose", options.purpose)
-    name = options.name or (source.host if purpose == "server" else None)
+    policy, purpose = asked_for(options.relax, options.known_keys, options.spiffe), cast("Purpose", options.purpose)
+    name = options.name or (source.host if purpose == "server" and policy.allow is None else None)
     result = Verified(purpose, None if name is None else normalized(name), _time(options.at), trust)
     verifier: ChainVerifier = ChainVerifier(trust, policy, remember=0)
     deciding: ChainVerifier | FetchingVerifier = verifier

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from handfast.certificates.facts import Facts, facts
 from handfast.certificates.parsed import parsed
-from handfast.cli.lines import WIDEST, paragraph
+from handfast.cli.lines import WIDEST, moment, paragraph, span
+from handfast.cli.show import not_needed
 from handfast.cli.streams import Paper
 from handfast.errors import CertificateError, shown
 from handfast.observe.phrases import count
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 _FIELD: Final = 12  # columns for the name of a field
 _LEAST: Final = 24  # columns for a value, however deep in the tree
 _NAMES: Final = 12  # that are shown, before the rest is only counted
-_SURPLUS: Final = 5  # certificates that are not needed, likewise
 _SOON: Final = 14  # days before the end from which the end is the news
 
 
@@ -102,20 +102,20 @@ def title(about: Facts) -> str:
     return shown(about.subject) or shown(", ".join(names[:3])) or "(a certificate without any name)"
 
 
-def _days(until: datetime, now: datetime) -> str:
-    days = (until - now).days
-    return f"{abs(days):,} day{'' if abs(days) == 1 else 's'}"
+def _between(until: datetime, now: datetime) -> str:
+    return span((until - now).total_seconds())
 
 
 def validity(about: Facts, now: datetime) -> tuple[str, str]:
     """From when to when, and how many days that leaves; and a style."""
-    span = f"{about.not_before:%Y-%m-%d} to {about.not_after:%Y-%m-%d}"
+    dates = f"{about.not_before:%Y-%m-%d} to {moment(about.not_after, now)}"
     if now > about.not_after:
-        return f"{span}, expired {_days(now, about.not_after)} ago", "bold red"
+        return f"{dates}, expired {_between(now, about.not_after)} ago", "bold red"
     if now < about.not_before:
-        return f"{span}, begins in {_days(about.not_before, now)}", "bold red"
+        return f"{dates}, begins in {_between(about.not_before, now)}", "bold red"
     left = (about.not_after - now).days
-    return f"{span}, {_days(about.not_after, now)} left", "yellow" if left < _SOON and not about.is_authority else ""
+    style = "yellow" if left < _SOON and not about.is_authority else ""
+    return f"{dates}, {_between(about.not_after, now)} left", style
 
 
 def _names(about: Facts) -> str:
@@ -242,10 +242,7 @@ def verified(out: Paper, source: Source, result: Verified) -> None:
     if seen is None:
         return
     draw(out, _path(source, result))
-    for item in seen.surplus[:_SURPLUS]:
-        paragraph(out, f"not needed: {shown(item)}", 0, "yellow")
-    if len(seen.surplus) > _SURPLUS:
-        paragraph(out, f"and {len(seen.surplus) - _SURPLUS} more that are not needed", 0, "yellow")
+    not_needed(out, seen.surplus)
     if seen.surplus:
         out.print()
     if result.completion is not None and result.completion.attempts:
@@ -269,10 +266,12 @@ def _accepted(out: Paper, result: Verified) -> None:
     assert result.identity is not None
     path = [parsed(der) for der in result.identity.path]
     until = min(certificate.not_after for certificate in path)
-    whose = shown(result.name) if result.name else shown(path[0].subject or path[0].alternative_names)
-    what = f"is that of {whose}" if result.name else f"is that of a {result.purpose}, {whose}"
-    left = _days(until, result.now)
-    paragraph(out, f"accepted: the chain {what}, until {until:%Y-%m-%d} ({left})", 0, "bold green")
+    by_id = any(verdict.check == "spiffe" for verdict in result.examination.verdicts) if result.examination else False
+    name = result.identity.uris[0] if by_id else result.name
+    whose = shown(name) if name else shown(path[0].subject or path[0].alternative_names)
+    what = f"is that of {whose}" if name else f"is that of a {result.purpose}, {whose}"
+    left = _between(until, result.now)
+    paragraph(out, f"accepted: the chain {what}, until {moment(until, result.now)} ({left})", 0, "bold green")
 
 
 def _path(source: Source, result: Verified) -> Node:
@@ -351,6 +350,7 @@ _PASSED: Final = {
     "strength": "keys and signatures are strong enough",
     "leaks": "no key is known to be somebody else's too",
     "rules": "the rules for certificates are kept",
+    "spiffe": "a rule allows its id",
 }
 
 
@@ -361,7 +361,9 @@ def _checked(out: Paper, signs: _Signs, verdict: Verdict, result: Verified) -> N
         text = "not verified: that takes the issuer's key, and a hash that is not broken"
     elif verdict.passed is None:
         client = result.purpose == "client"
+        by_id = any(other.check == "spiffe" for other in result.examination.verdicts) if result.examination else False
         text = "not compared: clients are not asked for by name" if client else "not compared: give it by --name"
+        text = "not compared: it is the id that counts" if by_id and not client else text
     elif verdict.check == "dates":
         text = f"all are valid on {result.now:%Y-%m-%d}"
     elif verdict.check == "name":

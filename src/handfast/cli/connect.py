@@ -166,8 +166,13 @@ def _check(options: Options) -> None:
         raise ConfigurationError(setting="--aia-network", problem="means nothing without --aia")
     if options.aia and not options.verify:
         raise ConfigurationError(setting="--aia", problem="means nothing with --no-verify")
-    if options.relax and not options.verify:
-        raise ConfigurationError(setting="--relax", problem="means nothing with --no-verify")
+    for setting, given in (
+        ("--relax", options.relax),
+        ("--known-keys", options.known_keys),
+        ("--spiffe", options.spiffe),
+    ):
+        if given and not options.verify:
+            raise ConfigurationError(setting=setting, problem="means nothing with --no-verify")
     _check_sessions(options)
 
 

@@ -29,10 +29,12 @@ class Roots:
 
     ``trusted``  the roots
     ``fetched``  what --aia brought: certificates (DER) with their addresses
+    ``by_id``    whether the server is known by its SPIFFE id, and not by the name that was asked for
     """
 
     trusted: str
     fetched: Mapping[bytes, str] = field(default_factory=dict)
+    by_id: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from datetime import UTC, datetime
 from typing import Final
 
 from rich.text import Text
 
 from handfast.cli.streams import Paper
+from handfast.observe.phrases import count
 
 WIDEST: Final = 100
 BODY: Final = 4  # where the text of a message begins, below its name
@@ -42,6 +44,20 @@ def field(out: Paper, name: str, value: str, meaning: str = "", indent: int = BO
         out.print(" " * start + line)
     if meaning and not short:
         paragraph(out, meaning, start + 2, "dim")
+
+
+def span(seconds: float) -> str:
+    """A time without its sign, in the largest unit of which there are two or more."""
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if abs(seconds) >= 2 * size:
+            return count(int(abs(seconds) // size), unit)
+    return "less than two minutes"
+
+
+def moment(when: datetime, now: datetime) -> str:
+    """A day; where it is near, the minute too."""
+    near = abs((when - now).total_seconds()) < 2 * 86_400
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if near else f"{when:%Y-%m-%d}"
 
 
 def row(out: Paper, name: str, value: str, meaning: str = "") -> None:

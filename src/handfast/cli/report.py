@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import Parsed, parsed
+from handfast.certificates.surplus import Surplus
+from handfast.certificates.surplus import surplus as found_in
 from handfast.cli.facts import ClientProof, Retry
 from handfast.cli.hints import hints
 from handfast.errors import CertificateError, TLSError, shown
@@ -63,6 +65,7 @@ def nothing() -> dict[str, Any]:
         "session": None,
         "early_data": None,
         "fetches": None,
+        "surplus": None,
         "client_certificate": None,
         "exports": [],
         "messages": [],
@@ -103,6 +106,18 @@ def fetches(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
         }
         for item in attempts
     ]
+
+
+def unneeded(facts: Handshake | None) -> list[dict[str, Any]] | None:
+    """What of the server's chain need not be there; null where no chain was sent and verified."""
+    if facts is None or facts.resumed or facts.peer is None or facts.peer.verified_by != "chain":
+        return None
+    return surplus(found_in(facts.peer.chain, facts.peer.path))
+
+
+def surplus(found: Iterable[Surplus]) -> list[dict[str, Any]]:
+    """Certificates that are not needed, by their number of those that came."""
+    return [{"number": item.position, "kind": item.kind} for item in found]
 
 
 def retry(facts: Retry | None) -> dict[str, Any] | None:

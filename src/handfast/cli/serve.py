@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import signal
 import socket
 import sys
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from handfast.certificates import pem
+from handfast.certificates.facts import key as kind_of_key
 from handfast.certificates.identity import Identity
-from handfast.certificates.parsed import parsed
+from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
 from handfast.cli import names, show
@@ -24,6 +26,7 @@ from handfast.cli.answer import Idle, Peer, respond
 from handfast.cli.facts import authority_name
 from handfast.cli.identity import Key, identity, opened, password
 from handfast.cli.log import Log, asked, page, visitor
+from handfast.cli.policy import policy
 from handfast.cli.stores import YOUNG, Kept, kept, told
 from handfast.cli.watch import Watch
 from handfast.cli.www import Page, folder
@@ -57,6 +60,8 @@ class Options:
     client_ca: tuple[Path, ...] = ()
     require_client_cert: bool = False
     relax: tuple[str, ...] = ()
+    known_keys: tuple[Path, ...] = ()
+    spiffe: tuple[str, ...] = ()
     alpn: tuple[str, ...] = ()
     tls: tuple[str, ...] = ()
     echo: bool = False
@@ -91,8 +96,9 @@ def _run(options: Options, scratch: Path) -> int:
         stores = kept(options.tickets, options.store, options.store_secret, options.early_data, _warn)
         made, ca = _made(options, scratch) if options.cert is None else (None, None)
         key = opened(options.key)
+        rules = policy(options.relax, options.known_keys, options.spiffe)
         live = Reloading(
-            partial(_settings, options, made, key, stores.watch),
+            partial(_settings, options, made, key, stores.watch, rules),
             on_reload=partial(_reloaded, options),
             on_failure=_not_reloaded,
         )
@@ -108,7 +114,9 @@ def _run(options: Options, scratch: Path) -> int:
     return 0
 
 
-def _settings(options: Options, made: Identity | None, key: Key, watch: Watch, files: Files) -> ServerConfig:
+def _settings(
+    options: Options, made: Identity | None, key: Key, watch: Watch, rules: Policy, files: Files
+) -> ServerConfig:
     ours = made
     if options.cert is not None:
         ours = files.identity(options.cert, key, password(options.cert, options.key, options.password_file))
@@ -118,7 +126,7 @@ def _settings(options: Options, made: Identity | None, key: Key, watch: Watch, f
         alpn=options.alpn,
         **names.versions(options.tls),
         client_trust=trust,
-        client_verifier=ChainVerifier(trust, Policy(options.relax)) if trust and options.relax else None,
+        client_verifier=ChainVerifier(trust, rules) if trust else None,
         tickets=watch.tickets,
         session_cache=watch.cache,
         ticket_count=options.tickets,
@@ -130,7 +138,7 @@ def _settings(options: Options, made: Identity | None, key: Key, watch: Watch, f
 def _reloaded(options: Options, config: ServerConfig) -> None:
     """A line, for whoever replaced the files and for whoever reads the log."""
     leaf = parsed(config.identities[0].chain[0])
-    names = shown(leaf.names.texts) or shown(leaf.subject)
+    names = _whose(leaf)
     out = show.console(sys.stderr if options.json else sys.stdout)
     out.print(f"reloaded: the certificate is for {names}, valid until {leaf.not_after:%Y-%m-%d %H:%M} UTC")
     _note(config.identities[0])
@@ -154,8 +162,13 @@ def _check(options: Options) -> None:
     if options.require_client_cert and not options.client_ca:
         problem = "needs --client-ca FILE: the authorities that clients' certificates have to come from"
         raise ConfigurationError(setting="--require-client-cert", problem=problem)
-    if options.relax and not options.client_ca:
-        raise ConfigurationError(setting="--relax", problem="means nothing without --client-ca")
+    for setting, given in (
+        ("--relax", options.relax),
+        ("--known-keys", options.known_keys),
+        ("--spiffe", options.spiffe),
+    ):
+        if given and not options.client_ca:
+            raise ConfigurationError(setting=setting, problem="means nothing without --client-ca")
     if options.early_data and options.tls and "1.3" not in options.tls:
         problem = f"means nothing with --tls {','.join(options.tls)}: TLS 1.3 alone has early data"
         raise ConfigurationError(setting="--early-data", problem=problem)
@@ -193,12 +206,13 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
     if ca is not None:
         out.print(f"the certificate is made for this run; its authority is in {ca}")
     else:
-        out.print(f"the certificate is for {shown(leaf.names.texts) or shown(leaf.subject)}")
+        out.print(f"the certificate is for {_whose(leaf)}, {kind_of_key(leaf)}")
         _note(ours)
     if trust is not None:
         verb = "have to" if options.require_client_cert else "may"
         names = ", or ".join(dict.fromkeys(map(authority_name, trust.subjects())))
-        out.print(f"clients {verb} show a certificate from {names}")
+        whose = f", for {' or '.join(map(shown, options.spiffe))}" if options.spiffe else ""
+        out.print(f"clients {verb} show a certificate from {names}{whose}")
     other = [name for name in options.alpn if name not in ("http/1.1", "http/1.0")]
     if other and not options.echo:
         out.print(f"only HTTP/1.1 is spoken inside, so a client that takes {shown(other)} will not understand it")
@@ -206,7 +220,7 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
         since = f"once the store is {YOUNG} seconds old" if options.store else f"from {YOUNG} seconds on"
         out.print(f"early data is taken {since}: before that nobody can tell it from a replay of earlier")
     out.print("try it:")
-    name = "" if ca or place in leaf.names.texts else f" --servername {_name(leaf)}"
+    name = "" if ca or place in leaf.names.texts else _known_by(leaf)
     root = ca or _needed(options, ours)
     out.print(f"  handfast connect {place}:{port}{name}" + _options(" --ca", root, " --cert", " --key", trust))
     if ca is not None:
@@ -231,8 +245,17 @@ def _options(trusting: str, ca: Path | str | None, cert: str, key: str, clients:
     return (f"{trusting} {ca}" if ca else "") + (f"{cert} CLIENT.pem{key} CLIENT.key" if clients else "")
 
 
-def _name(leaf: Any) -> str:
-    return shown(next(iter(leaf.names.texts), "NAME")).replace("*", "www")
+def _whose(leaf: Parsed) -> str:
+    """The names that a certificate is for; where it has none of a host, what else it says of its owner."""
+    return shown(leaf.names.texts) or shown(leaf.alternative_names) or shown(leaf.subject) or "nobody"
+
+
+def _known_by(leaf: Parsed) -> str:
+    """How a client has to know a server that it does not connect to by a name of its certificate."""
+    name = next((name for name in leaf.alternative_names if name.startswith("URI:spiffe://")), "")
+    if name and not leaf.names.texts:
+        return f" --spiffe {shlex.quote(shown(name.removeprefix('URI:')))}"
+    return f" --servername {shown(next(iter(leaf.names.texts), 'NAME')).replace('*', 'www')}"
 
 
 class Service:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from handfast.certificates.aia import Attempt, Completion, FetchPolicy
 from handfast.certificates.identity import Identity
-from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
 from handfast.cli import exports, names, show
 from handfast.cli.identity import identity
+from handfast.cli.policy import of_servers, policy
 from handfast.cli.sessions import Keeper, read_early_data, warning_of
 from handfast.cli.streams import Body
 from handfast.config import ClientConfig, ServerVerifier
@@ -32,6 +32,8 @@ class Options:
     server_name: str | None = None
     ca: tuple[Path, ...] = ()
     relax: tuple[str, ...] = ()
+    known_keys: tuple[Path, ...] = ()
+    spiffe: tuple[str, ...] = ()
     aia: bool = False
     aia_networks: tuple[str, ...] = ()
     cert: Path | None = None
@@ -93,7 +95,7 @@ class Settings:
         self.body = Body(options.output)
         verifier: ServerVerifier
         if options.verify:
-            verifier = ChainVerifier(self.trust, Policy(options.relax))
+            verifier = of_servers(self.trust, policy(options.relax, options.known_keys, options.spiffe))
             if options.aia:
                 limits = FetchPolicy(networks=options.aia_networks)
                 verifier = FetchingVerifier(verifier, Fetcher(limits), on_done=self._fetched)

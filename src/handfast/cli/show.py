@@ -12,11 +12,12 @@ from typing import IO, Final
 from rich.text import Text
 
 from handfast.certificates.parsed import parsed
+from handfast.certificates.surplus import Surplus, surplus
 from handfast.cli import show_sessions
 from handfast.cli.exports import Exported
 from handfast.cli.facts import ClientProof, Roots, in_the_clear, retry, subject, why_this_version
 from handfast.cli.hints import alert_meaning, hints
-from handfast.cli.lines import BODY, NAME, field, paragraph, row
+from handfast.cli.lines import BODY, NAME, field, moment, paragraph, row, span
 from handfast.cli.sessions import Visit
 from handfast.cli.streams import Paper
 from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
@@ -29,6 +30,7 @@ from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, 
 from handfast.wire.hello import ClientHello
 
 _TLS12: Final = ProtocolVersion.name(ProtocolVersion.TLS_1_2)
+_SURPLUS: Final = 5  # certificates that are not needed, before the rest is only counted
 _HELLO_AGAIN: Final = "The client says its hello again, with what the server asked for."
 
 # The settings of a configuration, as the command line calls them; "" where it has no option.
@@ -213,7 +215,8 @@ def _server(out: Paper, facts: Handshake, roots: Roots) -> None:
         out.print(Text().append("server        ", "cyan").append("NOT VERIFIED: this may be anybody", "bold red"))
         return
     before = ", in the handshake that the session goes back to" if facts.resumed else ""
-    proved = f"proved to be {shown(facts.server_name or '')}{before}"
+    name = peer.uris[0] if roots.by_id else facts.server_name or ""
+    proved = f"proved to be {shown(name)}{before}"
     out.print(Text().append("server        ", "cyan").append(proved, "bold green"))
     last = len(peer.path) - 1
     for at, der in enumerate(peer.path):
@@ -225,6 +228,16 @@ def _server(out: Paper, facts: Handshake, roots: Roots) -> None:
         row(out, "certificate" if at == 0 else "  signed by", subject(certificate), ", ".join(notes))
     if facts.resumed:
         show_sessions.vouching(out)
+    else:
+        not_needed(out, surplus(peer.chain, peer.path))
+
+
+def not_needed(out: Paper, found: Sequence[Surplus]) -> None:
+    """What a chain has in surplus: it is no error, and costs bytes in each handshake."""
+    for item in found[:_SURPLUS]:
+        paragraph(out, f"not needed: {shown(item)}", 0, "yellow")
+    if len(found) > _SURPLUS:
+        paragraph(out, f"and {len(found) - _SURPLUS} more that are not needed", 0, "yellow")
 
 
 def _client(out: Paper, proof: ClientProof) -> None:
@@ -274,10 +287,11 @@ def exports(out: Paper, found: Sequence[Exported]) -> None:
 
 
 def _days_left(until: datetime) -> str:
-    days = (until - datetime.now(UTC)).days
-    if days < 0:
-        return f"expired on {until:%Y-%m-%d}"
-    return f"valid until {until:%Y-%m-%d}, {days} day{'' if days == 1 else 's'} left"
+    now = datetime.now(UTC)
+    left = (until - now).total_seconds()
+    if left < 0:
+        return f"expired on {moment(until, now)}"
+    return f"valid until {moment(until, now)}, {span(left)} left"
 
 
 def _ms(seconds: float) -> str:

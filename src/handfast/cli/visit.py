@@ -188,7 +188,8 @@ class Visit:
             return
         self._narrator.finish()
         out, facts = self._narration, tls.handshake
-        roots = Roots(self._settings.trust.source if self._options.verify else "", self._settings.fetched)
+        trusted = self._settings.trust.source if self._options.verify else ""
+        roots = Roots(trusted, self._settings.fetched, by_id=bool(self._options.spiffe))
         show.summary(out, facts, self.trace, roots, self._proof, self.session if self._settings.keeper else None)
         if self.early is not None:
             show_sessions.early_data(out, self.early)
@@ -253,6 +254,7 @@ class Visit:
             "session": None if self._settings.keeper is None else self.session.document(facts),
             "early_data": None if self.early is None else self.early.document(),
             "fetches": report.fetches(self._settings.attempts) if self._options.aia else None,
+            "surplus": report.unneeded(facts),
             "client_certificate": report.client_certificate(self._proof),
             "exports": [item.document() for item in self._exports],
             "messages": report.messages(self.trace.messages),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from handfast.certificates import facts
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.errors import CertificateError, shown
 from handfast.observe.authorities import distinguished_name
@@ -115,8 +116,7 @@ def certificates(chain: Iterable[bytes]) -> Iterable[Line]:
 
 
 def _key(certificate: Parsed) -> str:
-    size = f"-{certificate.key.key_size}" if certificate.kind.startswith("rsa") and certificate.key else ""
-    return f"{certificate.kind}{size}" if certificate.key else "unknown"
+    return facts.key(certificate) if certificate.key else "unknown"
 
 
 def _listed(names: tuple[str, ...]) -> str:

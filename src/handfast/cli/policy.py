@@ -1,0 +1,43 @@
+"""What is asked of a peer's chain besides: --relax, --known-keys and --spiffe, the same for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from handfast.certificates.leaked import KeyList
+from handfast.certificates.policy import ChainVerifier, Policy, ServiceVerifier
+from handfast.certificates.spiffe import AllowSpiffe
+from handfast.certificates.store import TrustStore
+from handfast.errors import ConfigurationError
+
+
+def policy(relax: Sequence[str] = (), known_keys: Sequence[Path] = (), spiffe: Sequence[str] = ()) -> Policy:
+    """What the options come to. Raises ConfigurationError, naming the option or the file."""
+    return Policy(relax, allow=_allowed(spiffe), known_keys=_known(known_keys))
+
+
+def of_servers(trust: TrustStore, asked: Policy) -> ChainVerifier:
+    """What verifies a server: by the name that was asked for, or with --spiffe by its id in place of that name."""
+    return ChainVerifier(trust, asked) if asked.allow is None else ServiceVerifier(trust, asked)
+
+
+def _allowed(rules: Sequence[str]) -> AllowSpiffe | None:
+    if not rules:
+        return None
+    try:
+        return AllowSpiffe(*rules)
+    except ConfigurationError as error:
+        raise ConfigurationError(**error.evidence | {"setting": "--spiffe"}) from None
+
+
+def _known(lists: Sequence[Path]) -> KeyList | None:
+    """The keys of these lists, and those that are built in: a list of one's own takes nothing away."""
+    if not lists:
+        return None
+    loaded = sorted(map(_list, lists), key=len, reverse=True)  # to add a few to many is quick
+    return sum((*loaded[1:], KeyList.built_in()), start=loaded[0])
+
+
+def _list(path: Path) -> KeyList:
+    return KeyList.from_badkeys(path) if path.is_dir() else KeyList.load(path)
