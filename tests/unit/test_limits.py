@@ -62,7 +62,7 @@ HELD_BY = {
     "TICKETS_OPENED": "handshake/test_tickets13.py::test_only_the_first_few_tickets_of_a_hello_are_opened",
     "CODEPOINTS_OF_A_LIST": "unit/wire/test_cursor.py::test_a_list_of_code_points_is_capped",
     "SERVER_NAME": "unit/test_limits.py::test_a_server_name",
-    "PATH_DEPTH": "unit/certificates/test_chains.py::test_the_path_has_a_limit",
+    "PATH_DEPTH": "unit/certificates/test_paths.py::test_the_path_has_a_limit",
     "EMPTY_RECORDS_IN_A_ROW": "unit/record/test_layer.py::test_too_many_empty_records_in_a_row_are_refused",
     "CHANGE_CIPHER_SPECS": "unit/record/test_layer.py::test_a_few_change_cipher_specs_are_allowed_and_no_more",
     "WARNING_ALERTS": "unit/test_limits.py::test_warnings",
@@ -90,7 +90,7 @@ def test_the_test_of_a_limit_is_there_and_names_it(name: str) -> None:
     tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function]
     assert len(found) == 1
-    if path != "unit/certificates/test_chains.py":  # there the number stands in a sentence for people
+    if path != "unit/certificates/test_paths.py":  # there the number stands in a sentence for people
         names = {node.id for node in ast.walk(found[0]) if isinstance(node, ast.Name)}
         names |= {node.attr for node in ast.walk(found[0]) if isinstance(node, ast.Attribute)}
         assert name in names

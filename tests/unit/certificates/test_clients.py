@@ -1,4 +1,4 @@
-"""Clients' chains: what is accepted, refused and told, beside what test_chains.py shows for servers."""
+"""Clients' chains: what is accepted, refused and told, beside what test_chains.py and its neighbours show for servers."""
 
 from __future__ import annotations
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from handfast import reasons
 from handfast.certificates import constraints
-from handfast.certificates.parsed import parsed
+from handfast.certificates.names import normalized
+from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateUnreadable
+from handfast.testing import Authority
 from handfast.testing.authority import certify
-from handfast.testing.chains import root
+from handfast.testing.chains import SERVER_NAME, root
 from handfast.testing.keys import new_key
 from tests.certificates.forging import forged
+from tests.unit.certificates.made import NOW, refused
 
 
 def violation(permitted: Any, excluded: Any, *names: str, common_name: str = "handfast test") -> str | None:
@@ -167,11 +172,11 @@ def test_a_subject_that_cannot_be_read_is_refused_where_it_would_have_to_be_comp
     """`cryptography`'s verifier accepts it: it compares names as bytes."""
     limits = x509.NameConstraints(None, [directory((ORGANIZATION, "somebody else"))])
     limited = root().intermediate(extensions={x509.NameConstraints: (limits, False)})
-    for authority, refused in ((limited, True), (root().intermediate(), False)):
+    for authority, unreadable in ((limited, True), (root().intermediate(), False)):
         der = authority.issue("a.example").chain[0]
         odd = forged(der, authority.key, lambda fields: fields.update(subject=NO_TEXT))
         verifier = ChainVerifier(TrustStore.from_bytes(root().der))
-        if refused:
+        if unreadable:
             with pytest.raises(CertificateUnreadable):
                 verifier.verify_server((odd, authority.der), "a.example", datetime.now(UTC))
         else:
@@ -182,3 +187,82 @@ def test_a_sentence_has_ten_constraints_at_most() -> None:
     found = violation([x509.DNSName(f"x{number}.test") for number in range(12)], None, "server.example")
     assert found is not None
     assert found.endswith("x9.test, and 2 more")
+
+
+# --- beside the verifier --------------------------------------------------------------------------------------------------
+
+
+def violation_of(authority: Parsed, certificate: Parsed) -> str | None:
+    return constraints.violation(authority, certificate, constraints.Budget())
+
+
+@pytest.mark.parametrize(
+    ("permitted", "excluded", "names", "violates"),
+    [
+        (["example"], [], ["a.example", "example"], False),
+        ([".example"], [], ["a.example"], False),
+        ([".example"], [], ["example"], True),
+        (["a.example"], [], ["b.example"], True),
+        (["a.example"], [], ["xa.example"], True),
+        (["a.example"], [], ["*.a.example"], False),
+        (["b.a.example"], [], ["*.a.example"], True),
+        ([], ["a.example"], ["b.example"], False),
+        ([], ["a.example"], ["A.example"], True),
+        ([], ["b.a.example"], ["*.a.example"], True),
+        ([], [""], ["anything.example"], True),
+        (["192.0.2.0/24"], [], ["192.0.2.1"], False),
+        (["192.0.2.0/24"], [], ["192.0.3.1"], True),
+        (["192.0.2.0/24"], [], ["a.example"], False),
+        (["192.0.2.0/24"], [], ["2001:db8::1"], True),
+        ([], ["2001:db8::/32"], ["2001:db8::1"], True),
+        (["example"], ["a.example"], ["b.example", "a.example"], True),
+    ],
+)
+def test_name_constraints(permitted: list[str], excluded: list[str], names: list[str], violates: bool) -> None:
+    def general(text: str) -> x509.GeneralName:
+        return x509.IPAddress(ip_network(text)) if "/" in text else x509.DNSName(text)
+
+    limits = x509.NameConstraints([*map(general, permitted)] or None, [*map(general, excluded)] or None)
+    authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
+    made = authority.issue(*names)
+    found = violation_of(parsed(authority.der), parsed(made.chain[0]))
+    assert (found is not None) is violates
+    asked = normalized(names[-1].replace("*", "www"))
+    if violates:
+        assert refused(made, root().trust, name=asked).reason is reasons.CERTIFICATE_RULE_BROKEN
+    elif not permitted or not permitted[0].startswith("."):  # which the verifier does not understand
+        assert ChainVerifier(root().trust).verify_server(made.chain, asked, NOW)
+
+
+def test_constraints_of_other_kinds_of_names_are_left_to_the_verifier() -> None:
+    limits = x509.NameConstraints(None, [x509.RFC822Name("example.com")])
+    authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
+    assert ChainVerifier(root().trust).verify_server(authority.issue(SERVER_NAME).chain, SERVER_NAME, NOW)
+
+
+def test_an_authority_may_name_itself() -> None:
+    limits = x509.NameConstraints([x509.DNSName("example")], None)
+    top = Authority.create(extensions={x509.NameConstraints: (limits, True)})
+    alternative = x509.SubjectAlternativeName([x509.DNSName("outside.test")])
+    name = "handfast test root"
+    renewed = top.intermediate(name, extensions={x509.SubjectAlternativeName: (alternative, False)})
+    assert parsed(renewed.der).self_issued
+    assert len(ChainVerifier(top.trust).verify_server(renewed.issue(SERVER_NAME).chain, SERVER_NAME, NOW).path) == 3
+    other = top.intermediate("another name", extensions={x509.SubjectAlternativeName: (alternative, False)})
+    assert refused(other.issue(SERVER_NAME), top.trust).certificate == top.der
+
+
+def test_too_many_constraints_are_not_compared() -> None:
+    limits = x509.NameConstraints(None, [x509.DNSName(f"{number}.example") for number in range(130)])
+    authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
+    made = authority.issue(*(f"{number}.example" for number in range(130)))
+    assert violation_of(parsed(authority.der), parsed(made.chain[0])) is None
+    error = refused(made, root().trust, name="1.example")
+    assert error.evidence["rule"] == constraints.TOO_MANY
+
+
+def test_certificates_without_names_break_no_constraint() -> None:
+    limits = x509.NameConstraints([x509.DNSName("example")], None)
+    authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
+    assert violation_of(parsed(authority.der), parsed(root().der)) is None
+    assert violation_of(parsed(root().der), parsed(authority.der)) is None
