@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from handfast.certificates.der import EMPTY_NAME, span
+from handfast.certificates.der import EMPTY_NAME, contents, span
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -78,23 +78,20 @@ def outlined(raw: Raw) -> tuple[Outline, list[str] | None]:
     names: list[str] | None = []
     if data[:1] != bytes([_EXTENSIONS]):  # there are none, or unique identifiers come first
         return (*outline, data), None if data else names
-    at, end = span(data, span(data, 0)[0])
-    while at < end:
-        content, stop = span(data, at)
-        extension = data[content:stop]
-        if extension.startswith(_ALTERNATIVE_NAME):
+    for extension in contents(data, *span(data, span(data, 0)[0])):
+        kind = extension[:5]
+        if kind == _ALTERNATIVE_NAME:
             value = len(_ALTERNATIVE_NAME)
             if extension[value] == _BOOLEAN:  # critical
                 value += 3
             names = _dns_names(extension, value)
             outline.append(extension if names is None else extension[:value])
-        elif extension.startswith(_KEY_IDENTIFIER) and extension[5:9] == _SHA1_SIZED:
+        elif kind == _KEY_IDENTIFIER and extension[5:9] == _SHA1_SIZED:
             outline.append(_KEY_IDENTIFIER)
-        elif extension.startswith(_TIMESTAMPS) and _are_timestamps(extension):
+        elif kind == _TIMESTAMPS[:5] and extension.startswith(_TIMESTAMPS) and _are_timestamps(extension):
             outline.append(_TIMESTAMPS)
         else:
             outline.append(extension)
-        at = stop
     return tuple(outline), names
 
 

@@ -45,8 +45,11 @@ def parts(certificate: bytes) -> Raw:
     )
 
 
+# Of the next two each takes half the time of :func:`span` in turn, and there are some twenty elements in a certificate.
+
+
 def _bounds(data: bytes, at: int, count: int) -> list[int]:
-    """Where so many elements in a row begin, and where the last one ends: :func:`span` in turn, in half the time."""
+    """Where so many elements in a row begin, and where the last one ends."""
     found = [at]
     for _ in range(count):
         length = data[at + 1]
@@ -57,6 +60,21 @@ def _bounds(data: bytes, at: int, count: int) -> list[int]:
             at += size
         at += length
         found.append(at)
+    return found
+
+
+def contents(data: bytes, at: int, end: int) -> list[bytes]:
+    """The contents of the elements from ``at`` to ``end``, which have been parsed before."""
+    found = []
+    while at < end:
+        length = data[at + 1]
+        at += 2
+        if length > 0x7F:
+            size = length & 0x7F
+            length = int.from_bytes(data[at : at + size], "big")
+            at += size
+        found.append(data[at : at + length])
+        at += length
     return found
 
 

@@ -92,8 +92,8 @@ class NameSet:
         names = [name.lower() for name in dns]
         found = [item for item in addresses if item is not None]
         self.texts = (*names, *map(str, found))
-        self._exact = frozenset(name for name in names if "*" not in name)
-        self._wildcards = frozenset(name[2:] for name in names if name.startswith("*.") and _owned(name[2:]))
+        self._exact = frozenset([name for name in names if "*" not in name])
+        self._wildcards = frozenset([name[2:] for name in names if name.startswith("*.") and _owned(name[2:])])
         self._addresses = frozenset(found)
 
     def __contains__(self, name: str) -> bool:

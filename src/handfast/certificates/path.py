@@ -7,9 +7,8 @@ verifier does not (see policy.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import SignatureAlgorithmOID
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 ISSUERS_TRIED: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """A way from a leaf towards a root.
 
     ``certificates``  the leaf first, each issued by the next, as far as names and key identifiers tell

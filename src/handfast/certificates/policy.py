@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -103,6 +104,7 @@ class ChainVerifier:
         self._clients = _builder(trust, self.policy, "client")
         self._accepted = Accepted(remember)
         self._accepted_unnamed = Accepted(remember)
+        self._narrower: dict[TrustStore, ChainVerifier | None] = {}  # by the roots of a SPIFFE trust domain
 
     def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         """The identity of a server.
@@ -156,18 +158,38 @@ class ChainVerifier:
             raise CertificateError(
                 TOO_MANY_COMPARISONS, certificate=sent[0].der, comparisons=excessive, limit=work.COMPARISONS_MOST
             )
+        way = self._way(sent, purpose, server_name, now)
+        identity = PeerIdentity(
+            PROOF, sent[0], chain, tuple([item.der for item in way.certificates]), server_name, "chain"
+        )
+        accepted.add(identity, way.certificates)
+        return identity
+
+    def _way(self, sent: Sequence[Parsed], purpose: Purpose, server_name: str | None, now: datetime) -> Path:
+        """The path to a root in which nothing is wrong. Raises a CertificateError."""
         found = self._verdict(sent, purpose, server_name, now)
         way = self._followed(sent, now) if found is None else path.verified(found, sent, self.trust)
         check(way, purpose, server_name, now, self.policy, self.trust)
         if found is None and not _is_exempt(way):
             _refuse_unexplained(way)
-        if self.policy.allow is not None:
-            self.policy.allow.check(sent[0], way.certificates[-1])
-        identity = PeerIdentity(
-            PROOF, sent[0], chain, tuple(item.der for item in way.certificates), server_name, "chain"
-        )
-        accepted.add(identity, way.certificates)
-        return identity
+        allow = self.policy.allow
+        if allow is None:
+            return way
+        root, vouching = way.certificates[-1], allow.roots(sent[0])
+        if vouching is not None and root.certificate not in vouching:
+            other = self._trusting(vouching)
+            if other is not None:
+                with suppress(CertificateError):
+                    return other._way(sent, purpose, server_name, now)
+        allow.check(sent[0], root)
+        return way
+
+    def _trusting(self, roots: TrustStore) -> ChainVerifier | None:
+        """The same verifier with those of its roots alone that are among these, for a chain that leads to several roots."""
+        if roots not in self._narrower:
+            both = self.trust.intersection(roots)
+            self._narrower[roots] = None if both is None else ChainVerifier(both, self.policy, remember=0)
+        return self._narrower[roots]
 
     def _verdict(
         self, sent: Sequence[Parsed], purpose: Purpose, server_name: str | None, now: datetime

@@ -53,8 +53,8 @@ def check(
 
 def found_in(path: Path, purpose: Purpose) -> list[Findings]:
     """What is wrong with each certificate of a path by itself, in its role."""
-    first, *others = path.certificates
-    found = [findings(first, "leaf", purpose), *(findings(item, "issuer", purpose) for item in others)]
-    if path.anchored and others:
-        found[-1] = findings(others[-1], "root", purpose)
+    found = [findings(path.certificates[0], "leaf", purpose)]
+    last = len(path.certificates) - 1
+    for index, item in enumerate(path.certificates[1:], 1):
+        found.append(findings(item, "root" if path.anchored and index == last else "issuer", purpose))
     return found
