@@ -6,6 +6,7 @@ https://spiffe.io/docs/latest/spiffe-specs/: the SPIFFE-ID document section 2, t
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -145,6 +146,15 @@ class AllowSpiffe:
             _refuse(certificate, "no rule allows this id", found)
         if self._trust is not None and root.certificate not in self._trust[name.trust_domain]:
             _refuse(certificate, "it comes from a root that does not vouch for this trust domain", found)
+
+    def roots(self, certificate: Parsed) -> TrustStore | None:
+        """The roots that may vouch for the id of a peer; None where any may, and where it has no id that a rule is for."""
+        uris = certificate.values(x509.UniformResourceIdentifier)
+        if self._trust is None or len(uris) != 1:
+            return None
+        with suppress(ValueError):
+            return self._trust.get(SpiffeId.parse(uris[0]).trust_domain)
+        return None
 
     @property
     def fingerprint(self) -> bytes:

@@ -136,6 +136,11 @@ class TrustStore:
     def __or__(self, other: object) -> TrustStore:
         return self.union(other) if isinstance(other, TrustStore) else NotImplemented
 
+    def intersection(self, other: TrustStore) -> TrustStore | None:
+        """The roots that both have, without what one of them distrusts; None where they have none in common."""
+        common = [root for root in self.roots if root in other]
+        return self._like(common, self.name)._less(self._refused | other._refused) if common else None
+
     def without(self, *certificates: Root, keys: bool = False) -> TrustStore:
         """The same but for some certificates: as objects, in DER or PEM, or as the SHA-256 of their DER in hexadecimal.
 

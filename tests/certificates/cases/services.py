@@ -9,9 +9,11 @@ from cryptography import x509
 
 from handfast.certificates.policy import Policy
 from handfast.certificates.spiffe import AllowSpiffe
+from handfast.certificates.store import TrustStore
 from handfast.testing import Authority
 from handfast.testing.authority import key_usage
 from tests.certificates.making import NOT_ALLOWED, Group, Made, client, presented, root
+from tests.unit.certificates.made import chain_by
 
 GROUP = Group("Clients and services by SPIFFE id")
 case = GROUP.case
@@ -62,14 +64,19 @@ def _odd(name: str, relax: Sequence[str] = (), **extensions: tuple[Any, bool]) -
     return presented(made, name=None, client=True, policy=Policy(relax, allow=rules))
 
 
-def _by_another_domain() -> Made:
-    theirs = Authority.create("another trust domain")
-    both = root().trust | theirs.trust
+def _of_two_domains(*, crossed: bool) -> Made:
+    """By an authority of another trust domain, which the root of the right one may have certified too."""
+    theirs = Authority.create("another trust domain").intermediate("an authority of theirs")
     rules = AllowSpiffe("spiffe://example.org/*", trust={"example.org": root().trust})
-    made = theirs.issue(WEB, usage=("client",))
-    return Made(made.chain, both, None, client=True, policy=Policy(allow=rules))
+    sent = (*theirs.issue(WEB, usage=("client",)).chain, *([chain_by(root(), theirs)] if crossed else []))
+    both = root().trust | TrustStore.from_bytes(theirs.chain[-1])
+    return Made(sent, both, None, client=True, policy=Policy(allow=rules))
 
 
 case(
-    "an id by the root of another trust domain", _by_another_domain, NOT_ALLOWED, "does not vouch for this trust domain"
+    "an id by the root of another trust domain",
+    lambda: _of_two_domains(crossed=False),
+    NOT_ALLOWED,
+    "does not vouch for this trust domain",
 )
+case("the same, cross-signed by the root of the right one", lambda: _of_two_domains(crossed=True))

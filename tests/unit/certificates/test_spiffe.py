@@ -12,10 +12,12 @@ from cryptography import x509
 from handfast import errors, reasons
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.spiffe import AllowSpiffe, SpiffeId
+from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateError, ConfigurationError
 from handfast.testing import Authority
 from handfast.testing.authority import key_usage
 from handfast.testing.chains import root
+from tests.unit.certificates.made import chain_by
 
 WEB = "spiffe://example.org/web"
 NOW = datetime.now(UTC)
@@ -172,6 +174,63 @@ def test_each_trust_domain_has_its_own_roots() -> None:
     assert len({item.fingerprint for item in (rules, swapped, AllowSpiffe(*rules.rules))}) == 3
     with pytest.raises(ConfigurationError, match=r"theirs\.test"):
         AllowSpiffe(*rules.rules, trust={"ours.test": ours.trust})
+
+
+class TwoDomains:
+    """Two trust domains; an authority of the first has been certified by the root of the second too."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = Authority.create("ours"), Authority.create("theirs")
+        self.between = self.ours.intermediate()
+        self.crossed = chain_by(self.theirs, self.between)
+        self.sent = (self.leaf("spiffe://ours.test/web"), self.between.der, self.crossed)
+
+    def leaf(self, name: str) -> bytes:
+        return self.between.issue(name, usage=("server", "client")).chain[0]
+
+    def verifier(self, **trust: TrustStore) -> ChainVerifier:
+        """Of somebody who trusts both roots, and has them vouch for these trust domains."""
+        found = {name.replace("_", "."): store for name, store in trust.items()}
+        rules = AllowSpiffe(*(f"spiffe://{name}/*" for name in found), trust=found)
+        return ChainVerifier(self.ours.trust | self.theirs.trust, Policy(allow=rules))
+
+
+def test_of_several_paths_the_one_to_the_right_root_counts() -> None:
+    """Whichever of them is found first."""
+    made = TwoDomains()
+    leaf, direct, crossed = made.sent
+    for sent in ((leaf, direct, crossed), (leaf, crossed, direct)):
+        ours = made.verifier(ours_test=made.ours.trust).verify_client(sent, NOW)
+        assert ours.path == (leaf, direct, made.ours.der)
+        theirs = made.verifier(ours_test=made.theirs.trust).verify_client(sent, NOW)
+        assert theirs.path == (leaf, crossed, made.theirs.der)
+        assert made.verifier(ours_test=made.theirs.trust).verify_unnamed_server(sent, NOW).path == theirs.path
+
+
+def test_it_has_to_be_a_good_path_to_a_root_that_is_trusted() -> None:
+    made = TwoDomains()
+    leaf, direct, crossed = made.sent
+
+    def refused(verifier: ChainVerifier, sent: Sequence[bytes]) -> None:
+        for _ in range(2):  # what was refused is not remembered as anything else
+            with pytest.raises(CertificateError) as caught:
+                verifier.verify_client(sent, NOW)
+            assert caught.value.reason is reasons.PEER_NOT_ALLOWED
+
+    ours, theirs = made.verifier(ours_test=made.ours.trust), made.verifier(ours_test=made.theirs.trust)
+    refused(ours, (leaf, crossed))
+    refused(theirs, (leaf, direct))
+    forged = bytearray(crossed)
+    forged[-1] ^= 1
+    refused(theirs, (leaf, direct, bytes(forged)))
+    # A path to the right root does not make up for an id that no rule allows, nor for one of another trust domain.
+    other = made.leaf("spiffe://theirs.test/web")
+    refused(made.verifier(ours_test=made.ours.trust), (other, direct, crossed))
+    # Whoever vouches for it has to be trusted at all, and what is distrusted stays so.
+    stranger = Authority.create("a stranger")
+    refused(made.verifier(ours_test=stranger.trust), made.sent)
+    distrusting = (made.theirs.trust | stranger.trust).without(crossed)
+    refused(made.verifier(ours_test=distrusting), made.sent)
 
 
 def test_a_refused_peer_is_not_remembered_as_accepted() -> None:

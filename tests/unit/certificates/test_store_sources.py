@@ -21,6 +21,7 @@ from handfast import reasons
 from handfast.authority.making import of_authority
 from handfast.certificates import native, pem, places, store
 from handfast.certificates.der import parts
+from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateError, ConfigurationError, UnknownIssuer
@@ -145,6 +146,20 @@ def test_a_union_has_the_roots_of_all() -> None:
         left | "right"  # type: ignore[operator]
     assert left.union(right, store_of(ONE)).roots == both.roots
     assert left.union().roots == left.roots
+
+
+def test_an_intersection_has_the_roots_of_both() -> None:
+    left, right = store_of(ONE, TWO, source="left"), store_of(TWO, THREE, source="right")
+    both = left.intersection(right)
+    assert both is not None
+    assert both.roots == (TWO.certificate,)
+    assert both.name == "left"
+    assert store_of(ONE).intersection(right) is None
+    assert left.intersection(right.without(TWO.der)) is None
+    for less in (left.without(ONE.der).intersection(right), left.intersection(right.without(ONE.der))):
+        assert less is not None
+        assert less.refuses(parsed(ONE.der))
+        assert less.fingerprint != both.fingerprint
 
 
 def test_each_root_is_known_by_the_stores_that_have_it() -> None:
