@@ -118,6 +118,7 @@ FAULTS: dict[str, tuple[Callable[[socket.socket, bytes], None], reasons.Reason]]
         reasons.FETCH_NOT_THE_ISSUER,
     ),
     "moved to nowhere": (answer(b"", None, "302 Found"), reasons.FETCH_BAD_ANSWER),
+    "moved to no address": (moved("http://[::1/issuer.der"), reasons.FETCH_BAD_ANSWER),
     "moved to https": (moved("https://example.com/issuer.der"), reasons.FETCH_NOT_HTTP),
     "moved to a file": (moved("file:///etc/passwd"), reasons.FETCH_NOT_HTTP),
     "moved to a private address": (moved("http://10.1.2.3/issuer.der"), reasons.FETCH_ADDRESS),

@@ -65,7 +65,10 @@ def get(url: str, policy: FetchPolicy, deadline: Deadline) -> Content:
             raise
         if isinstance(found, Content):
             return found
-        url = urljoin(url, found)
+        try:
+            url = urljoin(url, found)
+        except ValueError as error:  # an address of version 6 in brackets that is none
+            raise FetchFailed(reasons.FETCH_BAD_ANSWER, problem=str(error), redirected_to=found) from None
     raise FetchFailed(reasons.FETCH_REDIRECTS, allowed=policy.redirects, redirected_to=url)
 
 
