@@ -1,11 +1,12 @@
 """All targets, by name."""
 
 from fuzz.target import Target
-from fuzz.targets import certificates, checks, connections, containers, messages, records, stored
+from fuzz.targets import certificates, checks, connections, containers, messages, records, small_texts, stored
 
 _ALL = [
     *messages.TARGETS,
     *records.TARGETS,
+    *small_texts.TARGETS,
     *certificates.TARGETS,
     *checks.TARGETS,
     *containers.TARGETS,
