@@ -1,7 +1,8 @@
-"""Running the command line as a user does: as a process of its own."""
+"""Running the command line as a user does: as a process of its own; or in this one, which is sooner done."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,11 +11,15 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from handfast.cli.main import main
 from tests.peers import require_peer
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
@@ -35,6 +40,32 @@ def handfast(
         timeout=SECONDS,
         check=False,
     )
+
+
+def called(
+    *arguments: object, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """The same in this process, which takes no second to start: for what is said and done, not for how a process ends."""
+    command = ["handfast", *map(str, arguments)]
+    out, errors = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    ending = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as here, warnings.catch_warnings():
+        for name, value in (("argv", command), ("stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))):
+            here.setattr(sys, name, value)
+        here.setattr(sys, "stdout", out)
+        here.setattr(sys, "stderr", errors)
+        for variable, text in {"COLUMNS": "100", **(environment or {})}.items():
+            here.setenv(variable, text)
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, ending)
+    for stream in (out, errors):
+        stream.flush()
+    return subprocess.CompletedProcess(command, code, out.buffer.getvalue(), errors.buffer.getvalue())  # type: ignore[attr-defined]
 
 
 def document(run: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:

@@ -1,91 +1,15 @@
-"""`handfast ca`, as a user runs it."""
+"""`handfast ca`: from the first command to a connection, and what it refuses."""
 
 from __future__ import annotations
 
-import json
-import os
-import pty
-import signal
 import stat
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from handfast import Identity
-from handfast.authority import AuthorityFolder, files
-from handfast.authority.index import Index
-from handfast.cli.app import app
-from tests.cli.running import SCHEMAS, SECONDS, handfast, lines_of, serving
-from tests.peers import require_peer
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HANDFAST_CA", raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def made(here: Path) -> Path:
-    """One with an authority in it."""
-    AuthorityFolder.create("handfast-ca")
-    return here
-
-
-def ca(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    return handfast("ca", *arguments, **options)
-
-
-def told(*arguments: object, **options: Any) -> str:
-    """What a command says that does what it should; only a command that is to be copied may be wider than the terminal."""
-    run = ca(*arguments, **options)
-    assert run.returncode == 0, run.stderr
-    assert lines_of(run) == []
-    text = run.stdout.decode()
-    assert all(len(line) <= 100 or " handfast " in f" {line}" for line in text.splitlines())
-    return text
-
-
-def refused(*arguments: object, **options: Any) -> str:
-    """What a command says that does nothing: on standard error alone."""
-    run = ca(*arguments, **options)
-    assert run.returncode == 2
-    assert run.stdout == b""
-    lines = lines_of(run)
-    assert lines[0].startswith("handfast: ")
-    return " ".join(" ".join(lines).split())
-
-
-def document(*arguments: object, code: int = 0, **options: Any) -> dict[str, Any]:
-    """What --json prints, held against its schema."""
-    import jsonschema
-
-    run = ca(*arguments, "--json", **options)
-    assert run.returncode == code, run.stderr
-    assert lines_of(run) == []
-    found: dict[str, Any] = json.loads(run.stdout)
-    schema = json.loads((SCHEMAS / "ca.json").read_text())
-    jsonschema.validate(found, schema, format_checker=jsonschema.FormatChecker())
-    return found
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-def openssl(*arguments: object) -> subprocess.CompletedProcess[bytes]:
-    command = [require_peer("openssl"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=SECONDS)
-
-
-# --- from the first command to a connection --------------------------------------------------------------------------------
+from tests.cli.authorities import ca, document, names, openssl, refused, told
+from tests.cli.running import handfast, lines_of, serving
 
 
 def test_what_is_told_can_be_done(here: Path) -> None:
@@ -115,7 +39,7 @@ def test_clients_and_services(made: Path) -> None:
     told("issue", "--kind", "client", "alice@example.com", "--lifetime", "2h")
     text = told("issue", "spiffe://example.org/web")
     assert "24 hours left" in text
-    assert "try it" not in text
+    assert "handfast serve --cert example.org-web.pem" in text
     told("issue", "localhost", "--key", "rsa2048")
     with serving("--cert", "localhost.pem", "--key", "localhost.key", "--client-ca", "handfast-ca/root.pem") as server:
         for name, shown in (
@@ -220,70 +144,6 @@ def test_a_root_that_is_kept_elsewhere(here: Path) -> None:
     assert names(here) == {"a", "b", "usb", "pass", "a.example.pem", "a.example.key", "b.example.pem", "b.example.key"}
 
 
-# --- passphrases -----------------------------------------------------------------------------------------------------------
-
-
-def test_passphrases(here: Path) -> None:
-    Path("pass").write_text("correct horse\nand a second line\n")
-    Path("empty").write_text("\n")
-    Path("binary").write_bytes(b"\xff\n")
-    told("init", "--passphrase-file", "pass")
-    said = refused("issue", "a.example")
-    assert "handfast-ca/intermediate.key" in said
-    assert "--passphrase-file FILE" in said
-    assert "the passphrase is wrong" in refused("issue", "a.example", "--passphrase-file", "-", stdin=b"wrong horse\n")
-    for file, words in (("empty", "first line is empty"), ("binary", "UTF-8"), ("gone", "No such file")):
-        assert words in refused("issue", "a.example", "--passphrase-file", file)
-    told("issue", "a.example", "--passphrase-file", "pass")
-    told("issue", "b.example", "--passphrase-file", "-", stdin=b"correct horse\r\n")
-    told("list")
-    assert "asks on a terminal" in refused("init", "--dir", "other", "--passphrase")
-    assert "horse" not in b"".join(path.read_bytes() for path in Path("handfast-ca").glob("*.*")).decode("latin-1")
-
-
-def on_a_terminal(*arguments: object, answers: list[str], interrupt: bool = False) -> tuple[int, str]:
-    """Run a command on a terminal of its own, and answer what it asks; its exit code, and what it showed."""
-    command = [sys.executable, "-m", "handfast", "ca", *map(str, arguments)]
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(command[0], command)
-    shown = b""
-    until = time.monotonic() + SECONDS
-    waiting = list(answers)
-    while time.monotonic() < until:
-        try:
-            data = os.read(terminal, 4096)
-        except OSError:  # it has ended
-            break
-        shown += data
-        if data.rstrip().endswith(b":") and waiting:
-            os.write(terminal, waiting.pop(0).encode() + b"\n")
-        elif data.rstrip().endswith(b":") and interrupt:
-            os.write(terminal, b"\x03")
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
-
-
-def test_whoever_has_a_terminal_is_asked(here: Path) -> None:
-    code, shown = on_a_terminal("init", "--passphrase", answers=["correct horse", "correct horse"])
-    assert code == 0, shown
-    assert "horse" not in shown
-    assert on_a_terminal("issue", "a.example", answers=["correct horse"])[0] == 0
-    code, shown = on_a_terminal("issue", "b.example", answers=["wrong horse"])
-    assert (code, "the passphrase is wrong" in shown) == (2, True)
-    code, shown = on_a_terminal("issue", "c.example", "--p12", answers=["of the p12", "correct horse"])
-    assert code == 0, shown
-    assert openssl("pkcs12", "-in", "c.example.p12", "-passin", "pass:of the p12", "-noout").returncode == 0
-    for answers, words in ((["correct horse", "other"], "not the same"), (["short"], "at least 8 characters")):
-        code, shown = on_a_terminal("init", "--dir", "d", "--passphrase", answers=answers)
-        assert (code, words in shown) == (2, True)
-    code, shown = on_a_terminal("issue", "d.example", answers=[], interrupt=True)
-    assert code == 130
-    assert "Traceback" not in shown
-    assert not Path("d").exists()
-    assert not Path("d.example.pem").exists()
-
-
 # --- what is wrong ---------------------------------------------------------------------------------------------------------
 
 
@@ -321,18 +181,10 @@ def test_whoever_has_a_terminal_is_asked(here: Path) -> None:
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
 def test_what_is_wrong_is_said_and_nothing_is_done(made: Path, arguments: list[str], words: str) -> None:
-    """In this process, since there are so many."""
     Path("a-file").write_text("mine")
     Path("there.example.key").write_text("mine")
     before = {path: path.read_bytes() for path in made.rglob("*") if path.is_file()}
-    ending = signal.getsignal(signal.SIGTERM)
-    try:
-        run = CliRunner().invoke(app, ["ca", *arguments], env={"COLUMNS": "100"})
-    finally:
-        signal.signal(signal.SIGTERM, ending)
-    assert (run.exit_code, run.stdout) == (2, "")
-    assert run.stderr.startswith("handfast: ")
-    assert words in " ".join(run.stderr.split())
+    assert words in refused(*arguments)
     assert {path: path.read_bytes() for path in made.rglob("*") if path.is_file()} == before
 
 
@@ -365,77 +217,3 @@ def test_a_key_that_others_may_read_is_told(made: Path) -> None:
     run = ca("list")
     assert run.returncode == 0
     assert "may be used by others (mode 644): chmod 600 handfast-ca/intermediate.key" in " ".join(lines_of(run))
-
-
-# --- full disks, and ends in the middle -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_output_that_goes_nowhere(made: Path, options: list[str]) -> None:
-    with Path("/dev/full").open("wb") as full:
-        run = ca("list", *options, stdout=full)
-    assert run.returncode == 2
-    assert lines_of(run)[0] == "handfast: A file cannot be written."
-
-
-def test_a_disk_that_is_full(made: Path) -> None:
-    """A limit on the size of files stands for it: 1024 bytes are too few for a chain."""
-    before = {path: path.read_bytes() for path in made.rglob("*") if path.is_file()}
-    command = f"ulimit -f 1; exec {sys.executable} -m handfast ca"
-    for rest in ("issue a.example", "init --dir new --key rsa3072"):
-        run = subprocess.run(["bash", "-c", f"{command} {rest}"], capture_output=True, timeout=SECONDS)
-        assert run.returncode == 2
-        assert lines_of(run)[0] == "handfast: A file cannot be written."
-        assert {path: path.read_bytes() for path in made.rglob("*") if path.is_file()} == before
-
-
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_ended_in_the_middle(made: Path, end: signal.Signals) -> None:
-    """It waits for another run, with all but the last step done."""
-    with files.locked(Path("handfast-ca/lock")):
-        command = [sys.executable, "-m", "handfast", "ca", "issue", "a.example"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            until = time.monotonic() + SECONDS
-            while "/lock" not in _open_files(process.pid) and time.monotonic() < until:
-                time.sleep(0.01)
-            process.send_signal(end)
-            out, errors = process.communicate(timeout=SECONDS)
-    assert (process.returncode, out, errors) == (130, b"", b"")
-    assert names(made) == {"handfast-ca"}
-    assert len(Index.read(Path("handfast-ca/index.jsonl")).entries) == 1
-
-
-def _open_files(process: int) -> str:
-    found = []
-    for path in Path(f"/proc/{process}/fd").glob("*"):
-        try:
-            found.append(str(path.readlink()))
-        except OSError:
-            continue
-    return " ".join(found)
-
-
-def test_killed_at_any_moment(made: Path) -> None:
-    """What is handed out is listed, and the folder works on."""
-    for turn in range(5):
-        command = [sys.executable, "-m", "handfast", "ca", "issue", f"a{turn}.example"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-            until = time.monotonic() + SECONDS
-            while not list(made.glob(f".a{turn}.example*")) and process.poll() is None and time.monotonic() < until:
-                time.sleep(0.0005)
-            time.sleep(turn / 1000)
-            process.kill()
-            process.communicate()
-    told("issue", "b.example")
-    listed = {name for item in document("list")["certificates"] for name in item["names"]}
-    handed_out = {path.name.removesuffix(".pem") for path in made.glob("*.example.pem")}
-    assert handed_out <= listed
-    for name in handed_out:
-        assert Identity.load(f"{name}.pem", f"{name}.key")
-
-
-def test_two_at_a_time(made: Path) -> None:
-    commands = [[sys.executable, "-m", "handfast", "ca", "issue", f"a{turn}.example"] for turn in range(4)]
-    runs = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
-    assert [run.wait(SECONDS) for run in runs] == [0] * 4
-    assert len(document("list")["certificates"]) == 5
