@@ -324,6 +324,29 @@ def test_a_root_that_its_own_file_rejects(module: Any, authority: Authority, ser
         assert failure(Pair(context, server_of()).shake)
 
 
+@pytest.mark.parametrize("module", [ssl, ssl_module], ids=["ssl", "handfast"])
+def test_of_a_directory_only_names_that_are_hashes_count(
+    module: Any, authority: Authority, server_of: Make, tmp_path: Path
+) -> None:
+    """As OpenSSL looks for them; what cannot be read beside them is passed over."""
+    (tmp_path / "root.pem").write_bytes(authority.pem)
+    context = module.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(capath=tmp_path)
+    assert failure(Pair(context, server_of()).shake)
+    (tmp_path / "0a1b2c3d.0").write_bytes(b"nothing of use")
+    named = hash_of(tmp_path / "root.pem")
+    (tmp_path / f"{named}.0").write_bytes(authority.pem)
+    context = module.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(capath=tmp_path)
+    shaken(context, server_of())
+
+
+def hash_of(file: Path) -> str:
+    """By which OpenSSL looks for an authority."""
+    command = [require_peer("openssl"), "x509", "-noout", "-subject_hash", "-in", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
 def test_several_files_of_roots_make_one_store(client: Any, authority: Authority) -> None:
     """Contexts of the same files share it, with all that it has worked out."""
     other = Authority.create("Other")

@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from handfast import reasons
 from handfast.certificates import containers
 from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.parsed import parsed
+from handfast.certificates.path import is_signed_by
 from handfast.certificates.strength import excessive_key
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.errors import CertificateError, ConfigurationError, FetchFailed, UnknownIssuer, shown
@@ -477,10 +477,5 @@ class Completion:
 
 
 def _has_signed(issuer: Parsed, certificate: Parsed) -> bool:
-    if not certificate.may_be_issued_by(issuer) or excessive_key(issuer) is not None:
-        return False
-    try:
-        certificate.certificate.verify_directly_issued_by(issuer.certificate)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
-        return False
-    return True
+    fits = certificate.may_be_issued_by(issuer) and excessive_key(issuer) is None
+    return fits and is_signed_by(certificate, issuer) is True

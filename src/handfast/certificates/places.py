@@ -30,7 +30,7 @@ FOLDERS: Final = (
     "/etc/certs/CA",  # Solaris
 )
 
-_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # what `openssl rehash` calls the certificates of a folder
+HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # what `openssl rehash` calls the certificates of a folder
 _SUFFIXES: Final = (".pem", ".crt", ".cer", ".der")
 
 
@@ -44,7 +44,7 @@ def folder(path: pem.PathLike) -> tuple[list[tuple[str, bytes]], list[tuple[str,
         entries = sorted(Path(path).iterdir())
     except (OSError, ValueError) as error:
         raise ConfigurationError(FILE_UNREADABLE, file=os.fspath(path), problem=words(error)) from None
-    hashed = [entry for entry in entries if _HASHED.fullmatch(entry.name)]
+    hashed = [entry for entry in entries if HASHED.fullmatch(entry.name)]
     chosen = hashed or [entry for entry in entries if entry.suffix.lower() in _SUFFIXES]
     contents: list[tuple[str, bytes]] = []
     problems: list[tuple[str, str]] = []

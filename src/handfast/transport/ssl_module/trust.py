@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from handfast.certificates import pem
+from handfast.certificates import pem, places
 from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import parsed
 from handfast.certificates.path import intermediates
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
     from handfast.certificates.identity import PeerIdentity
 
-_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # what `openssl rehash` calls the certificates of a directory
 _FILES_KEPT: Final = 8
 _SEQUENCE: Final = 0x30
 _ANY_NAME: Final = b"any name: "
@@ -60,10 +58,11 @@ def joined(stores: tuple[TrustStore, ...]) -> TrustStore | None:
 
 def of_directory(path: str | bytes | os.PathLike[str]) -> TrustStore | None:
     """The certificates that OpenSSL would find in a directory: those whose names are hashes. None if there are none."""
+    folder = Path(os.fsdecode(path))
     try:
-        files = sorted(entry for entry in Path(os.fsdecode(path)).iterdir() if _HASHED.fullmatch(entry.name))
-        contents = [entry.read_bytes() for entry in files]
-        return store_of(b"\n".join(contents), source=os.fsdecode(path)) if contents else None
+        # Where no name is a hash, TrustStore takes all that look like certificates, and OpenSSL none.
+        hashed = any(places.HASHED.fullmatch(entry.name) for entry in folder.iterdir())
+        return TrustStore.from_folder(folder) if hashed else None
     except (OSError, ConfigurationError):
         return None  # as OpenSSL, which looks when it needs one, and then finds nothing
 
