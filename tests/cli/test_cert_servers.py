@@ -11,17 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from handfast import Server, ServerConfig, TLSSocket
+from handfast import Server, ServerConfig
 from handfast.certificates import pem
 from tests.aia.farm import Missing, Site, answer, lacking, site
 from tests.cli.running import SCHEMAS, called, lines_of, listening
-from tests.cli.world import World, document, verified
-
-
-def echo(tls: TLSSocket) -> None:
-    while data := tls.recv():
-        tls.sendall(data)
-
+from tests.cli.world import World, document, echo, verified
 
 # --- servers ------------------------------------------------------------------------------------------------------------
 

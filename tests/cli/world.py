@@ -12,11 +12,18 @@ import jsonschema
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, pkcs7, pkcs12
 
+from handfast import TLSSocket
 from handfast.testing import Authority
 from tests.aia.farm import NOW
 from tests.cli.running import SCHEMAS, called
 
 HOSTILE = "Evil\x1b[31m\r\nname \u202egpj.exe"
+
+
+def echo(tls: TLSSocket) -> None:
+    """What a server may do with what comes."""
+    while data := tls.recv():
+        tls.sendall(data)
 
 
 def document(run: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:

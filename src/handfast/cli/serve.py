@@ -247,7 +247,7 @@ def _options(trusting: str, ca: Path | str | None, cert: str, key: str, clients:
 
 def _whose(leaf: Parsed) -> str:
     """The names that a certificate is for; where it has none of a host, what else it says of its owner."""
-    return shown(leaf.names.texts) or shown(leaf.alternative_names) or shown(leaf.subject) or "nobody"
+    return shown(leaf.names.texts or leaf.alternative_names or leaf.subject or "nobody that it names")
 
 
 def _known_by(leaf: Parsed) -> str:
