@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 
 from handfast.certificates import pem
-from handfast.errors import ConfigurationError
+from handfast.errors import ConfigurationError, shown
 from handfast.reasons import FILE_UNREADABLE
 
 if TYPE_CHECKING:
@@ -68,7 +68,10 @@ class KeyList:
             raise ConfigurationError(setting="known_keys", problem=f"{len(records)} bytes are no records of {_RECORD}")
         if not all(starmap(le, pairwise(iter_unpack(f"{_HASH}sx", records)))):  # else keys would not be found
             raise ConfigurationError(setting="known_keys", problem="the keys are not sorted")
-        self._sources = sources
+        if not all(0 <= number <= 255 for number in sources):
+            raise ConfigurationError(setting="known_keys", problem="the number of a list is not from 0 to 255")
+        # A name is one line of a file, and stands in errors.
+        self._sources = {number: Source(kind, shown(name)) for number, (kind, name) in sources.items()}
         self._records = records
 
     @classmethod
@@ -108,7 +111,7 @@ class KeyList:
                 int(item["id"]): Source("debian" if "debian" in item["name"] else "leaked", str(item["name"]))
                 for item in about["blocklists"]
             }
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             problem = f"badkeysdata.json is not as expected: {error}"
             raise ConfigurationError(FILE_UNREADABLE, file=str(folder), problem=problem) from None
         try:
@@ -116,7 +119,7 @@ class KeyList:
         except ConfigurationError as error:
             if "file" in error.evidence:
                 raise
-            problem = f"blocklist.dat is not as expected: {error.evidence['problem']}"
+            problem = f"the lists are not as expected: {error.evidence['problem']}"
             raise ConfigurationError(FILE_UNREADABLE, file=str(folder), problem=problem) from None
 
     def write(self, path: pem.PathLike) -> None:

@@ -161,11 +161,27 @@ def test_the_lists_of_badkeys(tmp_path: Path) -> None:
     assert known.look_up(KEYS[3]) is None
 
 
-@pytest.mark.parametrize("lists", [None, [{"id": 1}], [{"id": "x", "name": "debianssl"}], 3])
+@pytest.mark.parametrize(
+    "lists", [None, [{"id": 1}], [{"id": "x", "name": "debianssl"}], 3, [{"id": float("inf"), "name": "rfc"}]]
+)
 def test_lists_of_badkeys_that_are_none(tmp_path: Path, lists: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         KeyList.from_badkeys(badkeys(tmp_path, b"", lists))
     assert "badkeysdata.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [-1, 256])
+def test_a_list_of_badkeys_with_a_number_that_no_record_has(tmp_path: Path, number: int) -> None:
+    with pytest.raises(ConfigurationError, match="from 0 to 255"):
+        KeyList.from_badkeys(badkeys(tmp_path, b"", [{"id": number, "name": "rfc"}]))
+
+
+@pytest.mark.parametrize("name", ["a\n2 leaked b", "\x1b[31mred", "\ud800", "x" * 3_000, "a\u2028b"])
+def test_a_name_of_badkeys_is_one_line_that_can_be_shown_and_written(tmp_path: Path, name: str) -> None:
+    known = KeyList.from_badkeys(badkeys(tmp_path, KEYS[0] + b"\x01", [{"id": 1, "name": name}]))
+    assert repr(known).isprintable()
+    known.write(tmp_path / "keys")
+    assert KeyList.load(tmp_path / "keys").fingerprint == known.fingerprint
 
 
 def test_lists_of_badkeys_that_are_not_sorted(tmp_path: Path) -> None:
