@@ -58,15 +58,16 @@ def moved(location: str, status: str = "302 Found") -> Talk:
 
 @dataclass
 class Site:
-    """A running HTTP server. ``talks`` by path; ``requests`` that came, whole."""
+    """A running HTTP server. ``address`` as it stands in a URL; ``talks`` by path; ``requests`` that came, whole."""
 
     port: int
+    address: str = "127.0.0.1"
     talks: dict[str, Talk] = field(default_factory=dict)
     requests: list[bytes] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def url(self, path: str = "/issuer.der", host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self.port}{path}"
+    def url(self, path: str = "/issuer.der", host: str = "") -> str:
+        return f"http://{host or self.address}:{self.port}{path}"
 
     @property
     def paths(self) -> list[str]:
@@ -74,10 +75,11 @@ class Site:
 
 
 @contextmanager
-def site(**talks: Talk) -> Iterator[Site]:
+def site(address: str = "127.0.0.1", /, **talks: Talk) -> Iterator[Site]:
     """A server of HTTP, one thread a connection; ``talks`` by the first part of the path, "_" for all others."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        here = Site(listener.getsockname()[1])
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as listener:
+        here = Site(listener.getsockname()[1], f"[{address}]" if ":" in address else address)
         here.talks.update({f"/{name}": talk for name, talk in talks.items()})
         threads: list[threading.Thread] = []
 
