@@ -44,6 +44,15 @@ def may_refuse() -> Iterator[None]:
         check_refusal(error)
 
 
+@contextmanager
+def must_not_refuse() -> Iterator[None]:
+    """The block may not: what it is given was accepted before, or is honest."""
+    try:
+        yield
+    except TLSError as error:
+        raise AssertionError(f"this may not be refused: {error}") from error
+
+
 def check_refusal(error: TLSError) -> None:
     """A refusal says why, and can be shown. INTERNAL_ERROR is how a connection ends after an exception of ours."""
     if error.reason in (INTERNAL_ERROR, CALLBACK_FAILED):

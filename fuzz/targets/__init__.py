@@ -6,10 +6,10 @@ from fuzz.targets import certificates, checks, connections, containers, messages
 _ALL = [
     *messages.TARGETS,
     *records.TARGETS,
-    *small_texts.TARGETS,
     *certificates.TARGETS,
     *checks.TARGETS,
     *containers.TARGETS,
+    *small_texts.TARGETS,
     *connections.TARGETS,
     *stored.TARGETS,
 ]
