@@ -71,7 +71,8 @@ def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | N
         # Of directory names and a subject's mailboxes the verifier has none, so that nobody else would look.
         return TOO_MANY if mailboxes or x509.DirectoryName in limited else None
     allowed, denied = _prepared(permitted), _prepared(excluded)
-    for name, value in _prepared([name for name in names if type(name) in limited]):
+    compared = limited & _COMPARED.keys()  # of the others it is said that they are not understood
+    for name, value in _prepared([name for name in names if type(name) in compared]):
         allowing = [limit for limit in allowed if type(limit[0]) is type(name)]
         if allowing and not any(_covers(limit, name, value, whole=True) for limit in allowing):
             return f"it may not issue for {_shown(name)}: its nameConstraints permit only {_listed(allowing)}"

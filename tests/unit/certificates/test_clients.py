@@ -12,9 +12,11 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from handfast import errors, reasons
+from handfast.certificates import described
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.rules import Rule
+from handfast.certificates.spiffe import AllowSpiffe
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateError, CertificateRuleBroken
 from handfast.testing import Authority, IssuedIdentity
@@ -264,6 +266,39 @@ def test_what_is_not_there_is_empty() -> None:
     peer = accepted(nameless(), None, "missing-subject-alternative-name")
     assert peer.dns_names == peer.ip_addresses == peer.uris == peer.email_addresses == ()
     assert peer.subject_alternative_names == ()
+
+
+SMTP_UTF8_MAILBOX = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9")  # id-on-SmtpUTF8Mailbox
+
+
+def test_a_mailbox_in_utf_8_is_nobody_s_name() -> None:
+    """RFC 9598: an e-mail address in an otherName. It is not compared with constraints, so nobody is told that it is one."""
+    mailbox = "r\u00f6\u00f6t@evil.example".encode()
+    name = x509.OtherName(SMTP_UTF8_MAILBOX, bytes([0x0C, len(mailbox)]) + mailbox)
+    own = {x509.SubjectAlternativeName: (x509.SubjectAlternativeName([name]), False)}
+    limits = x509.NameConstraints([x509.RFC822Name("example.com")], None)
+    limited = root().intermediate(extensions={x509.NameConstraints: (limits, True)})
+    made = limited.issue("x@example.com", usage=("client", "server"), extensions=own)
+    peer = accepted(made)
+    assert peer.subject_alternative_names == ("OTHER:1.3.6.1.5.5.7.8.9",)
+    assert peer.email_addresses == peer.dns_names == peer.uris == ()
+    assert "evil" not in repr(peer)
+    shown = described.described(made.chain[0], lambda identifier: identifier)
+    assert shown["subjectAltName"] == (("othername", "<unsupported>"),)
+    for allowed in ("spiffe://evil.example/*", "spiffe://example.com/*"):
+        with pytest.raises(CertificateError) as caught:
+            ChainVerifier(root().trust, Policy(allow=AllowSpiffe(allowed))).verify_client(made.chain, NOW)
+        assert caught.value.reason is reasons.PEER_NOT_ALLOWED
+    with pytest.raises(errors.CertificateNameMismatch):
+        ChainVerifier(root().trust).verify_server(made.chain, "evil.example", NOW)
+
+
+def test_an_authority_that_limits_such_mailboxes_is_not_followed() -> None:
+    name = x509.OtherName(SMTP_UTF8_MAILBOX, bytes.fromhex("0c01") + b"x")
+    own = {x509.SubjectAlternativeName: (x509.SubjectAlternativeName([name]), False)}
+    limited = root().intermediate(extensions={x509.NameConstraints: (x509.NameConstraints([name], None), True)})
+    with pytest.raises(CertificateRuleBroken, match="limit other names, which is not understood here"):
+        accepted(limited.issue("x@example.com", usage=("client",), extensions=own))
 
 
 @pytest.mark.parametrize("number", [1, 163])
