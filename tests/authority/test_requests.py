@@ -188,6 +188,12 @@ def test_what_is_no_request(data: bytes) -> None:
     refused(data)
 
 
+def test_an_extension_that_the_parser_trips_over() -> None:
+    """A TLS feature with a number that `cryptography` has no name for: it raises a KeyError."""
+    feature = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.24"), bytes.fromhex("300402020505"))
+    assert "it cannot be read" in str(refused(request("www.example.com", more=[(feature, False)])))
+
+
 def test_a_certificate_is_no_request(issuer: Authority) -> None:
     refused(issuer.der)
     refused(issuer.pem)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from handfast.authority import names
 from handfast.certificates import pem
@@ -22,14 +21,6 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 1 << 16  # bytes
 NAMES_MOST: Final = 100
-_UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 class Request:
@@ -50,7 +41,7 @@ class Request:
             request = load(data)
             extensions, self.key, valid = request.extensions, request.public_key(), request.is_signature_valid
             self.subject = request.subject.rfc4514_string()
-        except _UNREADABLE:
+        except Exception:  # whatever the parser trips over, in the request itself or in an extension
             _refuse(source, _instead(data))
         if not valid:
             _refuse(source, "it is not signed by the key that it asks a certificate for, so it proves nothing")
