@@ -189,8 +189,8 @@ def run_file(held: list[Step], settings: int) -> None:
         source = cert_source.read(Options("show", str(path), password_file=secret))
         assert all(parsed(each).der == each for each in source.chain)
     with may_refuse():
-        TrustStore.from_folder(_folder())
-    check_identity(Identity.load(path, None, _password(settings)), None)
+        check_identity(Identity.load(path, None, _password(settings)), None)
+    TrustStore.from_folder(_folder())
 
 
 def check_identity(identity: Identity, given: list[bytes] | None) -> None:

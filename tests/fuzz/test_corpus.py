@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -11,7 +12,8 @@ import pytest
 from fuzz import play, recorded
 from fuzz.seeds import CORPUS, PREFIX
 from fuzz.target import changed
-from fuzz.targets import TARGETS
+from fuzz.targets import TARGETS, containers, small_texts
+from handfast.errors import TLSError
 
 each_target = pytest.mark.parametrize("name", TARGETS)
 
@@ -142,3 +144,35 @@ def test_the_good_chains_of_the_seeds_are_accepted(monkeypatch: pytest.MonkeyPat
         accepted.clear()
         TARGETS["chain"].run(path.read_bytes())
         assert len(accepted) == 1, path.name
+
+
+def test_the_good_chains_for_the_checks_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted = []
+    monkeypatch.setattr("fuzz.targets.checks.check_accepted", lambda identity, *_: accepted.append(identity))
+    good = [path for path in seeds("checks") if path.name.startswith(f"{PREFIX}good")]
+    assert len(good) > 10
+    for path in good:
+        accepted.clear()
+        TARGETS["checks"].run(path.read_bytes())
+        assert len(accepted) == 1, path.name
+
+
+def test_the_honest_containers_and_texts_are_taken() -> None:
+    """Without the tolerance that a target has for what is refused."""
+    for module, refused in ((containers, NO_CONTAINERS), (small_texts, NO_TEXTS)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "may_refuse", nullcontext)
+            for path in seeds(module.TARGETS[0].name):
+                name = path.name.removeprefix(PREFIX)
+                if name in refused:
+                    with pytest.raises(TLSError) as caught:
+                        module.run(path.read_bytes())
+                    assert caught.value.reason.name == refused[name], name
+                else:
+                    module.run(path.read_bytes())
+
+
+# What is honest, and cannot be all that the target makes of it: neither a folder of roots nor an identity has PKCS#7 in it,
+# and the former no PKCS#12.
+NO_CONTAINERS = {"file-pkcs12": "not_a_certificate", "file-pkcs7": "not_a_certificate"}
+NO_TEXTS = {"fetch-directory": "fetch_not_http", "token-1": "bad_key_uri"}
