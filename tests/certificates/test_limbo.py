@@ -47,8 +47,8 @@ REASONS = {
     "accepted. Refusing is safe.",
     "rfc5280::pc::ica-noncritical-pc": "Policies decide nothing here, so constraints of them do not either; a critical one is "
     "refused.",
-    "rfc5280::serial::zero": "Private authorities do count from zero, and roots of the web had 0. It does no harm.",
-    "rfc5280::ski::": "A missing subjectKeyIdentifier makes paths harder to find, and that is all.",
+    "rfc5280::serial::zero": "Private authorities do count from zero, and RFC 5280 section 4.1.2.2 wants it tolerated.",
+    "rfc5280::ski::root-missing-ski": "A trusted root is trusted as it is: nobody has to find it by the name of its key.",
     "webpki::aki::root-with-aki-": "A trusted root is trusted as it is: nobody has to find its issuer.",
     "webpki::cn::": "Nobody looks at a common name here, so it may be anything.",
     "webpki::eku::ee-anyeku": "It allows serverAuth, too.",
@@ -177,7 +177,7 @@ def test_who_disagrees_with_the_suite(capsys: pytest.CaptureFixture[str]) -> Non
             f"\nx509-limbo, {len(found)} cases: the verifier alone disagrees with {len(theirs)}, handfast with {len(ours)}"
         )
     assert len(theirs) == 40
-    assert len(ours) <= 33
+    assert len(ours) == 31
     unasked = {name for name, (_, pyca, _) in found.items() if pyca is None}
     assert ours - unasked <= theirs, "the verifier alone had these right"
     assert not [

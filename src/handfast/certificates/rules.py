@@ -37,6 +37,7 @@ class Rule(Enum):
     CRITICAL_CERTIFICATE_POLICIES = "critical-certificate-policies"  # authorities of administrations
     MISSING_AUTHORITY_KEY_IDENTIFIER = "missing-authority-key-identifier"  # `openssl x509 -req` before 3.0
     INCOMPLETE_AUTHORITY_KEY_IDENTIFIER = "incomplete-authority-key-identifier"  # `openssl ca` with issuer:always
+    MISSING_SUBJECT_KEY_IDENTIFIER = "missing-subject-key-identifier"  # authorities with extensions written by hand
     MISSING_KEY_USAGE = "missing-key-usage"  # `openssl req -x509`
     UNCRITICAL_BASIC_CONSTRAINTS = "uncritical-basic-constraints"  # many an openssl.cnf
     AUTHORITY_AS_LEAF = "authority-as-leaf"  # `openssl req -x509` for a server
@@ -301,6 +302,12 @@ def _issuer(certificate: Parsed, role: Role) -> Iterator[Breach]:
             "basicConstraints is not critical in an authority",
             "RFC 5280 section 4.2.1.9",
             Rule.UNCRITICAL_BASIC_CONSTRAINTS,
+        )
+    if role != "root" and certificate.extension(x509.SubjectKeyIdentifier) is None:
+        yield Breach(
+            "subjectKeyIdentifier is missing in an authority",
+            "RFC 5280 section 4.2.1.2",
+            Rule.MISSING_SUBJECT_KEY_IDENTIFIER,
         )
     identifier = certificate.extension(x509.AuthorityKeyIdentifier)
     if identifier is None:

@@ -444,6 +444,11 @@ def _incomplete_aki() -> IssuedIdentity:
     return root().intermediate(extensions={x509.AuthorityKeyIdentifier: (identifier, False)}).issue(SERVER_NAME)
 
 
+@_rule(Rule.MISSING_SUBJECT_KEY_IDENTIFIER, 1)
+def _missing_ski() -> IssuedIdentity:
+    return root().intermediate(extensions={x509.SubjectKeyIdentifier: None}).issue(SERVER_NAME)
+
+
 @_rule(Rule.MISSING_KEY_USAGE, None)
 def _root_without_key_usage() -> Any:
     authority = Authority.create(extensions={x509.KeyUsage: None})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cryptography import x509
 
-from handfast.testing import chain
+from handfast.testing import Authority, chain
 from handfast.testing.chains import SERVER_NAME
 from tests.certificates.forging import EXTENSIONS, SEQUENCE, SET, VERSION, Fields, element, generalized, inside, split
 from tests.certificates.making import (
@@ -12,10 +12,12 @@ from tests.certificates.making import (
     RULE,
     UNREADABLE,
     Group,
+    Made,
     changed,
     constrained,
     leaf,
     leaf_with,
+    presented,
     root,
     shared,
 )
@@ -29,6 +31,7 @@ for _name in (
     "critical_policies",
     "missing_aki",
     "incomplete_aki",
+    "missing_ski",
     "root_without_key_usage",
     "uncritical_basic_constraints",
     "ca_as_leaf",
@@ -42,6 +45,14 @@ case(
     RULE,
     "relax: missing-authority-key-identifier",
 )
+
+
+def _root_without_identifier() -> Made:
+    authority = Authority.create(extensions={x509.SubjectKeyIdentifier: None})
+    return presented(authority.issue(SERVER_NAME), authority)
+
+
+case("a trusted root without subjectKeyIdentifier", _root_without_identifier)
 case("self-signed as `openssl req -x509` does it, and trusted", shared("self_signed_and_trusted"))
 case("an unknown critical extension", shared("unknown_critical_extension"), RULE, "is not understood here")
 case("two signature algorithms", shared("two_signature_algorithms"), RULE, "two signature algorithms")

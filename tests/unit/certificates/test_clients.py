@@ -181,6 +181,9 @@ RULES: dict[Rule, Any] = {
     Rule.UNCRITICAL_SUBJECT_ALTERNATIVE_NAME: lambda: issued("a.example", common_name=""),
     Rule.CRITICAL_EXTENDED_KEY_USAGE: lambda: issued(extensions=critical_usage()),
     Rule.MISSING_AUTHORITY_KEY_IDENTIFIER: lambda: issued(extensions={x509.AuthorityKeyIdentifier: None}),
+    Rule.MISSING_SUBJECT_KEY_IDENTIFIER: lambda: issued(
+        by=root().intermediate(extensions={x509.SubjectKeyIdentifier: None})
+    ),
     Rule.MISSING_KEY_USAGE: lambda: issued(by=root().intermediate(extensions={x509.KeyUsage: None})),
     Rule.AUTHORITY_AS_LEAF: lambda: issued(
         extensions={x509.BasicConstraints: (x509.BasicConstraints(ca=True, path_length=None), True)}
