@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from random import Random
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -27,6 +28,7 @@ def run_certificate(data: bytes) -> None:
     """Every fact of a certificate can be asked for, once it has parsed."""
     with may_refuse():
         certificate = parsed(data)
+        check_read(certificate)
         check_facts(certificate)
         certificate.check_names()
 
@@ -54,6 +56,25 @@ def check_facts(certificate: Parsed) -> None:
     assert (SERVER_NAME in certificate.names) in (True, False)
     findings(certificate, "leaf")
     findings(certificate, "issuer")
+
+
+def check_read(certificate: Parsed) -> None:
+    """What is read of a certificate is what stands in it, whichever others have been read before: see its `alike`."""
+    fresh = x509.load_der_x509_certificate(certificate.der)
+    try:
+        found = list(fresh.extensions)
+    except Exception:  # of one that others are alike: it is found out when it is asked for
+        return
+    for extension in found:
+        kind = type(extension.value)
+        if kind is not x509.UnrecognizedExtension:
+            assert certificate.extension(kind) == extension.value
+            assert certificate.is_critical(kind) == extension.critical
+    assert tuple(certificate.critical) == tuple(each.oid for each in found if each.critical)
+    of_kind = [each.value for each in found if isinstance(each.value, x509.SubjectAlternativeName)]
+    dns = [name.lower() for names_of in of_kind for name in names_of.get_values_for_type(x509.DNSName)]
+    assert list(certificate.names.texts[: len(dns)]) == dns
+    assert len(certificate.names.texts) == len(dns) + len(certificate.addresses)
 
 
 # --- names

@@ -18,6 +18,7 @@ from fuzz.credentials import NOW, SERVER_NAME, authority, authority_key, ec_leaf
 from fuzz.der import Element
 from fuzz.steps import Step
 from fuzz.target import Change, Target, check_refusal, may_refuse
+from fuzz.targets.certificates import check_read
 from handfast.certificates import described, notes, pem
 from handfast.certificates.aia import Completion, Content, Fetch, FetchPolicy, IssuerCache
 from handfast.certificates.examined import examine
@@ -152,7 +153,8 @@ def _show(
     purpose: Literal["server", "client"] = "client" if settings & 3 == CLIENT else "server"
     for der in ders:
         with may_refuse():
-            assert facts(der).names == parsed(der).alternative_names
+            check_read(parsed(der))
+            facts(der)
             described.described(der, str)
             list(notes.concerns(ders, purpose, NOW))
     name, path = _NAMES.get(settings & 3), identity.path if identity else ()
