@@ -253,7 +253,9 @@ def check_list(found: KeyList) -> None:
     assert found.look_up(hashlib.sha256(found._records).digest()[:15]) is None
     path = _folder() / "again"
     with must_not_refuse():
-        assert len(found + found) == len({*records})
+        twice = found + found
+        assert len(twice) <= 2 * len(found)
+        assert all(twice.look_up(record[:15]) is not None for record in records)
         found.write(path)
         assert KeyList.load(path).fingerprint == found.fingerprint
 
