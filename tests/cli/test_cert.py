@@ -76,11 +76,22 @@ def test_a_pkcs12_that_is_locked(world: World) -> None:
         assert b"sesame" not in run.stderr + run.stdout
 
 
+def test_a_file_with_the_password_that_cannot_be_read_is_named(world: World, tmp_path: Path) -> None:
+    """And not the one that it is for."""
+    (tmp_path / "empty").touch()
+    for command in (("cert", "show", world / "locked.p12"), ("connect", "localhost:1", "--cert", world / "locked.p12")):
+        for file, words in ((tmp_path, "Is a directory"), (tmp_path / "empty", "its first line is empty")):
+            run = called(*command, "--password-file", file)
+            assert run.returncode == 2
+            assert lines_of(run)[:2] == ["handfast: A file cannot be read.", f"  file     {file}"]
+            assert words in " ".join(lines_of(run))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"", "there is nothing in it"),
-        (b"garbage", "it is none of PEM, DER, PKCS#7 and PKCS#12"),
+        (b"garbage", "it is neither PEM nor DER"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "it does not begin as a certificate does"),
         (
             b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
@@ -99,6 +110,26 @@ def test_a_file_without_certificates_is_one_sentence(tmp_path: Path, content: by
     path = tmp_path / "odd.pem"
     path.write_bytes(content)
     run = called("cert", "show", path)
+    assert (run.returncode, run.stdout) == (2, b"")
+    assert lines_of(run)[0] == "handfast: There is no readable certificate in this file."
+    assert words in " ".join(lines_of(run))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "there is nothing in it"),
+        (b"garbage", "it is neither PEM nor DER"),
+        (b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "(CSR)"),
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "it has a private key, and no certificate"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("option", ["--ca", "--cert"])
+def test_so_it_is_where_a_file_is_an_option(tmp_path: Path, option: str, content: bytes, words: str) -> None:
+    path = tmp_path / "odd.pem"
+    path.write_bytes(content)
+    run = called("connect", "localhost:1", option, path)
     assert (run.returncode, run.stdout) == (2, b"")
     assert lines_of(run)[0] == "handfast: There is no readable certificate in this file."
     assert words in " ".join(lines_of(run))
@@ -146,7 +177,11 @@ def test_a_certificate_that_says_where_everything_is(tmp_path: Path) -> None:
     )
     assert (issuer["name_constraints"], issuer["path_length"]) == (["only DNS:example.com"], 0)
     text = called("cert", "show", path).stdout.decode()
-    for piece in ("issuer at   http://ca.example/issuer.der", "policy      domain validated", "0 authorities below it"):
+    for piece in (
+        "issuer at   http://ca.example/issuer.der",
+        "policy      domain validated",
+        "authority, with no other below it",
+    ):
         assert piece in text
 
 

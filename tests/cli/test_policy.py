@@ -143,7 +143,7 @@ def test_what_ca_suggests_for_a_service_works(here: Path) -> None:
     with serving(*serve[2:]) as server:
         suggested = next(line.split() for line in server.lines if "handfast connect" in line)
         assert suggested[3:5] == ["--spiffe", "spiffe://example.org/web"]
-        assert "the certificate is for URI:spiffe://example.org/web, ECDSA P-256" in server.lines
+        assert "the certificate is for URI:spiffe://example.org/web; its key is ECDSA P-256" in server.lines
         assert server.warnings == ""
         run = handfast("connect", f"localhost:{server.port}", *connect[3:])
         assert "the client is URI:spiffe://example.org/web" in server.line()

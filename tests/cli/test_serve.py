@@ -173,7 +173,7 @@ def test_it_ends_when_nobody_reads_its_lines() -> None:
 def test_the_certificate_of_ones_own_is_named(tmp_path: Path) -> None:
     chain, key = Authority.create().issue("www.example.com").write(tmp_path)
     with serving("--cert", chain, "--key", key) as server:
-        assert "the certificate is for www.example.com, ECDSA P-256" in server.lines
+        assert "the certificate is for www.example.com; its key is ECDSA P-256" in server.lines
         assert any(line.endswith("--servername www.example.com --ca ROOT.pem") for line in server.lines)
 
 

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from handfast.certificates import aia, policies
+from handfast.certificates import aia, kinds, policies
 from handfast.certificates.parsed import parsed
 
 if TYPE_CHECKING:
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 
     from handfast.certificates.parsed import Parsed
 
-_CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-_KINDS: Final = {
-    "DSAPublicKey": "DSA",
-    "ed25519": "Ed25519",
-    "ed448": "Ed448",
-    "mldsa44": "ML-DSA-44",
-    "mldsa65": "ML-DSA-65",
-    "mldsa87": "ML-DSA-87",
-}
 _USAGES: Final = {
     ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
     ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
@@ -128,14 +119,7 @@ def facts(der: bytes) -> Facts:
 
 def key(certificate: Parsed) -> str:
     """The kind of its key, and its size."""
-    kind = certificate.kind
-    bits = getattr(certificate.key, "key_size", None)
-    if kind.startswith("rsa"):
-        return f"RSA {bits}, for PSS alone" if certificate.pss is not None else f"RSA {bits}"
-    if hasattr(certificate.key, "curve"):
-        return f"ECDSA {_CURVES.get(kind, kind)}"
-    name = _KINDS.get(kind, kind)
-    return name if bits is None else f"{name} {bits}"
+    return kinds.called(certificate.kind, certificate.key, for_pss=certificate.pss is not None)
 
 
 def signature(certificate: Parsed) -> str:

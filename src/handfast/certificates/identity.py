@@ -152,7 +152,7 @@ class Identity(Guarded):
             own: Signer | signatures.PrivateKey = private if key is None else _key_of(key, password)
         else:
             ders = pem.certificates(data)
-            _checked_chain(ders, path)
+            _checked_chain(ders, path, pem.instead(data))
             own = loading.private_key(data, password, path) if key is None else _key_of(key, password)
         files = {} if key is None or isinstance(key, Signer) else {"file": os.fspath(key)}
         return cls._matched(ders, own, on_note, **files, certificate_file=path)
@@ -253,10 +253,10 @@ class Identity(Guarded):
         return f"<Identity {shown(self.names or self._leaf.subject)}>"
 
 
-def _checked_chain(chain: Sequence[bytes], source: str) -> list[Parsed]:
-    """The certificates; at least one, and all can be parsed."""
+def _checked_chain(chain: Sequence[bytes], source: str, instead: str = "") -> list[Parsed]:
+    """The certificates; at least one, and all can be parsed. ``instead``: what else is there."""
     if not chain:
-        raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem="it has none")
+        raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem=instead or "it has none")
     try:
         return [parsed(bytes(der)) for der in chain]
     except CertificateUnreadable as error:

@@ -78,6 +78,8 @@ def from_pkcs12(data: bytes, password: Password, source: str) -> tuple[signature
         except ValueError:
             secret = _secret(password)
             found = pkcs12.load_pkcs12(data, secret)  # of an empty one too, which is not the same as none
+    except ConfigurationError:  # of what was asked for the password: its file cannot be read
+        raise
     except (*_BROKEN, InvalidVersion) as error:
         if "password" in str(error).lower():  # one sentence, for a wrong one and for damaged contents
             problem = "the password is wrong" if secret else "no password was given"
@@ -112,4 +114,7 @@ def _problem(data: bytes, error: Exception) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    return "it is damaged" if isinstance(error, InternalError) else str(error).partition(". ")[0]
+    if isinstance(error, InternalError):
+        return "it is damaged"
+    first = str(error).partition(". ")[0]
+    return "it is no private key, or a damaged one" if first.startswith("Could not deserialize") else first

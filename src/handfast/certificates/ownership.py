@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeGuard
 
+from handfast.certificates import kinds
 from handfast.crypto import signatures
 from handfast.errors import ConfigurationError, PeerMisbehaved, TLSError, shown
 from handfast.reasons import KEY_MISMATCH, NOT_A_KEY
@@ -89,11 +90,11 @@ def _has_signed(certificate: Parsed, scheme: int, signature: bytes) -> bool:
 def mismatch(key: Signer | signatures.PrivateKey, certificates: Sequence[Parsed]) -> ConfigurationError:
     """That the key belongs to none of these."""
     first, others = certificates[0], len(certificates) - 1
-    kinds = {} if is_signer(key) else {"key": signatures.kind_of(key)}
+    ours = {} if is_signer(key) else {"key": kinds.called(signatures.kind_of(key), key)}
     return ConfigurationError(
         KEY_MISMATCH,
         certificate=first.subject or first.names.texts,
-        certificate_key=first.kind,
-        **kinds,
+        certificate_key=kinds.called(first.kind, first.key, for_pss=first.pss is not None),
+        **ours,
         **({"problem": f"it belongs to none of the {others + 1} certificates"} if others else {}),
     )

@@ -106,6 +106,26 @@ def _objects(content: bytes) -> set[bytes]:
     return {bytes((tag, len(value))) + value for tag, value in elements(content) if len(value) < 0x80}
 
 
+_BEGINNING: Final = 4_096  # bytes, in which the first label is
+# What people give in place of a certificate, by the label that PEM has for it.
+_OTHERS: Final = (
+    (b"PRIVATE KEY-----", "it has a private key, and no certificate"),
+    (b"CERTIFICATE REQUEST-----", "it is a request for a certificate (CSR), and no certificate yet"),
+    (b"X509 CRL-----", "it is a revocation list (CRL), and no certificate"),
+    (b"PUBLIC KEY-----", "it is a public key, and no certificate"),
+)
+
+
+def instead(data: bytes) -> str:
+    """What is there in place of certificates, for people; "" where there is one, which cannot be read."""
+    if not data.strip():
+        return "there is nothing in it"
+    found = next((words for label, words in _OTHERS if label in data[:_BEGINNING]), "")
+    if found or is_pem(data) or data[:1] == _SEQUENCE:
+        return found
+    return "it is neither PEM nor DER"
+
+
 class Block(NamedTuple):
     """A block of PEM: its label, and what stands between its two lines."""
 

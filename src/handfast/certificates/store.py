@@ -209,7 +209,11 @@ class TrustStore:
     ) -> TrustStore:
         roots: list[x509.Certificate] = []
         bad = list(skipped)
+        contents = list(contents)
         found = [(file, item) for file, data in contents for item in pem.roots(data)]
+        if not found and len(contents) == 1 and not bad:
+            problem = pem.instead(contents[0][1]) or "it has none"
+            raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem=problem)
         first = {file: position for position, (file, _) in reversed([*enumerate(found)])}
         with _quiet():
             for position, (file, (der, distrust)) in enumerate(found, 1):

@@ -143,10 +143,12 @@ def _tries(entry: Entry, outputs: Outputs, places: Places) -> list[str]:
         ]
     elif entry.kind in ("server", "both"):
         commands = [["serve", *ours]]
-        host = next((name for name in entry.names if not set("*@/") & set(name)), "")
+        hosts = [name for name in entry.names if not set("@/") & set(name)]
+        host = next((name for name in hosts if "*" not in name), next(iter(hosts), ""))
         if host:
-            address = f"[{host}]" if ":" in host else host
-            commands.append(["connect", f"{address}:8443", "--ca", str(places.root)])
+            here = host in ("localhost", "127.0.0.1")  # where `serve` listens, whatever the name leads to
+            called = [] if here else ["--servername", host.replace("*", "www")]
+            commands.append(["connect", f"{host if here else 'localhost'}:8443", *called, "--ca", str(places.root)])
     elif entry.kind == "spiffe":
         name = next(name for name in entry.names if name.startswith("spiffe://"))
         commands = [

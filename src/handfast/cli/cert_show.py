@@ -126,17 +126,20 @@ def _names(about: Facts) -> str:
 def _use(about: Facts) -> str:
     parts = []
     if about.is_authority:
-        limit = (
-            ""
-            if about.path_length is None
-            else f", with {count(about.path_length, 'authority', 'authorities')} below it at most"
-        )
-        parts.append(f"authority{limit}")
+        parts.append(f"authority{_depth(about.path_length)}")
     if about.key_usage is not None:
         parts.append(" ".join(about.key_usage) or "for nothing")
     if about.extended_usage is not None:
         parts.append(" ".join(map(shown, about.extended_usage)))
     return "; ".join(parts)
+
+
+def _depth(limit: int | None) -> str:
+    if limit is None:
+        return ""
+    return (
+        f", with {count(limit, 'authority', 'authorities')} below it at most" if limit else ", with no other below it"
+    )
 
 
 def _short(about: Facts, now: datetime) -> list[tuple[str, str, str]]:

@@ -13,6 +13,7 @@ from handfast.certificates.loading import is_pkcs12
 from handfast.certificates.parsed import parsed
 from handfast.cli import names
 from handfast.cli.connect import address
+from handfast.cli.identity import first_line
 from handfast.config import ClientConfig
 from handfast.errors import CertificateError, ConfigurationError, TLSError
 from handfast.insecure import NoVerification
@@ -29,15 +30,6 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 16 << 20  # bytes of a file
 _STDIN: Final = "-"
-_BEGINNING: Final = 4_096  # bytes of a file, in which its first label is
-_SEQUENCE: Final = b"\x30"  # what anything in DER begins with here
-# What people give in place of a certificate, by the label that PEM has for it.
-_OTHERS: Final = (
-    (b"PRIVATE KEY-----", "it has a private key, and no certificate"),
-    (b"CERTIFICATE REQUEST-----", "it is a request for a certificate (CSR), and no certificate yet"),
-    (b"X509 CRL-----", "it is a revocation list (CRL), and no certificate"),
-    (b"PUBLIC KEY-----", "it is a public key, and no certificate"),
-)
 _SUFFIXES: Final = frozenset(
     (".pem", ".crt", ".cer", ".cert", ".der", ".p7b", ".p7c", ".p7s", ".p12", ".pfx", ".ca-bundle", ".txt")
 )
@@ -98,20 +90,10 @@ def _in_file(data: bytes, name: str, options: Options) -> tuple[bytes, ...]:
     try:
         return _leaf_first(containers.certificates(data))
     except CertificateError as error:
-        problem = _instead(data) or str(error.evidence.get("problem") or error.reason.sentence)
+        problem = pem.instead(data) or str(error.evidence.get("problem") or error.reason.sentence)
         if "ParseError" in problem:  # which says more of a parser than of a file
             problem = "what is in it is no certificate, or a damaged one"
         raise ConfigurationError(NOT_A_CERTIFICATE, file=name, problem=problem) from None
-
-
-def _instead(data: bytes) -> str:
-    """What is there in place of certificates; "" where there is one, which cannot be read."""
-    if not data:
-        return "there is nothing in it"
-    found = next((words for label, words in _OTHERS if label in data[:_BEGINNING]), "")
-    if found or pem.is_pem(data) or data[:1] == _SEQUENCE:
-        return found
-    return "it is none of PEM, DER, PKCS#7 and PKCS#12"
 
 
 def _leaf_first(chain: list[bytes]) -> tuple[bytes, ...]:
@@ -124,8 +106,7 @@ def _leaf_first(chain: list[bytes]) -> tuple[bytes, ...]:
 
 def _in_pkcs12(data: bytes, name: str, password_file: Path | None) -> list[bytes]:
     if password_file is not None:
-        lines = _content(str(password_file)).decode("utf-8", "replace").splitlines()
-        return _opened(data, name, [lines[0] if lines else ""])
+        return _opened(data, name, [first_line(password_file)])
     try:
         return _opened(data, name, [None, ""])  # many have none
     except ConfigurationError as error:

@@ -206,7 +206,7 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
     if ca is not None:
         out.print(f"the certificate is made for this run; its authority is in {ca}")
     else:
-        out.print(f"the certificate is for {_whose(leaf)}, {kind_of_key(leaf)}")
+        out.print(f"the certificate is for {_whose(leaf)}; its key is {kind_of_key(leaf)}")
         _note(ours)
     if trust is not None:
         verb = "have to" if options.require_client_cert else "may"

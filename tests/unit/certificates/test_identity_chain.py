@@ -149,14 +149,14 @@ def test_a_key_of_none_of_them(tmp_path: Path) -> None:
     assert caught.value.reason is reasons.KEY_MISMATCH
     assert caught.value.evidence == {
         "certificate": "CN=handfast test,O=handfast testing",
-        "certificate_key": "secp256r1",
-        "key": "secp256r1",
+        "certificate_key": "ECDSA P-256",
+        "key": "ECDSA P-256",
         "problem": "it belongs to none of the 2 certificates",
     }
     rsa = Authority.create().issue("x.example", key="rsa2048")
     with pytest.raises(ConfigurationError) as caught:
         Identity.load(OURS.write(tmp_path)[0], rsa.write(tmp_path, "rsa")[1])
-    assert (caught.value.evidence["certificate_key"], caught.value.evidence["key"]) == ("secp256r1", "rsa")
+    assert (caught.value.evidence["certificate_key"], caught.value.evidence["key"]) == ("ECDSA P-256", "RSA 2048")
 
 
 def test_signatures_that_cannot_be_verified_do_not_speak_against_an_issuer() -> None:

@@ -164,7 +164,7 @@ def test_a_file_with_a_key_only_is_named(tmp_path: Path) -> None:
     _, key = root().issue("server.example").write(tmp_path)
     with pytest.raises(ConfigurationError) as caught:
         TrustStore.from_files(key)
-    assert caught.value.evidence == {"file": str(key), "problem": "it has none"}
+    assert caught.value.evidence == {"file": str(key), "problem": "it has a private key, and no certificate"}
 
 
 @pytest.mark.parametrize("name", ["missing.pem", "a name with a \0 in it"])
