@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 SERVER_NAME = "bench.example"
 
@@ -18,11 +19,15 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a server proves itself with, and the root that its clients trust; where the client has to, it does the same."""
+    """What a server proves itself with, and the root that its clients trust; where the client has to, it does the same.
+
+    ``between``  what the server sends beside its own certificate
+    """
 
     root: x509.Certificate
     leaf: x509.Certificate
     key: Key
+    between: tuple[x509.Certificate, ...] = ()
 
     @property
     def root_pem(self) -> bytes:
@@ -54,20 +59,74 @@ def many(count: int) -> list[Credentials]:
     return [first, *(Credentials(first.root, _leaf(root_key, first.key), first.key) for _ in range(count - 1))]
 
 
+def public(count: int) -> list[Credentials]:
+    """So many P-256 leaves as a public authority makes them, below an intermediate of P-256 and a root of P-384."""
+    root_key, key, leaf_key = map(ec.generate_private_key, (ec.SECP384R1(), ec.SECP256R1(), ec.SECP256R1()))
+    root, name = _root(root_key), _name("bench intermediate")
+    between = (
+        _builder(name, _ROOT, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(certificates=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
+        .sign(root_key, hashes.SHA384())
+    )
+    return [Credentials(root, _public_leaf(key, leaf_key, name), leaf_key, (between,)) for _ in range(count)]
+
+
+def _public_leaf(key: Key, leaf_key: Key, issuer: x509.Name) -> x509.Certificate:
+    addresses = [
+        x509.AccessDescription(method, x509.UniformResourceIdentifier(f"http://{name}.bench.example/"))
+        for method, name in (
+            (AuthorityInformationAccessOID.OCSP, "ocsp"),
+            (AuthorityInformationAccessOID.CA_ISSUERS, "issuer"),
+        )
+    ]
+    lists = [x509.DistributionPoint([x509.UniformResourceIdentifier("http://c.bench.example/1")], None, None, None)]
+    policies = [x509.PolicyInformation(x509.ObjectIdentifier("2.23.140.1.2.1"), None)]
+    return (
+        _leaf_builder(key, leaf_key, issuer)
+        .add_extension(x509.AuthorityInformationAccess(addresses), critical=False)
+        .add_extension(x509.CertificatePolicies(policies), critical=False)
+        .add_extension(x509.CRLDistributionPoints(lists), critical=False)
+        .add_extension(_timestamps(), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _timestamps() -> x509.UnrecognizedExtension:
+    """Two, as no log has signed them (RFC 6962 section 3.3)."""
+    one = b"\0" + secrets.token_bytes(32) + bytes(8) + b"\0\0\4\3\0\x47" + secrets.token_bytes(71)
+    both = 2 * (len(one).to_bytes(2, "big") + one)
+    value = len(both).to_bytes(2, "big") + both
+    return x509.UnrecognizedExtension(_TIMESTAMPS, b"\x04\x81" + bytes([len(value)]) + value)
+
+
+_TIMESTAMPS = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
+
+
 def _credentials(root_key: Key, leaf_key: Key) -> Credentials:
-    root = (
-        _builder(_ROOT, _ROOT, root_key)
+    return Credentials(_root(root_key), _leaf(root_key, leaf_key), leaf_key)
+
+
+def _root(key: Key) -> x509.Certificate:
+    return (
+        _builder(_ROOT, _ROOT, key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_usage(certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(root_key.public_key()), critical=False)
-        .sign(root_key, hashes.SHA256())
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
     )
-    return Credentials(root, _leaf(root_key, leaf_key), leaf_key)
 
 
 def _leaf(root_key: Key, leaf_key: Key) -> x509.Certificate:
+    return _leaf_builder(root_key, leaf_key, _ROOT).sign(root_key, hashes.SHA256())
+
+
+def _leaf_builder(issuer_key: Key, leaf_key: Key, issuer: x509.Name) -> x509.CertificateBuilder:
     return (
-        _builder(_name(SERVER_NAME), _ROOT, leaf_key)
+        _builder(_name(SERVER_NAME), issuer, leaf_key)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVER_NAME)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(certificates=False), critical=True)
@@ -75,8 +134,7 @@ def _leaf(root_key: Key, leaf_key: Key) -> x509.Certificate:
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(leaf_key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
-        .sign(root_key, hashes.SHA256())
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
 
 

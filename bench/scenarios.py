@@ -54,6 +54,7 @@ def scenarios() -> list[Scenario]:
     """All of them; certificates are made here."""
     p256, rsa = credentials.p256(), credentials.rsa2048()
     fresh = credentials.many(2 * CACHED_CERTIFICATES)  # more than are kept, so that none is known when it comes again
+    public = credentials.public(2 * CACHED_CERTIFICATES)
     return [
         Scenario("full_13", "handshake, X25519, P-256", "us", lambda peer: peer.handshake(p256, X25519)),
         Scenario(
@@ -88,6 +89,12 @@ def scenarios() -> list[Scenario]:
             lambda peer: verification_of(peer, [p256]),
         ),
         Scenario("verify_chain_new", "the same, never seen", "us", lambda peer: verification_of(peer, fresh)),
+        Scenario(
+            "verify_chain_public",
+            "never seen, of a public authority, with an intermediate",
+            "us",
+            lambda peer: verification_of(peer, public),
+        ),
         Scenario("resume_13", "resumed, X25519, a fresh ticket", "us", lambda peer: resumption_of(peer, p256)),
         Scenario("resume_12", "TLS 1.2, resumed", "us", lambda peer: resumption_of(peer, p256, tls12=True)),
         # One large answer: written at once, carried at once, then read.

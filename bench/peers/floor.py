@@ -79,13 +79,14 @@ def verification(chains: Sequence[Credentials]) -> Task:
     builder = PolicyBuilder().store(Store([chains[0].root]))
     name = x509.DNSName(SERVER_NAME)
     ders = [item.leaf.public_bytes(Encoding.DER) for item in chains]
+    between = list(chains[0].between)
     known = x509.load_der_x509_certificate(ders[0]) if len(ders) == 1 else None
 
     def run() -> None:
         now = dt.datetime.now(dt.UTC)
         for der in ders:
             leaf = known or x509.load_der_x509_certificate(der)
-            builder.time(now).build_server_verifier(name).verify(leaf, [])
+            builder.time(now).build_server_verifier(name).verify(leaf, between)
 
     return Task(run, len(ders))
 

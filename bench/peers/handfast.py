@@ -58,7 +58,7 @@ def resumption(credentials: Credentials, *, tls12: bool = False) -> Task:
 def verification(chains: Sequence[Credentials]) -> Task:
     """By a verifier that remembers no verdict; what certificates say is remembered, as it is in any process."""
     verifier = ChainVerifier(TrustStore.from_bytes(chains[0].root_pem), remember=0)
-    sent = [(item.leaf.public_bytes(Encoding.DER),) for item in chains]
+    sent = [tuple(each.public_bytes(Encoding.DER) for each in (item.leaf, *item.between)) for item in chains]
 
     def run() -> None:
         now = datetime.now(UTC)

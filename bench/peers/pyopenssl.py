@@ -62,11 +62,12 @@ def verification(chains: Sequence[Credentials]) -> Task:
     store = crypto.X509Store()
     store.add_cert(crypto.X509.from_cryptography(chains[0].root))
     ders = [item.leaf.public_bytes(Encoding.DER) for item in chains]
+    between = [crypto.X509.from_cryptography(item) for item in chains[0].between]
     known = _loaded(ders[0]) if len(ders) == 1 else None
 
     def run() -> None:
         for der in ders:
-            crypto.X509StoreContext(store, known or _loaded(der)).verify_certificate()
+            crypto.X509StoreContext(store, known or _loaded(der), between).verify_certificate()
 
     return Task(run, len(ders))
 
