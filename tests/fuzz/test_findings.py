@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from fuzz import steps
+from fuzz.credentials import leaf
 from fuzz.steps import Step
-from fuzz.targets import TARGETS, stored
+from fuzz.targets import TARGETS, containers, small_texts, stored
 from fuzz.targets.records import RAW
 from handfast import limits
 from handfast.errors import BadRecord
@@ -75,12 +76,23 @@ CHAIN_WITH_PSS_WITHOUT_PARAMETERS = """
     27c0d3250cd176c102202460dca4e631a1f25359518738252c8cb1ee6252871a5d09734bcc70802f372a
 """
 
+# A request for a certificate with a TLS feature that `cryptography` has no name for: a KeyError.
+REQUEST_WITH_A_FEATURE = """
+    070001303082012c3081f6020100303431193017060355040a0c1068616e64666173742074657374696e673117301506035504030c0e73657276
+    65722e6578616d706c653059301306072a8648ce3d020106082a8648ce3d0301070342000498d0ee928c432b2686efee87a2a7dc730e905cde70
+    e98f5836b6669e7e17fb48b4a4dd60b93f1b62845a7d102160c161633d0a7911802d762c0b2903772269b6a060305e06092a864886f70d01090e
+    3151304f301206082b060105050701180406300402020505300c0603551d13040530030101ff301e0603551d110101ff041430128200820e7365
+    727665722e6578616d706c65300b0603551d0f040403020308300a06082a8648ce3d040302032500302202206e63befd1a1feaf5dc476133cb37
+    aed4561de0f17a774800a7d4d8d09d835ed5
+"""
+
 FINDINGS = {
     "certificate_facts-name-with-bit-string": NAME_WITH_BIT_STRING,
     "chain-name-with-bit-string": CHAIN_WITH_BIT_STRING,
     "chain-name-with-bit-string-in-verifier": CHAIN_THAT_THE_VERIFIER_READS,
     "certificate_facts-pss-without-parameters": PSS_WITHOUT_PARAMETERS,
     "chain-pss-without-parameters": CHAIN_WITH_PSS_WITHOUT_PARAMETERS,
+    "small_texts-request-with-a-feature": REQUEST_WITH_A_FEATURE,
 }
 
 
@@ -120,3 +132,34 @@ DAMAGED = {
 def test_a_kept_session_that_is_damaged(name: str, ticket: bytes) -> None:
     kept = stored.kept_session(ticket)
     TARGETS["stored"].run(bytes((stored.STATE,)) + replace(kept, **DAMAGED[name](kept)).encode())
+
+
+HOST = Step(small_texts.HOSTS, bytes((93, 184, 216, 34)))
+MOVED = Step(small_texts.ANSWER, b"HTTP/1.1 302 Found\r\nLocation: http://[::1/\r\n\r\n")
+SMALL = {
+    # A key of Ed25519 that is one byte short: an InternalError of `cryptography`.
+    "short-key": (
+        "containers",
+        containers.IDENTITY_DER,
+        [
+            Step(0, leaf("a", "root")),
+            Step(containers.KEY, bytes.fromhex("302d020100300506032b65700421041f") + bytes(31)),
+        ],
+    ),
+    # A redirect to an address that is none: a ValueError of urljoin.
+    "moved": ("small_texts", small_texts.FETCH, [Step(0, b"http://a/"), HOST, MOVED]),
+    # The name of a list of keys: an escape sequence in whatever shows it, and a second line in what is written.
+    "list": (
+        "small_texts",
+        small_texts.BADKEYS,
+        [Step(0, b'{"blocklists": [{"id": 1, "name": "\\u001b[31m\\n2 leaked x"}]}')],
+    ),
+    # A number of such a list that is infinite: an OverflowError.
+    "list-number": ("small_texts", small_texts.BADKEYS, [Step(0, b'{"blocklists": [{"id": 1e999, "name": "x"}]}')]),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_finding(name: str) -> None:
+    target, settings, said = SMALL[name]
+    TARGETS[target].run(steps.encode(settings, said))
