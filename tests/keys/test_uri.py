@@ -117,6 +117,8 @@ def test_the_library_of_all_tokens_where_none_is_named(tmp_path: Path, monkeypat
     ("query", "problem"),
     [
         ("module-path=/nowhere/lib.so", "it is not there"),
+        (f"module-path=/nowhere/{'l' * 300}.so", "it is not there"),
+        (f"module-name={'l' * 300}", "no such library is found"),
         ("module-path=lib.so", "the path has to begin at the root"),
         ("module-name=../lib", "module-name is no path: that is module-path"),
         ("module-name=nothing-like-that", "no such library is found"),

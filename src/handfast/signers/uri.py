@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -79,9 +79,9 @@ class KeyUri:
         """The library to load: an absolute path. Raises ConfigurationError where none is named or found."""
         path = self.query.get("module-path", b"").decode("utf-8", "replace")
         name = self.query.get("module-name", b"").decode("utf-8", "replace")
-        if path and Path(path).is_file() and Path(path).is_absolute():
+        if path and _is(Path.is_file, Path(path)) and Path(path).is_absolute():
             return path
-        if path and not Path(path).is_dir():
+        if path and not _is(Path.is_dir, Path(path)):
             problem = "it is not there" if Path(path).is_absolute() else "the path has to begin at the root"
             raise ConfigurationError(BAD_KEY_URI, module=path, problem=problem)
         if "/" in name:
@@ -139,6 +139,14 @@ def _attributes(text: str, separator: str, known: frozenset[str], *, strict: boo
         yield name, unquote_to_bytes(value)
 
 
+def _is(what: Callable[[Path], bool], path: Path) -> bool:
+    """Whether a path is that; it is not where nobody can say: its name is too long, or its folder is not for us."""
+    try:
+        return what(path)
+    except OSError:
+        return False
+
+
 def _library(name: str, folders: tuple[str, ...]) -> str | None:
     names = [f"{prefix}{name}{suffix}" for suffix in _SUFFIXES for prefix in ("", "lib")]
     for pattern in folders:
@@ -146,7 +154,7 @@ def _library(name: str, folders: tuple[str, ...]) -> str | None:
         places = sorted(base.glob(str(Path(pattern).relative_to(base)))) if "*" in pattern else [base]
         for place in places:
             for candidate in names:
-                if (place / candidate).is_file():
+                if _is(Path.is_file, place / candidate):
                     return str(place / candidate)
     return None
 
