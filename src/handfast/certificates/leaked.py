@@ -44,6 +44,7 @@ Kind = Literal["leaked", "debian"]
 
 _MAGIC: Final = b"handfast known keys 1\n"
 _HASH: Final = 15
+_LARGEST: Final = 1 << 30  # bytes of a file: that of badkeys has 60 million
 _RECORD: Final = _HASH + 1
 _SHORT: Final = 1_024  # bytes of a list that is searched at once as fast as by halves, most often in vain
 
@@ -87,7 +88,7 @@ class KeyList:
     @classmethod
     def load(cls, path: pem.PathLike) -> KeyList:
         """A file that :meth:`write` wrote. Raises ConfigurationError, naming file and cause."""
-        head, gap, records = pem.read(path).partition(b"\n\n")
+        head, gap, records = pem.read(path, _LARGEST).partition(b"\n\n")
         lines = (head + b"\n").removeprefix(_MAGIC).decode("utf-8", "replace").splitlines()
         try:
             if not (gap and head.startswith(_MAGIC.rstrip())):
@@ -115,7 +116,7 @@ class KeyList:
             problem = f"badkeysdata.json is not as expected: {error}"
             raise ConfigurationError(FILE_UNREADABLE, file=str(folder), problem=problem) from None
         try:
-            return cls(sources, pem.read(Path(folder, "blocklist.dat")))
+            return cls(sources, pem.read(Path(folder, "blocklist.dat"), _LARGEST))
         except ConfigurationError as error:
             if "file" in error.evidence:
                 raise

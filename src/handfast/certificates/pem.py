@@ -22,12 +22,20 @@ _BOUNDARY: Final = b"-----BEGIN "
 _SEQUENCE: Final = b"0"  # what every certificate in DER begins with (0x30)
 
 
-def read(path: PathLike) -> bytes:
-    """A file's content. Raises ConfigurationError(FILE_UNREADABLE), naming file and cause."""
+def read(path: PathLike, largest: int = 64 << 20) -> bytes:
+    """A file's content. Raises ConfigurationError(FILE_UNREADABLE), naming file and cause.
+
+    ``largest``  bytes, above which it is refused: a device has no end
+    """
     try:
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(largest + 1)
     except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
         raise ConfigurationError(FILE_UNREADABLE, file=os.fspath(path), problem=words(error)) from None
+    if len(data) > largest:
+        problem = f"it has more than {largest >> 20} MiB"
+        raise ConfigurationError(FILE_UNREADABLE, file=os.fspath(path), problem=problem)
+    return data
 
 
 def is_pem(data: bytes) -> bool:

@@ -86,7 +86,8 @@ def _rule(name: Rule | str) -> Rule:
     try:
         return Rule(name)
     except ValueError:
-        raise ConfigurationError(setting="relax", value=name, known=[rule.value for rule in Rule]) from None
+        problem = f"no rule is called {name}"
+        raise ConfigurationError(setting="relax", problem=problem, known=[rule.value for rule in Rule]) from None
 
 
 class ChainVerifier:

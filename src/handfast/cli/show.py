@@ -42,6 +42,7 @@ _OPTIONS: Final = {
     "cipher_suites": "--suite",
     "alpn": "--alpn",
     "relax": "--relax",
+    "networks": "--aia-network",
     "server_name": "the name of the server",
     "starttls": "--starttls",
     "proxy": "--proxy",

@@ -160,6 +160,12 @@ def test_a_file_without_a_certificate_is_named(tmp_path: Path, content: bytes) -
     assert caught.value.evidence["file"] == str(path)
 
 
+def test_a_file_without_an_end_is_named() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        TrustStore.from_files("/dev/zero")
+    assert caught.value.evidence == {"file": "/dev/zero", "problem": "it has more than 64 MiB"}
+
+
 def test_a_file_with_a_key_only_is_named(tmp_path: Path) -> None:
     _, key = root().issue("server.example").write(tmp_path)
     with pytest.raises(ConfigurationError) as caught:
