@@ -184,7 +184,7 @@ def run_file(held: list[Step], settings: int) -> None:
     """As a file of no kind in particular, which is looked into."""
     path, secret = _folder() / "held.pem", _folder() / "password"
     path.write_bytes(put_together(held, settings))
-    secret.write_text(_SECRET if settings & PASSWORD else "")
+    secret.write_text(_SECRET if settings & PASSWORD else "another")  # without any, a terminal would be asked
     with may_refuse():
         source = cert_source.read(Options("show", str(path), password_file=secret))
         assert all(parsed(each).der == each for each in source.chain)
