@@ -177,6 +177,52 @@ _Exports = Annotated[
 ]
 
 
+_Get = Annotated[
+    str | None, _option(_THEN, "PATH", "Send an HTTP GET; the body goes to standard output, the rest to error.")
+]
+_Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", metavar=" ", rich_help_panel=_SHOWN, help="Print errors only, and what --export asks for."
+    ),
+]
+# Of `handfast serve`.
+_ClientCa = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Ask clients who they are: a certificate from these roots. Repeatable."),
+]
+_RelaxClients = Annotated[
+    list[str] | None,
+    typer.Option(metavar="RULE", help="Let clients' certificates break this rule; an error names it."),
+]
+_KnownKeysOfClients = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="Refuse clients with the keys of this list, which others have too: a file of handfast's, or a folder of "
+        "badkeys. Repeatable.",
+    ),
+]
+_SpiffeOfClients = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RULE",
+        help="Of the clients with a certificate, take those with this SPIFFE id alone: spiffe://example.org/web, or "
+        ".../* for all below. Repeatable.",
+    ),
+]
+_Store = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Share sessions with other servers: redis://, rediss:// (with TLS) or unix://."),
+]
+_StoreSecret = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="With --store: 32 random bytes, the same for all servers, that seal what lies there."
+    ),
+]
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"handfast {handfast.__version__}")
@@ -216,9 +262,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     tls: _Versions = None,
     group: _Groups = None,
     suite: _Suites = None,
-    get: Annotated[
-        str | None, _option(_THEN, "PATH", "Send an HTTP GET; the body goes to standard output, the rest to error.")
-    ] = None,
+    get: _Get = None,
     output: Annotated[Path | None, _option(_THEN, "FILE", "With --get or --early-data: write the answer here.")] = None,
     pipe: Annotated[bool, _flag(_THEN, "--pipe", "Connect standard input and output to the server, like nc.")] = False,
     session: _Session = None,
@@ -228,12 +272,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     json: Annotated[
         bool, _flag(_SHOWN, "--json", "Print one JSON object on standard output and nothing else, also on failure.")
     ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet", "-q", metavar=" ", rich_help_panel=_SHOWN, help="Print errors only, and what --export asks for."
-        ),
-    ] = False,
+    quiet: _Quiet = False,
     keylog: _Keylog = None,
     timeout: _Timeout = 10.0,
     proxy: _Proxy = None,
@@ -293,33 +332,13 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         ),
     ] = None,
     password_file: Annotated[Path | None, typer.Option(metavar="FILE", help=_PASSWORD)] = None,
-    client_ca: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Ask clients who they are: a certificate from these roots. Repeatable."),
-    ] = None,
+    client_ca: _ClientCa = None,
     require_client_cert: Annotated[
         bool, typer.Option("--require-client-cert", metavar=" ", help="Refuse clients that show none.")
     ] = False,
-    relax: Annotated[
-        list[str] | None,
-        typer.Option(metavar="RULE", help="Let clients' certificates break this rule; an error names it."),
-    ] = None,
-    known_keys: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="Refuse clients with the keys of this list, which others have too: a file of handfast's, or a folder of "
-            "badkeys. Repeatable.",
-        ),
-    ] = None,
-    spiffe: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RULE",
-            help="Of the clients with a certificate, take those with this SPIFFE id alone: spiffe://example.org/web, or "
-            ".../* for all below. Repeatable.",
-        ),
-    ] = None,
+    relax: _RelaxClients = None,
+    known_keys: _KnownKeysOfClients = None,
+    spiffe: _SpiffeOfClients = None,
     alpn: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Application protocols.")] = None,
     tls: Annotated[list[str] | None, typer.Option(metavar="1.2,1.3", help="Versions of TLS; both by default.")] = None,
     echo: Annotated[bool, typer.Option("--echo", metavar=" ", help="Send back what comes.")] = False,
@@ -330,18 +349,8 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
     tickets: Annotated[
         int, typer.Option(metavar="N", min=0, help="Tickets to come back with, for each client; 0 for none.")
     ] = 2,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Share sessions with other servers: redis://, rediss:// (with TLS) or unix://."
-        ),
-    ] = None,
-    store_secret: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="With --store: 32 random bytes, the same for all servers, that seal what lies there."
-        ),
-    ] = None,
+    store: _Store = None,
+    store_secret: _StoreSecret = None,
     early_data: Annotated[
         bool,
         typer.Option(
