@@ -147,6 +147,15 @@ def test_a_root_that_is_kept_elsewhere(here: Path) -> None:
 # --- what is wrong ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("option", ["--permit", "--exclude"])
+def test_an_option_of_limits_without_a_value_is_not_passed_over(here: Path, option: str) -> None:
+    """`--permit "$DOMAIN"` without a DOMAIN would make an authority for everything."""
+    run = ca("init", option, "")
+    assert run.returncode == 2
+    assert f"Invalid value for {option}: a value is needed" in run.stderr.decode()
+    assert names(here) == set()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -290,7 +290,7 @@ def test_a_dead_port_is_no_connection() -> None:
         (["localhost", "--timeout", "-1"], "--timeout"),
         (["localhost", "--timeout", "nan"], "--timeout"),
         (["localhost", "--timeout", "soon"], "--timeout"),
-        (["localhost", "--group", ","], "a name is needed"),
+        (["localhost", "--group", ","], "--group: a value is needed"),
         (["localhost", "--alpn", "x" * 256], "--alpn: a name has 1 to 255 bytes"),
         (["localhost", "--get", "/a b"], "--get"),
         (["localhost", "--get", "/", "--output", "/nonexistent/file"], "/nonexistent/file"),

@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 import handfast
 from handfast.cli import ca as ca_commands
 from handfast.cli import cert as cert_commands
+from handfast.cli.listed import listed
 
 app = typer.Typer(
     name="handfast",
@@ -286,18 +287,18 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         target=target,
         server_name=servername,
         ca=tuple(ca or ()),
-        relax=_listed(relax),
+        relax=listed("--relax", relax),
         known_keys=tuple(known_keys or ()),
-        spiffe=_listed(spiffe),
+        spiffe=listed("--spiffe", spiffe),
         aia=aia,
-        aia_networks=_listed(aia_network),
+        aia_networks=listed("--aia-network", aia_network),
         cert=cert,
         key=key,
         password_file=password_file,
-        alpn=_listed(alpn),
-        tls=_listed(tls),
-        groups=_listed(group),
-        suites=_listed(suite),
+        alpn=listed("--alpn", alpn),
+        tls=listed("--tls", tls),
+        groups=listed("--group", group),
+        suites=listed("--suite", suite),
         verify=not no_verify,
         timeout=timeout,
         proxy=proxy,
@@ -370,11 +371,11 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         password_file=password_file,
         client_ca=tuple(client_ca or ()),
         require_client_cert=require_client_cert,
-        relax=_listed(relax),
+        relax=listed("--relax", relax),
         known_keys=tuple(known_keys or ()),
-        spiffe=_listed(spiffe),
-        alpn=_listed(alpn),
-        tls=_listed(tls),
+        spiffe=listed("--spiffe", spiffe),
+        alpn=listed("--alpn", alpn),
+        tls=listed("--tls", tls),
         echo=echo,
         www=www,
         tickets=tickets,
@@ -384,11 +385,3 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         json=json,
     )
     raise typer.Exit(run(options))
-
-
-def _listed(values: list[str] | None) -> tuple[str, ...]:
-    """An option that may be repeated, and hold several names with commas between."""
-    names = tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
-    if values and not names:
-        raise typer.BadParameter("a name is needed")
-    return names

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from handfast.cli.listed import listed
+
 app = typer.Typer(
     name="ca",
     help="A certificate authority of your own, in a folder: make one, issue, list and revoke certificates.",
@@ -94,8 +96,8 @@ def init(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer's 
     raise typer.Exit(
         run(
             Init(
-                folder, json, name=name, key=key, permit=_listed(permit), exclude=_listed(exclude),
-                root_lifetime=root_lifetime, lifetime=lifetime, ask=passphrase, passphrase_file=passphrase_file,
+                folder, json, name=name, key=key, permit=listed("--permit", permit),
+                exclude=listed("--exclude", exclude), root_lifetime=root_lifetime, lifetime=lifetime, ask=passphrase, passphrase_file=passphrase_file,
                 root_passphrase_file=root_passphrase_file, crl_url=crl_url or "", issuer_url=issuer_url or "",
                 below=below, root_key=root_key,
             )
@@ -173,8 +175,8 @@ def sign(  # noqa: PLR0913, PLR0917 - likewise
     raise typer.Exit(
         run(
             Sign(
-                folder, json, request=request, names=tuple(names or ()), allow=_listed(allow), drop_others=drop_others,
-                kind=kind, lifetime=lifetime, out=out, name=name, force=force, passphrase_file=passphrase_file,
+                folder, json, request=request, names=tuple(names or ()), allow=listed("--allow", allow),
+                drop_others=drop_others, kind=kind, lifetime=lifetime, out=out, name=name, force=force, passphrase_file=passphrase_file,
             )
         )
     )  # fmt: skip
@@ -225,7 +227,3 @@ def revoke(  # noqa: PLR0917 - likewise
             )
         )
     )  # fmt: skip
-
-
-def _listed(values: list[str] | None) -> tuple[str, ...]:
-    return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())

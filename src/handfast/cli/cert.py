@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from handfast.cli.listed import listed
+
 app = typer.Typer(
     name="cert",
     help="Look at certificates: of a server, in a file, or from standard input.",
@@ -67,8 +69,8 @@ def show(  # noqa: PLR0917 - an option is a parameter: that is typer's way
     from handfast.cli.cert_run import Options, run
 
     options = Options(
-        "show", target, name=name, starttls=starttls, tls=_listed(tls), timeout=timeout, password_file=password_file,
-        json=json,
+        "show", target, name=name, starttls=starttls, tls=listed("--tls", tls), timeout=timeout,
+        password_file=password_file, json=json,
     )  # fmt: skip
     raise typer.Exit(run(options))
 
@@ -124,16 +126,8 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
     from handfast.cli.cert_run import Options, run
 
     options = Options(
-        "verify", target, name=name, purpose=purpose, ca=tuple(ca or ()), relax=_listed(relax),
-        known_keys=tuple(known_keys or ()), spiffe=_listed(spiffe), at=at, aia=aia, aia_networks=_listed(aia_network),
-        starttls=starttls, tls=_listed(tls), timeout=timeout, password_file=password_file, json=json,
+        "verify", target, name=name, purpose=purpose, ca=tuple(ca or ()), relax=listed("--relax", relax),
+        known_keys=tuple(known_keys or ()), spiffe=listed("--spiffe", spiffe), at=at, aia=aia,
+        aia_networks=listed("--aia-network", aia_network), starttls=starttls, tls=listed("--tls", tls), timeout=timeout, password_file=password_file, json=json,
     )  # fmt: skip
     raise typer.Exit(run(options))
-
-
-def _listed(values: list[str] | None) -> tuple[str, ...]:
-    """An option that may be repeated, and hold several names with commas between."""
-    names = tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
-    if values and not names:
-        raise typer.BadParameter("a name is needed")
-    return names
