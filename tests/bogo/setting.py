@@ -10,7 +10,8 @@ from typing import Any
 from handfast import ASK, ClientConfig, Identity, PeerIdentity, ServerConfig
 from handfast.certificates.identity import Signer
 from handfast.certificates.parsed import parsed
-from handfast.certificates.rules import Purpose, findings
+from handfast.certificates.rules import findings
+from handfast.certificates.usages import Purpose
 from handfast.crypto.groups import GROUPS
 from handfast.crypto.signatures import SCHEMES, SCHEMES_12
 from handfast.crypto.suites import SUITES, SUITES_12

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from handfast.certificates.policy import ChainVerifier
-    from handfast.certificates.rules import Purpose
+    from handfast.certificates.usages import Purpose
 
 CHECKS: Final = ("dates", "name", "usage", "root", "signatures", "strength", "leaks", "rules")
 

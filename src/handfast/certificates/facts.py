@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from handfast.certificates import aia, kinds, policies
+from handfast.certificates import aia, kinds, policies, usages
 from handfast.certificates.parsed import parsed
 
 if TYPE_CHECKING:
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 
     from handfast.certificates.parsed import Parsed
 
-_USAGES: Final = {
-    ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
-    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
-    ExtendedKeyUsageOID.CODE_SIGNING: "codeSigning",
-    ExtendedKeyUsageOID.EMAIL_PROTECTION: "emailProtection",
-    ExtendedKeyUsageOID.TIME_STAMPING: "timeStamping",
-    ExtendedKeyUsageOID.OCSP_SIGNING: "OCSPSigning",
-    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "anyExtendedKeyUsage",
-}
 _BITS: Final = {
     "digital_signature": "digitalSignature",
     "content_commitment": "contentCommitment",
@@ -150,7 +141,7 @@ def _key_usage(certificate: Parsed) -> tuple[str, ...] | None:
 
 def _extended_usage(certificate: Parsed) -> tuple[str, ...] | None:
     found = certificate.extension(x509.ExtendedKeyUsage)
-    return None if found is None else tuple(_USAGES.get(usage, usage.dotted_string) for usage in found)
+    return None if found is None else tuple(map(usages.called, found))
 
 
 def _constraints(certificate: Parsed) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from handfast.certificates.names import Address
+    from handfast.certificates.usages import Purpose
 
 
 # The schemes that say of a certificate's signature that it can be verified; the curve is the issuer's affair.
@@ -218,7 +219,7 @@ class Identity(Guarded):
                 on_note(note)
         return identity
 
-    def concerns(self, purpose: notes.Purpose, now: datetime) -> tuple[Note, ...]:
+    def concerns(self, purpose: Purpose, now: datetime) -> tuple[Note, ...]:
         """Why peers may refuse us ``now``, an aware time, as a "server" or as a "client".
 
         A certificate that has expired, or is for something else, or has no names; an intermediate that is missing.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from handfast.certificates.parsed import parsed
+from handfast.certificates.usages import WANTED, called
 from handfast.errors import shown
 from handfast.reasons import (
     OWN_CERTIFICATE_EXPIRED,
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from handfast.certificates.parsed import Parsed
-
-Purpose = Literal["server", "client"]
-_USAGE = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
-_CALLED = {"server": "serverAuth", "client": "clientAuth"}
+    from handfast.certificates.usages import Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +52,10 @@ def concerns(chain: Sequence[bytes], purpose: Purpose, now: datetime) -> Iterato
             evidence = {"certificate": certificate.subject, "begins": certificate.not_before}
             yield Note(OWN_CERTIFICATE_NOT_YET_VALID, evidence)
     usage = leaf.extension(x509.ExtendedKeyUsage)
-    if usage is not None and _USAGE[purpose] not in usage:  # "any" is not enough: see rules.py
+    if usage is not None and WANTED[purpose] not in usage:  # "any" is not enough: see rules.py
         yield Note(
             OWN_CERTIFICATE_WRONG_USAGE,
-            {"certificate": leaf.subject, "lacks": _CALLED[purpose], "is_for": [_name(oid) for oid in usage]},
+            {"certificate": leaf.subject, "lacks": called(WANTED[purpose]), "is_for": list(map(called, usage))},
         )
     key_usage = leaf.extension(x509.KeyUsage)
     if key_usage is not None and not key_usage.digital_signature:
@@ -75,12 +72,6 @@ def concerns(chain: Sequence[bytes], purpose: Purpose, now: datetime) -> Iterato
 def _is_service(leaf: Parsed) -> bool:
     """Whether it is for those who know the server by its SPIFFE id, and ask for no name."""
     return any(uri.startswith("spiffe://") for uri in leaf.values(x509.UniformResourceIdentifier))
-
-
-def _name(oid: x509.ObjectIdentifier) -> str:
-    known = {usage: _CALLED[purpose] for purpose, usage in _USAGE.items()}
-    known[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE] = "anyExtendedKeyUsage"
-    return known.get(oid) or (oid.dotted_string if oid._name == "Unknown OID" else oid._name)
 
 
 def described(certificate: Parsed, position: int, count: int) -> dict[str, object]:

@@ -84,7 +84,7 @@ class _Search:
         """Follow every issuer of the last certificate of ``way``."""
         anchored = way[-1].certificate in self._trust
         self._offer(Path(way, self._sent, anchored, forged, unchecked))
-        # One authority more than is allowed is followed, so that checks.py can say that it is one too many.
+        # One authority more than is allowed is followed, so that checks/profile.py can say that it is one too many.
         if anchored or len(way) > PATH_DEPTH + 2:
             return
         for issuer in self._issuers(way):

@@ -28,7 +28,7 @@ from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.leaked import KeyList
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.path import Path
-from handfast.certificates.rules import Purpose, Role, Rule, findings
+from handfast.certificates.rules import Role, Rule, findings
 from handfast.certificates.spiffe import AllowSpiffe
 from handfast.certificates.strength import excessive_key
 from handfast.errors import (
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from handfast.certificates.store import TrustStore
+    from handfast.certificates.usages import Purpose
 
 
 @dataclass(frozen=True)
@@ -380,7 +381,7 @@ def _relaxed(
     def hold(_: verification.Policy, certificate: x509.Certificate, __: x509.ExtensionType | None) -> None:
         found = findings(parsed(certificate.public_bytes(Encoding.DER)), role, purpose)
         if found.usage is not None or any(breach.rule not in relax for breach in found.breaches):
-            raise ValueError  # nobody reads it: checks.py explains
+            raise ValueError  # nobody reads it: handfast.certificates.checks explains
 
     table = _LEAF_EXTENSIONS if role == "leaf" else _ISSUER_EXTENSIONS
     replaced = dict.fromkeys(kind for rule in relax for kind in table.get(rule, ()))

@@ -16,15 +16,16 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from handfast.certificates import strength
+from handfast.certificates.usages import WANTED, called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handfast.certificates.parsed import Parsed
     from handfast.certificates.strength import Weakness
+    from handfast.certificates.usages import Purpose
 
 Role = Literal["leaf", "issuer", "root"]  # a root is an issuer that is trusted, and so need not prove what it is
-Purpose = Literal["server", "client"]  # whose certificate the leaf is
 
 
 class Rule(Enum):
@@ -122,12 +123,6 @@ def _found(certificate: Parsed, role: Role, purpose: Purpose) -> Findings:
 # --- usage: whether a certificate may be used for this at all -----------------------------------------------------
 
 
-_EXTENDED_KEY_USAGE: Final[dict[Purpose, tuple[x509.ObjectIdentifier, str]]] = {
-    "server": (ExtendedKeyUsageOID.SERVER_AUTH, "serverAuth"),
-    "client": (ExtendedKeyUsageOID.CLIENT_AUTH, "clientAuth"),
-}
-
-
 def _leaf_usage(certificate: Parsed, purpose: Purpose) -> str | None:
     """RFC 9846 section 4.5.1.2: keyUsage, where there is one, has digitalSignature. RFC 5280 section 4.2.1.12."""
     key_usage = certificate.extension(x509.KeyUsage)
@@ -139,10 +134,9 @@ def _leaf_usage(certificate: Parsed, purpose: Purpose) -> str | None:
         )
         return f"keyUsage does not allow digitalSignature{other}"
     extended = certificate.extension(x509.ExtendedKeyUsage)
-    wanted, name = _EXTENDED_KEY_USAGE[purpose]
     # anyExtendedKeyUsage is not enough, here as in OpenSSL: whoever means serverAuth has to say so.
-    if extended is not None and wanted not in extended:
-        return f"extendedKeyUsage allows {_named(extended)}, and not {name}"
+    if extended is not None and WANTED[purpose] not in extended:
+        return f"extendedKeyUsage allows {_named(extended)}, and not {called(WANTED[purpose])}"
     return None
 
 
@@ -162,22 +156,14 @@ def _not_an_authority(certificate: Parsed) -> str | None:
 def _issuer_usage(certificate: Parsed, purpose: Purpose) -> str | None:
     """An authority's extendedKeyUsage limits what it may issue for, by general custom."""
     extended = certificate.extension(x509.ExtendedKeyUsage)
-    wanted, name = _EXTENDED_KEY_USAGE[purpose]
-    allowed = (wanted, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    allowed = (WANTED[purpose], ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
     if extended is not None and not any(usage in extended for usage in allowed):
-        return f"extendedKeyUsage of the authority allows {_named(extended)}, and not {name}"
+        return f"extendedKeyUsage of the authority allows {_named(extended)}, and not {called(WANTED[purpose])}"
     return None
 
 
-_USAGE_NAMES: Final = {
-    value.dotted_string: name.lower().replace("_", " ")
-    for name, value in vars(ExtendedKeyUsageOID).items()
-    if isinstance(value, x509.ObjectIdentifier)
-}
-
-
 def _named(usages: x509.ExtendedKeyUsage) -> str:
-    return ", ".join(_USAGE_NAMES.get(usage.dotted_string, usage.dotted_string) for usage in usages)
+    return ", ".join(map(called, usages))
 
 
 # --- the profile ----------------------------------------------------------------------------------------------------

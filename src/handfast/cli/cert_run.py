@@ -26,7 +26,7 @@ from handfast.transport.fetching import Fetcher, FetchingVerifier
 
 if TYPE_CHECKING:
     from handfast.certificates.identity import PeerIdentity
-    from handfast.certificates.rules import Purpose
+    from handfast.certificates.usages import Purpose
 
 
 @dataclass(frozen=True)

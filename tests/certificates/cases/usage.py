@@ -13,12 +13,12 @@ from tests.certificates.making import NOT_A_CA, USAGE, Group, Made, leaf, leaf_w
 
 GROUP = Group("Usage")
 case = GROUP.case
-case("a client's certificate", shared("wrong_usage"), USAGE, "allows client auth, and not serverAuth")
+case("a client's certificate", shared("wrong_usage"), USAGE, "allows clientAuth, and not serverAuth")
 case(
     "for signing code",
     lambda: leaf_with(usages(ExtendedKeyUsageOID.CODE_SIGNING)),
     USAGE,
-    "allows code signing, and not serverAuth",
+    "allows codeSigning, and not serverAuth",
 )
 case(
     "for any usage, and not named", lambda: leaf_with(usages(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)), USAGE, "any"

@@ -92,10 +92,10 @@ def test_one_certificate_can_serve_both_sides() -> None:
 def test_a_server_s_certificate_is_none_of_a_client_and_the_other_way_round() -> None:
     error = refused(issued("server.example", usage=("server",)))
     assert error.reason is reasons.CERTIFICATE_WRONG_USAGE
-    assert error.evidence["problem"] == "extendedKeyUsage allows server auth, and not clientAuth"
+    assert error.evidence["problem"] == "extendedKeyUsage allows serverAuth, and not clientAuth"
     with pytest.raises(errors.CertificateUsageError) as caught:
         ChainVerifier(root().trust).verify_server(issued("a.example").chain, "a.example", NOW)
-    assert caught.value.evidence["problem"] == "extendedKeyUsage allows client auth, and not serverAuth"
+    assert caught.value.evidence["problem"] == "extendedKeyUsage allows clientAuth, and not serverAuth"
 
 
 def test_any_usage_is_enough_for_an_authority_and_not_for_a_client() -> None:
@@ -112,7 +112,7 @@ def test_an_authority_for_servers() -> None:
     authority = root().intermediate(extensions={x509.ExtendedKeyUsage: (usage, False)})
     error = refused(issued(by=authority))
     assert error.certificate == authority.der
-    assert error.evidence["problem"] == "extendedKeyUsage of the authority allows server auth, and not clientAuth"
+    assert error.evidence["problem"] == "extendedKeyUsage of the authority allows serverAuth, and not clientAuth"
 
 
 def forged(made: IssuedIdentity) -> IssuedIdentity:

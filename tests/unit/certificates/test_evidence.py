@@ -85,9 +85,7 @@ def test_names_that_tls_does_not_compare_are_named_too() -> None:
 
 
 def test_usages_are_named() -> None:
-    assert (
-        refusal(chain("wrong_usage")).evidence["problem"] == "extendedKeyUsage allows client auth, and not serverAuth"
-    )
+    assert refusal(chain("wrong_usage")).evidence["problem"] == "extendedKeyUsage allows clientAuth, and not serverAuth"
     usage = x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.2.3.4")])
     made = root().issue(SERVER_NAME, extensions={x509.ExtendedKeyUsage: (usage, False)})
     assert refused(made, root().trust).evidence["problem"] == "extendedKeyUsage allows 1.2.3.4, and not serverAuth"

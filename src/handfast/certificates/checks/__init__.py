@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from handfast.certificates.path import Path
     from handfast.certificates.policy import Policy
-    from handfast.certificates.rules import Findings, Purpose
+    from handfast.certificates.rules import Findings
     from handfast.certificates.store import TrustStore
+    from handfast.certificates.usages import Purpose
 
 
 def check(
