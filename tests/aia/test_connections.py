@@ -258,10 +258,9 @@ def test_the_script_asks_and_anybody_may_answer(missing: Missing) -> None:
 
 
 def _urls(missing: Missing) -> list[str]:
-    from handfast.certificates.aia import addresses
     from handfast.certificates.parsed import parsed
 
-    return [addresses(parsed(der))[0] for der in (missing.chain[0], missing.missing[0])]
+    return [parsed(der).issuer_addresses[0] for der in (missing.chain[0], missing.missing[0])]
 
 
 # --- the drop-in --------------------------------------------------------------------------------------------------------

@@ -21,9 +21,6 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-from cryptography.x509.oid import AuthorityInformationAccessOID
-
 from handfast import reasons
 from handfast.certificates import containers
 from handfast.certificates.identity import PROOF, PeerIdentity
@@ -216,17 +213,6 @@ def candidates(content: Content) -> list[bytes]:
         raise FetchFailed(reasons.FETCH_NO_CERTIFICATE, bytes=len(content.body), problem=problem) from None
 
 
-def addresses(certificate: Parsed) -> list[str]:
-    """Where a certificate says that its issuer's can be had (caIssuers), in its order, whatever kind of address it is."""
-    access = certificate.extension(x509.AuthorityInformationAccess) or ()
-    return [
-        str(item.access_location.value)
-        for item in access
-        if item.access_method == AuthorityInformationAccessOID.CA_ISSUERS
-        and isinstance(item.access_location, x509.UniformResourceIdentifier)
-    ]
-
-
 # --- what is remembered -------------------------------------------------------------------------------------------------------
 
 
@@ -366,7 +352,7 @@ class Completion:
 
     def _fetch(self, last: Parsed) -> Generator[Fetch, Content | FetchFailed, bool]:
         """Ask for the issuer of the last certificate of a path: whether something new came."""
-        found = addresses(last)[:ADDRESSES_OF_A_CERTIFICATE]
+        found = last.issuer_addresses[:ADDRESSES_OF_A_CERTIFICATE]
         self._levels += 1
         for url in found:
             if url in self._asked:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from handfast.certificates import aia, kinds, policies, usages
-from handfast.certificates.parsed import parsed
+from handfast.certificates import kinds, policies, usages
+from handfast.certificates.parsed import name_of, parsed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -98,8 +97,8 @@ def facts(der: bytes) -> Facts:
         key_usage=_key_usage(certificate),
         extended_usage=_extended_usage(certificate),
         constraints=_constraints(certificate),
-        issuers=tuple(aia.addresses(certificate)),
-        ocsp=_ocsp(certificate),
+        issuers=certificate.issuer_addresses,
+        ocsp=certificate.ocsp_addresses,
         crls=_crls(certificate),
         validation=policies.validation(certificate),
         policies=policies.identifiers(certificate),
@@ -153,19 +152,7 @@ def _constraints(certificate: Parsed) -> tuple[str, ...]:
         for word, items in (("only", found.permitted_subtrees), ("not", found.excluded_subtrees))
         for item in items or ()
     )
-    return tuple(f"{word} {_general_name(item)}" for word, item in shown)
-
-
-def _general_name(name: x509.GeneralName) -> str:
-    if isinstance(name, x509.DirectoryName):
-        return f"DIR:{name.value.rfc4514_string()}"
-    return f"{type(name).__name__.removesuffix('Name').removesuffix('Address')}:{name.value}"
-
-
-def _ocsp(certificate: Parsed) -> tuple[str, ...]:
-    access = certificate.extension(x509.AuthorityInformationAccess) or ()
-    wanted = (item.access_location for item in access if item.access_method == AuthorityInformationAccessOID.OCSP)
-    return tuple(str(item.value) for item in wanted if isinstance(item, x509.UniformResourceIdentifier))
+    return tuple(f"{word} {name_of(item)}" for word, item in shown)
 
 
 def _crls(certificate: Parsed) -> tuple[str, ...]:

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 CACHED_CERTIFICATES: Final = 512
-NAME_BYTES: Final = (
-    4_096  # of a distinguished name; to write down one that is longer takes longer than to verify a chain
-)
+# Bytes of a distinguished name: to write down one that is longer takes longer than to verify a chain.
+NAME_BYTES: Final = 4_096
 CACHED_BYTES: Final = 8_192  # a larger certificate is parsed each time: a peer cannot make us hold more than 4 MiB
 
 # The extensions that alike.py leaves out of an outline.
@@ -157,7 +156,7 @@ class Parsed:
     @property
     def alternative_names(self) -> tuple[str, ...]:
         """The whole subjectAltName as "DNS:example.com", "IP:192.0.2.1", "URI:...", "EMAIL:...", in its order."""
-        return tuple(map(_shown_name, self.extension(x509.SubjectAlternativeName) or ()))
+        return tuple(map(name_of, self.extension(x509.SubjectAlternativeName) or ()))
 
     def values(self, kind: Any) -> tuple[Any, ...]:
         """The names of one kind in the subjectAltName, in its order, as `cryptography` gives them."""
@@ -170,18 +169,25 @@ class Parsed:
         return tuple(item for item in self.values(x509.IPAddress) if not hasattr(item, "network_address"))
 
     @property
-    def issuer_address(self) -> str | None:
-        """Where the issuer's certificate can be fetched, if the certificate says so (RFC 5280 section 4.2.2.1).
+    def issuer_addresses(self) -> tuple[str, ...]:
+        """Where the certificate says that its issuer's can be fetched (caIssuers, RFC 5280 section 4.2.2.1), in its order."""
+        return self._accessible(AuthorityInformationAccessOID.CA_ISSUERS)
 
-        Of several addresses the first of HTTP; a place in a directory (ldap:) where there is none.
-        """
-        found = [
-            str(item.access_location.value)
-            for item in self.extension(x509.AuthorityInformationAccess) or ()
-            if item.access_method == AuthorityInformationAccessOID.CA_ISSUERS
-            and isinstance(item.access_location, x509.UniformResourceIdentifier)
-        ]
+    @property
+    def issuer_address(self) -> str | None:
+        """The first of these that is HTTP; a place in a directory (ldap:) where there is none; None without any."""
+        found = self.issuer_addresses
         return next((url for url in found if url.lower().startswith("http")), next(filter(None, found), None))
+
+    @property
+    def ocsp_addresses(self) -> tuple[str, ...]:
+        """Where it says that its status can be asked for by OCSP, in its order."""
+        return self._accessible(AuthorityInformationAccessOID.OCSP)
+
+    def _accessible(self, method: x509.ObjectIdentifier) -> tuple[str, ...]:
+        access = self.extension(x509.AuthorityInformationAccess) or ()
+        wanted = (item.access_location for item in access if item.access_method == method)
+        return tuple(str(item.value) for item in wanted if isinstance(item, x509.UniformResourceIdentifier))
 
     @property
     def issuer_key(self) -> bytes | None:
@@ -242,7 +248,8 @@ _PREFIX: Final = {x509.DNSName: "DNS", x509.IPAddress: "IP", x509.RFC822Name: "E
 _PREFIX_URI: Final = {x509.UniformResourceIdentifier: "URI"}
 
 
-def _shown_name(name: x509.GeneralName) -> str:
+def name_of(name: x509.GeneralName) -> str:
+    """A name of a certificate, or a limit of names, with its kind: "DNS:example.com", "IP:192.0.2.1", "EMAIL:...", "URI:..."."""
     if isinstance(name, x509.DirectoryName):
         return f"DIR:{name.value.rfc4514_string()}"
     if isinstance(name, x509.RegisteredID):

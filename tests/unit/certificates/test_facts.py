@@ -108,6 +108,17 @@ def test_whom_an_authority_may_issue_for() -> None:
     assert (about.is_authority, about.path_length, about.key_usage) == (True, 1, ("keyCertSign", "cRLSign"))
 
 
+def test_limits_are_called_as_names_are() -> None:
+    mail, uri = x509.RFC822Name("example.com"), x509.UniformResourceIdentifier(".example.com")
+    others = [
+        x509.RegisteredID(x509.ObjectIdentifier("1.2.3")),
+        x509.OtherName(x509.ObjectIdentifier("1.2.4"), b"\x05\0"),
+    ]
+    own = {x509.NameConstraints: (x509.NameConstraints([mail, uri], others), True)}
+    told = ("only EMAIL:example.com", "only URI:.example.com", "not OID:1.2.3", "not OTHER:1.2.4")
+    assert facts(root().intermediate(extensions=own).der).constraints == told
+
+
 def test_a_certificate_that_says_nothing() -> None:
     without = dict.fromkeys(
         (
