@@ -88,7 +88,7 @@ _KnownKeys = Annotated[
     _option(
         _SERVER,
         "FILE",
-        "Refuse the keys of this list too, which others have: a file of handfast's, or a folder of badkeys. Repeatable.",
+        "A list of keys that others have too, and that are refused: a file of KeyList.write, or a folder of badkeys. Repeatable.",
     ),
 ]
 _Spiffe = Annotated[
@@ -103,12 +103,14 @@ _Spiffe = Annotated[
 _Aia = Annotated[
     bool,
     _flag(
-        _SERVER, "--aia", "Fetch certificates that the server forgot, over HTTP, from where the others say they are."
+        _SERVER,
+        "--aia",
+        "Fetch intermediates that the server forgot, over HTTP, from the addresses that its certificates name.",
     ),
 ]
 _AiaNetwork = Annotated[
     list[str] | None,
-    _option(_SERVER, "NETWORK", "With --aia: fetch from this inner network too, such as 10.0.0.0/8. Repeatable."),
+    _option(_SERVER, "NETWORK", "With --aia: fetch from this internal network too, such as 10.0.0.0/8. Repeatable."),
 ]
 _NoVerify = Annotated[
     bool, _flag(_SERVER, "--no-verify", "Accept any certificate, of anybody. For looking at servers only.")
@@ -200,7 +202,7 @@ _KnownKeysOfClients = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
-        help="Refuse clients with the keys of this list, which others have too: a file of handfast's, or a folder of "
+        help="A list of keys that others have too; clients with these are refused: a file of KeyList.write, or a folder of "
         "badkeys. Repeatable.",
     ),
 ]

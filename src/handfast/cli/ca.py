@@ -45,13 +45,19 @@ _PassphraseFile = Annotated[
 ]
 _RootKey = Annotated[Path | None, _option("FILE", "The root's key, where it is kept elsewhere.")]
 _Json = Annotated[bool, _flag("--json", "Print one JSON object on standard output, also on failure.")]
-_Kind = Annotated[str | None, _option("KIND", f"{_KINDS}; spiffe for a SPIFFE id, or else server, by default.")]
+_Kind = Annotated[
+    str | None,
+    _option("KIND", f"What it is for: {_KINDS}. By default spiffe for a SPIFFE id, and server for all else."),
+]
 _Lifetime = Annotated[
-    str | None, _option("TIME", "Such as 90m, 24h or 90d; 30d by default, 24h of a SPIFFE id.", show_default=False)
+    str | None,
+    _option(
+        "TIME", "How long it is valid: 90m, 24h, 90d. By default 30d, and 24h for a SPIFFE id.", show_default=False
+    ),
 ]
 _Out = Annotated[Path, _option("DIR", "Where the files are written.")]
 _Name = Annotated[
-    str | None, _option("NAME", "What the files are called, without .pem; by default, what the first name is.")
+    str | None, _option("NAME", "What the files are called, without .pem; by default after the first name.")
 ]
 _Force = Annotated[bool, _flag("--force", "Replace files that are there.")]
 
@@ -60,12 +66,14 @@ _Force = Annotated[bool, _flag("--force", "Replace files that are there.")]
 def init(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer's way
     folder: _Dir = _DIR,
     name: Annotated[
-        str, _option("NAME", "What its own certificates are called, with root and intermediate behind it.")
+        str, _option("NAME", "The name of the authority: its certificates are called NAME root and NAME intermediate.")
     ] = "handfast",
     key: Annotated[str, _option("KIND", f"The kind of its keys: {_KEYS}.")] = "p256",
     permit: Annotated[
         list[str] | None,
-        _option("NAMES", "Issue for this domain and below (example.com), or network (10.0.0.0/8), alone. Repeatable."),
+        _option(
+            "NAMES", "Issue only for this domain and below it (example.com), or this network (10.0.0.0/8). Repeatable."
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None, _option("NAMES", "Never issue for this domain or network. Repeatable.")
@@ -77,12 +85,18 @@ def init(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer's 
         Path | None, _option("FILE", "Encrypt the keys with the first line of this file; - is standard input.", _LOCKED)
     ] = None,
     root_passphrase_file: Annotated[
-        Path | None, _option("FILE", "Another one for the root's key; with --from, the one that it has.", _LOCKED)
+        Path | None,
+        _option(
+            "FILE", "Another passphrase for the root's key; with --from, the one that its key has already.", _LOCKED
+        ),
     ] = None,
     crl_url: Annotated[
-        str | None, _option("URL", "Where intermediate.crl will be: written into what is issued.", _WEB)
+        str | None,
+        _option("URL", "Where you will publish intermediate.crl: it is written into each certificate.", _WEB),
     ] = None,
-    issuer_url: Annotated[str | None, _option("URL", "Where intermediate.cer will be, likewise.", _WEB)] = None,
+    issuer_url: Annotated[
+        str | None, _option("URL", "Where you will publish intermediate.cer, likewise.", _WEB)
+    ] = None,
     below: Annotated[
         Path | None,
         typer.Option("--from", metavar="DIR", rich_help_panel=_BELOW, help="The authority that has the root."),
@@ -156,7 +170,7 @@ def sign(  # noqa: PLR0913, PLR0917 - likewise
     folder: _Dir = _DIR,
     allow: Annotated[
         list[str] | None,
-        _option("NAMES", "Take hosts of the request that are in this domain or network, too. Repeatable."),
+        _option("NAMES", "Certify the names of the request that are in this domain or network, too. Repeatable."),
     ] = None,
     drop_others: Annotated[
         bool, _flag("--drop-others", "Leave out what else the request asks for, and do not refuse it.")
@@ -209,7 +223,7 @@ def revoke(  # noqa: PLR0917 - likewise
         ),
     ] = "unspecified",
     next_update: Annotated[
-        str | None, _option("TIME", "Until when the next list will come; 7d by default, 1y of the root's.")
+        str | None, _option("TIME", "How long the list is good: 7d by default, 1y for the root's.")
     ] = None,
     root: Annotated[bool, _flag("--root", "Without a certificate: write the root's list anew.")] = False,
     root_key: _RootKey = None,

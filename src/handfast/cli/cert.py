@@ -91,7 +91,7 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
         _option(
             _WHO,
             "FILE",
-            "Refuse the keys of this list too, which others have: a file of handfast's, or a folder of badkeys. "
+            "A list of keys that others have too, and that are refused: a file of KeyList.write, or a folder of badkeys. "
             "Repeatable.",
         ),
     ] = None,
@@ -110,11 +110,13 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
     ] = None,
     aia: Annotated[
         bool,
-        _flag(_HOW, "--aia", "Fetch certificates that are missing, over HTTP, from where the others say they are."),
+        _flag(
+            _HOW, "--aia", "Fetch missing intermediates over HTTP, from the addresses that the certificates name (AIA)."
+        ),
     ] = False,
     aia_network: Annotated[
         list[str] | None,
-        _option(_HOW, "NETWORK", "With --aia: fetch from this inner network too, such as 10.0.0.0/8. Repeatable."),
+        _option(_HOW, "NETWORK", "With --aia: fetch from this internal network too, such as 10.0.0.0/8. Repeatable."),
     ] = None,
     starttls: _Starttls = None,
     tls: _Versions = None,

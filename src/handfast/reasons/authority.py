@@ -23,7 +23,7 @@ AUTHORITY_BUSY = reason(
     None,
     "",
     "Another run is at work with this authority.",
-    "Wait until it is done; who waits for a passphrase does not count.",
+    "Wait until it is done, and try again. A run that waits for a passphrase is not in the way.",
 )
 AUTHORITY_DAMAGED = reason(
     "authority_damaged",
@@ -70,7 +70,7 @@ REQUEST_FOR_OTHER_NAMES = reason(
     None,
     "RFC 5280 section 4.2.1.6",
     "The request asks for names that are neither named nor allowed.",
-    "Name them behind the file, allow their domain (--allow), or leave them out (--drop-others).",
+    "Name them after the file to certify them, allow their domain (--allow), or leave them out (--drop-others).",
 )
 NOT_ISSUED_HERE = reason(
     "not_issued_here",

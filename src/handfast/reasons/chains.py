@@ -150,14 +150,14 @@ TOO_MANY_COMPARISONS = reason(
     alerts.BAD_CERTIFICATE,
     "RFC 5280 section 4.2.1.10",
     "The chain has so many names and constraints of names that it would take too long to compare them.",
-    "No honest chain has as many: its issuer should make several certificates of one.",
+    "No honest chain has so many. Its issuer should make several certificates in place of one, with fewer names each.",
 )
 PEER_NOT_ALLOWED = reason(
     "peer_not_allowed",
     alerts.ACCESS_DENIED,
     "RFC 9846 section 6.2",
     "The peer's certificate is good, and none of the rules here allows this peer.",
-    "If it should come in, add a rule that allows its name; if its certificate has none that counts, have it issued anew.",
+    "If this peer is to be allowed, add a rule for its id. If its certificate has no id, have it issued with one.",
 )
 WEAK_SIGNATURE = reason(
     "weak_signature",

@@ -21,7 +21,7 @@ FETCH_ADDRESS = reason(
     "fetch_address",
     None,
     "RFC 6890 section 2.2",
-    "The host to fetch from is on an inner network, where nobody outside may send us.",
+    "The host to fetch from is on an internal network, where no stranger's certificate may send us.",
     "If it is your own, allow its network: --aia-network 10.0.0.0/8.",
 )
 FETCH_PORT = reason(
@@ -33,7 +33,7 @@ FETCH_UNREACHABLE = reason(
 FETCH_TIMEOUT = reason(
     "fetch_timeout", None, "RFC 9110 section 7.3.3", "What was to be fetched did not come within the time allowed."
 )
-FETCH_CUT = reason("fetch_cut", None, "RFC 9112 section 8", "The answer of the host to fetch from is not whole.")
+FETCH_CUT = reason("fetch_cut", None, "RFC 9112 section 8", "The answer of the host to fetch from is incomplete.")
 FETCH_BAD_ANSWER = reason("fetch_bad_answer", None, "RFC 9112 section 4", "The host to fetch from does not speak HTTP.")
 FETCH_STATUS = reason(
     "fetch_status", None, "RFC 9110 section 15", "The host to fetch from does not have what it was asked for."

@@ -82,7 +82,7 @@ KEY_AMBIGUOUS = reason(
     None,
     "RFC 7512 section 2.3",
     "More than one private key, or token, answers to this description.",
-    "Say more of it: token, serial, object, id.",
+    "Describe it by more: token, serial, object (the label), id.",
 )
 BAD_KEY_URI = reason(
     "bad_key_uri",
