@@ -18,7 +18,6 @@ from handfast.certificates.aia import (
     Fetch,
     FetchPolicy,
     IssuerCache,
-    addresses,
     candidates,
     check_type,
 )
@@ -101,8 +100,8 @@ def test_types_of_other_things(kind: str) -> None:
 def test_the_addresses_of_a_certificate_are_read_in_their_order() -> None:
     urls = ("ldap://x/", "http://a/", "http://b/")
     identity = Authority.create().issue("a.example", extensions=points_to(*urls))
-    assert addresses(parsed(identity.chain[0])) == list(urls)
-    assert addresses(parsed(Authority.create().issue("a.example").chain[0])) == []
+    assert parsed(identity.chain[0]).issuer_addresses == urls
+    assert parsed(Authority.create().issue("a.example").chain[0]).issuer_addresses == ()
 
 
 # --- the cache ------------------------------------------------------------------------------------------------------------
@@ -151,21 +150,32 @@ def test_what_was_not_used_for_longest_goes_first(cache: IssuerCache) -> None:
 
 def test_a_cache_holds_no_more_bytes_than_it_may(time: Time) -> None:
     """Whoever is asked has chosen the addresses, and what they bring."""
-    cache = IssuerCache(most=100, seconds=100, clock=Clock(monotonic=time))
+    cache = IssuerCache(most=102, seconds=100, clock=Clock(monotonic=time))
     for url in ("a", "b"):
         cache.keep(url, (bytes(25), bytes(25)))
     cache.keep("b", (bytes(50),))  # in place of what was there
     assert cache.find("a") is not None  # so that it is the one that was used last
     cache.keep("c", (bytes(30),))
     assert [cache.find(url) is not None for url in "abc"] == [True, False, True]
-    cache.keep("d", (bytes(101),))
+    cache.keep("d", (bytes(102),))
     assert [cache.find(url) is not None for url in "abcd"] == [True, False, True, False]
-    cache.keep("e", (bytes(100),))
+    cache.keep("e", (bytes(101),))
     assert cache.find("e") is not None
     time.now = 100.0
     assert cache.find("e") is None
-    cache.keep("f", (bytes(100),))  # what has gone holds nothing
+    cache.keep("f", (bytes(101),))  # what has gone holds nothing
     assert cache.find("f") is not None
+
+
+def test_a_cache_holds_no_more_of_addresses_and_failures_either() -> None:
+    """A certificate has room for an address of 100,000 characters, and a status line for a long story."""
+    cache = IssuerCache(most=100)
+    cache.keep("a" * 101, FetchFailed(reasons.FETCH_NOT_HTTP))
+    cache.keep("b", FetchFailed(reasons.FETCH_BAD_ANSWER, problem="b" * 100))
+    assert len(cache) == 0
+    for url in ("c", "d", "e"):
+        cache.keep(url, FetchFailed(reasons.FETCH_BAD_ANSWER, problem="x" * 49))
+    assert [cache.find(url) is not None for url in "cde"] == [False, True, True]
 
 
 def test_a_cache_of_nothing() -> None:

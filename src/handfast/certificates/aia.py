@@ -220,7 +220,7 @@ class IssuerCache:
     """What addresses have brought, so that none is asked for each connection. Any number of threads share one.
 
     ``size``     addresses that are remembered; where a new one has no room, the one that was not used for longest goes
-    ``most``     bytes of certificates in all: a peer chooses what its certificate's address brings
+    ``most``     bytes in all, of addresses, certificates and what is told of failures: peers choose all three
     ``seconds``  how long a certificate is remembered that has proved to be an issuer. Nothing else of an answer is kept
     ``failed``   how long a failure is: the address is not asked again in this time
     """
@@ -241,7 +241,7 @@ class IssuerCache:
         self._failed = failed
         self._clock = clock
         self._lock = threading.Lock()
-        self._found: OrderedDict[str, tuple[float, tuple[bytes, ...] | FetchFailed]] = OrderedDict()
+        self._found: OrderedDict[str, tuple[float, tuple[bytes, ...] | FetchFailed, int]] = OrderedDict()
 
     def __len__(self) -> int:
         """How many addresses are remembered."""
@@ -250,7 +250,7 @@ class IssuerCache:
     def find(self, url: str) -> tuple[bytes, ...] | FetchFailed | None:
         """The certificates (DER) that an address has brought, or why it brought none; None where nothing is known."""
         with self._lock:
-            until, found = self._found.get(url, (0.0, None))
+            until, found, _ = self._found.get(url, (0.0, None, 0))
             if found is None:
                 return None
             if self._clock.monotonic() >= until:
@@ -262,23 +262,25 @@ class IssuerCache:
     def keep(self, url: str, found: tuple[bytes, ...] | FetchFailed) -> None:
         """Remember what came of an address."""
         seconds = self._failed if isinstance(found, FetchFailed) else self._seconds
-        if self._size < 1 or seconds <= 0 or _size(found) > self._most:
+        size = _size(url, found)
+        if self._size < 1 or seconds <= 0 or size > self._most:
             return
         with self._lock:
             self._drop(url)
-            self._found[url] = (self._clock.monotonic() + seconds, found)
-            self._held += _size(found)
+            self._found[url] = (self._clock.monotonic() + seconds, found, size)
+            self._held += size
             while len(self._found) > self._size or self._held > self._most:
                 self._drop(next(iter(self._found)))
 
     def _drop(self, url: str) -> None:
-        _, found = self._found.pop(url, (0.0, ()))
-        self._held -= _size(found)
+        _, _, size = self._found.pop(url, (0.0, (), 0))
+        self._held -= size
 
 
-def _size(found: tuple[bytes, ...] | FetchFailed) -> int:
-    """The bytes of the certificates that are remembered of an address."""
-    return 0 if isinstance(found, FetchFailed) else sum(map(len, found))
+def _size(url: str, found: tuple[bytes, ...] | FetchFailed) -> int:
+    """About how many bytes an address takes, with what is remembered of it."""
+    content = map(str, found.evidence.values()) if isinstance(found, FetchFailed) else found
+    return len(url) + sum(map(len, content))
 
 
 # --- the script -----------------------------------------------------------------------------------------------------------------

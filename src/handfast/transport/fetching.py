@@ -66,7 +66,8 @@ class Fetcher:
         ours: Future[Content | FetchFailed] = Future()
         with self._lock:
             other = self._under_way.get(url)
-            if other is None:
+            if other is None or _ran_out(other):
+                other = None
                 known = self.cache.find(url)  # it may have come since the script looked
                 if isinstance(known, FetchFailed):
                     return known
@@ -74,8 +75,10 @@ class Fetcher:
                     return Content(b"".join(map(pem.certificate, known)))
                 self._under_way[url] = ours
         if other is not None:
-            return self._waited(other, deadline)
-        answer: Content | FetchFailed = FetchFailed(problem="whoever asked was interrupted")
+            answer = self._waited(other, deadline)
+            # Whoever asked had less time left than we have, which a stranger's certificate may have seen to.
+            return self._fetch(wanted, deadline) if _ran_out(other) and deadline.is_ahead else answer
+        answer = FetchFailed(problem="whoever asked was interrupted")
         try:
             answer = get(url, self.policy, deadline)
         except FetchFailed as error:
@@ -118,6 +121,12 @@ class Fetcher:
             return identity
         finally:
             self._slots.release()
+
+
+def _ran_out(asked: Future[Content | FetchFailed]) -> bool:
+    """Whether somebody has asked, and had no time left for the answer."""
+    answer = asked.result() if asked.done() else None
+    return isinstance(answer, FetchFailed) and answer.reason is reasons.FETCH_TIMEOUT
 
 
 def _ended(script: Generator[Fetch, Content | FetchFailed, PeerIdentity], failure: FetchFailed) -> PeerIdentity:

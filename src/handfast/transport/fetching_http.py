@@ -48,6 +48,11 @@ class Deadline:
             self.over()
         return left
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether there are any."""
+        return time.monotonic() < self._until
+
     def over(self) -> NoReturn:
         """Raise the FetchFailed of a time that is over."""
         raise FetchFailed(reasons.FETCH_TIMEOUT, seconds=self.seconds) from None
