@@ -106,7 +106,7 @@ def examine(
     verdicts = [_verdict(name, made.get(name)) for name in CHECKS]
     allow = policy.allow
     if allow is not None:
-        verdicts.append(_verdict("spiffe", lambda: allow.check(way.certificates[0], way.certificates[-1])))
+        verdicts.append(_verdict("spiffe", lambda: allow.check(way.certificates)))
     if refused is not None and all(verdict.error is None for verdict in verdicts):
         verdicts[CHECKS.index("rules")] = Verdict("rules", refused, passed=False)
     return Examination(ders, way.anchored, tuple(verdicts), surplus(chain, ders))

@@ -177,13 +177,13 @@ class ChainVerifier:
         allow = self.policy.allow
         if allow is None:
             return way
-        root, vouching = way.certificates[-1], allow.roots(sent[0])
-        if vouching is not None and root.certificate not in vouching:
+        vouching = allow.roots(sent[0])
+        if vouching is not None and not allow.vouches(way.certificates):
             other = self._trusting(vouching)
             if other is not None:
                 with suppress(CertificateError):
                     return other._way(sent, purpose, server_name, now)
-        allow.check(sent[0], root)
+        allow.check(way.certificates)
         return way
 
     def _trusting(self, roots: TrustStore) -> ChainVerifier | None:

@@ -16,7 +16,7 @@ from handfast import reasons
 from handfast.errors import CertificateError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from handfast.certificates.parsed import Parsed
     from handfast.certificates.store import TrustStore
@@ -80,7 +80,8 @@ class AllowSpiffe:
     __slots__ = ("_below", "_exact", "_trust", "rules")
 
     def __init__(self, *rules: str, trust: Mapping[str, TrustStore] | None = None) -> None:
-        """``trust``  by trust domain, the roots that may vouch for its ids; None: any that the verifier trusts
+        """``trust``  by trust domain, the roots that may vouch for its ids, but by no way through what that store distrusts;
+                  None: any that the verifier trusts
 
         Raises ConfigurationError for a rule that is none, where there is none at all, and where ``trust`` does not have
         the trust domain of each rule.
@@ -118,11 +119,12 @@ class AllowSpiffe:
             name.trust_domain == rule.trust_domain and name.path.startswith(rule.path + "/") for rule in self._below
         )
 
-    def check(self, certificate: Parsed, root: Parsed) -> None:
+    def check(self, way: Sequence[Parsed]) -> None:
         """Raises CertificateError(PEER_NOT_ALLOWED) for a peer that is not allowed, or no service (X509-SVID section 5.2).
 
-        ``root``  where its path ends
+        ``way``  from the peer's certificate to its root
         """
+        certificate = way[0]
         uris = certificate.values(x509.UniformResourceIdentifier)
         found = {"allowed": list(self.rules), "names": list(certificate.alternative_names)}
         if len(uris) != 1:
@@ -144,8 +146,18 @@ class AllowSpiffe:
             )
         if not self.allows(name):
             _refuse(certificate, "no rule allows this id", found)
-        if self._trust is not None and root.certificate not in self._trust[name.trust_domain]:
+        if self._trust is None:
+            return
+        vouching = self._trust[name.trust_domain]
+        if way[-1].certificate not in vouching:
             _refuse(certificate, "it comes from a root that does not vouch for this trust domain", found)
+        if any(map(vouching.refuses, way)):
+            _refuse(certificate, "its trust domain distrusts a certificate of its path, or that one's key, by hand", found)
+
+    def vouches(self, way: Sequence[Parsed]) -> bool:
+        """Whether those who vouch for the id of a peer let this way to its root pass, if it has an id that a rule is for."""
+        vouching = self.roots(way[0])
+        return vouching is None or (way[-1].certificate in vouching and not any(map(vouching.refuses, way)))
 
     def roots(self, certificate: Parsed) -> TrustStore | None:
         """The roots that may vouch for the id of a peer; None where any may, and where it has no id that a rule is for."""

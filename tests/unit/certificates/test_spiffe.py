@@ -256,3 +256,19 @@ def test_who_asks_for_something_else_trusts_something_else() -> None:
 def test_a_depth_has_bounds(depth: int) -> None:
     with pytest.raises(ConfigurationError):
         Policy(depth=depth)
+
+
+def test_what_a_trust_domain_distrusts_vouches_for_none_of_its_ids() -> None:
+    """Also where the verifier itself trusts it, and the path that is found first is one to the right root."""
+    made = TwoDomains()
+    leaf, direct, crossed = made.sent
+    ours = made.ours.trust
+    for distrusted in (ours.without(direct), ours.without(direct, keys=True), ours.without(leaf)):
+        with pytest.raises(CertificateError) as caught:
+            made.verifier(ours_test=distrusted).verify_client((leaf, direct), NOW)
+        assert caught.value.reason is reasons.PEER_NOT_ALLOWED
+        assert "distrusts" in caught.value.evidence["problem"]
+    again = chain_by(made.ours, made.between)  # another certificate of the same authority, which is not distrusted
+    for sent in ((leaf, direct, again), (leaf, again, direct)):
+        found = made.verifier(ours_test=ours.without(direct)).verify_client(sent, NOW)
+        assert found.path == (leaf, again, made.ours.der)
