@@ -80,8 +80,7 @@ class AllowSpiffe:
     __slots__ = ("_below", "_exact", "_trust", "rules")
 
     def __init__(self, *rules: str, trust: Mapping[str, TrustStore] | None = None) -> None:
-        """``trust``  by trust domain, the roots that may vouch for its ids, but by no way through what that store distrusts;
-                  None: any that the verifier trusts
+        """``trust``  by trust domain, the roots that may vouch for its ids, by no way through what they distrust; None: any root
 
         Raises ConfigurationError for a rule that is none, where there is none at all, and where ``trust`` does not have
         the trust domain of each rule.
@@ -152,7 +151,9 @@ class AllowSpiffe:
         if way[-1].certificate not in vouching:
             _refuse(certificate, "it comes from a root that does not vouch for this trust domain", found)
         if any(map(vouching.refuses, way)):
-            _refuse(certificate, "its trust domain distrusts a certificate of its path, or that one's key, by hand", found)
+            _refuse(
+                certificate, "its trust domain distrusts a certificate of its path, or that one's key, by hand", found
+            )
 
     def vouches(self, way: Sequence[Parsed]) -> bool:
         """Whether those who vouch for the id of a peer let this way to its root pass, if it has an id that a rule is for."""

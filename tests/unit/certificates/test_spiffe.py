@@ -261,7 +261,7 @@ def test_a_depth_has_bounds(depth: int) -> None:
 def test_what_a_trust_domain_distrusts_vouches_for_none_of_its_ids() -> None:
     """Also where the verifier itself trusts it, and the path that is found first is one to the right root."""
     made = TwoDomains()
-    leaf, direct, crossed = made.sent
+    leaf, direct, _ = made.sent
     ours = made.ours.trust
     for distrusted in (ours.without(direct), ours.without(direct, keys=True), ours.without(leaf)):
         with pytest.raises(CertificateError) as caught:
