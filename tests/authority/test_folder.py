@@ -18,8 +18,9 @@ from cryptography import x509
 
 from handfast import Clock, ConfigurationError, Identity, reasons
 from handfast.authority import Authority, AuthorityFolder, Outputs, Request, files
-from handfast.authority.index import Index, serial_text
+from handfast.authority.index import Index
 from handfast.certificates import pem
+from handfast.certificates.parsed import serial_text
 from tests.authority.test_requests import request
 
 NOW = datetime(2030, 5, 17, 12, 30, 15, tzinfo=UTC)

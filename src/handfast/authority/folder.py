@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from handfast.authority import files, lifetimes
 from handfast.authority.creating import Plan, create
 from handfast.authority.files import Together
-from handfast.authority.index import Entry, Index, Issuer, serial_text
+from handfast.authority.index import Entry, Index, Issuer
 from handfast.authority.issuer import Authority
 from handfast.authority.keys import is_encrypted, load_key
 from handfast.authority.lifetimes import Kind
@@ -31,6 +31,7 @@ from handfast.authority.names import Limits
 from handfast.authority.places import Places, Settings
 from handfast.authority.revoked import check_why
 from handfast.certificates import pem
+from handfast.certificates.parsed import serial_text
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.guard import Guarded
 from handfast.errors import ConfigurationError

@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from handfast.authority import files, names
 from handfast.authority.revoked import WHY, Revoked
-from handfast.certificates.parsed import Parsed, parsed
+from handfast.certificates.parsed import Parsed, parsed, serial_text
 from handfast.errors import ConfigurationError
 from handfast.reasons import AUTHORITY_DAMAGED
 
@@ -105,11 +105,6 @@ def _kind(certificate: Parsed) -> str:
     usages = certificate.extension(x509.ExtendedKeyUsage) or ()
     server, client = (usage in usages for usage in (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH))
     return "both" if server and client else "client" if client else "server"
-
-
-def serial_text(serial: int) -> str:
-    """A serial number in hexadecimal, in whole bytes."""
-    return f"{serial:0{2 * ((serial.bit_length() + 7) // 8)}x}"
 
 
 @dataclass

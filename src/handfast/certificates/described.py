@@ -7,18 +7,15 @@ hexadecimal digits. The names of attributes are OpenSSL's, which the caller brin
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
-from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from handfast.certificates.parsed import parsed
+from handfast.certificates.parsed import parsed, serial_text
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from handfast.certificates.parsed import Parsed
 
 Described = dict[str, Any]
 Naming = Callable[[str], str]
@@ -41,7 +38,7 @@ def described(der: bytes, naming: Naming) -> Described:
         "subject": _name(source.subject, naming),
         "issuer": _name(source.issuer, naming),
         "version": source.version.value + 1,
-        "serialNumber": _serial_number(source.serial_number),
+        "serialNumber": serial_text(source.serial_number).upper(),
         "notBefore": _date(certificate.not_before),
         "notAfter": _date(certificate.not_after),
     }
@@ -49,9 +46,9 @@ def described(der: bytes, naming: Naming) -> Described:
     if alternative is not None:
         result["subjectAltName"] = tuple(_general_name(name, naming) for name in alternative)
     for key, addresses in (
-        ("OCSP", _access(certificate, AuthorityInformationAccessOID.OCSP)),
-        ("caIssuers", _access(certificate, AuthorityInformationAccessOID.CA_ISSUERS)),
-        ("crlDistributionPoints", _distribution_points(certificate)),
+        ("OCSP", certificate.ocsp_addresses),
+        ("caIssuers", certificate.issuer_addresses),
+        ("crlDistributionPoints", certificate.crl_addresses),
     ):
         if addresses:
             result[key] = addresses
@@ -64,12 +61,6 @@ def _name(name: x509.Name, naming: Naming) -> tuple[tuple[tuple[str, str], ...],
 
 def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else "#" + value.hex().upper()
-
-
-def _serial_number(number: int) -> str:
-    """An even number of digits, as OpenSSL writes them."""
-    digits = f"{abs(number):X}"
-    return ("-" if number < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
 
 def _date(when: datetime) -> str:
@@ -98,17 +89,3 @@ def _address(value: object) -> str:
     if isinstance(value, ipaddress.IPv6Address):
         return ":".join(f"{int(group, 16):X}" for group in value.exploded.split(":"))
     return str(value)
-
-
-def _access(certificate: Parsed, method: x509.ObjectIdentifier) -> tuple[str, ...]:
-    extension = certificate.extension(x509.AuthorityInformationAccess)
-    return _addresses(item.access_location for item in extension or () if item.access_method == method)
-
-
-def _distribution_points(certificate: Parsed) -> tuple[str, ...]:
-    extension = certificate.extension(x509.CRLDistributionPoints)
-    return _addresses(name for point in extension or () for name in point.full_name or ())
-
-
-def _addresses(names: Iterable[x509.GeneralName]) -> tuple[str, ...]:
-    return tuple(name.value for name in names if isinstance(name, x509.UniformResourceIdentifier))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from handfast.certificates import kinds, policies, usages
-from handfast.certificates.parsed import name_of, parsed
+from handfast.certificates import kinds, usages, validation
+from handfast.certificates.parsed import name_of, parsed, serial_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -85,7 +85,7 @@ def facts(der: bytes) -> Facts:
     return Facts(
         subject=certificate.subject,
         issuer=certificate.issuer,
-        serial=_serial(source.serial_number),
+        serial=serial_text(source.serial_number),
         names=certificate.alternative_names,
         key=key(certificate),
         signature=signature(certificate),
@@ -99,9 +99,9 @@ def facts(der: bytes) -> Facts:
         constraints=_constraints(certificate),
         issuers=certificate.issuer_addresses,
         ocsp=certificate.ocsp_addresses,
-        crls=_crls(certificate),
-        validation=policies.validation(certificate),
-        policies=policies.identifiers(certificate),
+        crls=certificate.crl_addresses,
+        validation=validation.level(certificate),
+        policies=validation.policies(certificate),
         sha256=hashlib.sha256(der).hexdigest(),
         key_sha256=_key_sha256(certificate),
     )
@@ -128,11 +128,6 @@ def signature(certificate: Parsed) -> str:
     return f"{name} with {words if '-' in words else words.replace('SHA', 'SHA-')}"
 
 
-def _serial(number: int) -> str:
-    digits = f"{abs(number):x}"
-    return ("-" if number < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
-
-
 def _key_usage(certificate: Parsed) -> tuple[str, ...] | None:
     found = certificate.extension(x509.KeyUsage)
     return None if found is None else tuple(name for bit, name in _BITS.items() if getattr(found, bit))
@@ -153,12 +148,6 @@ def _constraints(certificate: Parsed) -> tuple[str, ...]:
         for item in items or ()
     )
     return tuple(f"{word} {name_of(item)}" for word, item in shown)
-
-
-def _crls(certificate: Parsed) -> tuple[str, ...]:
-    points = certificate.extension(x509.CRLDistributionPoints) or ()
-    names = (name for point in points for name in point.full_name or ())
-    return tuple(str(name.value) for name in names if isinstance(name, x509.UniformResourceIdentifier))
 
 
 def _key_sha256(certificate: Parsed) -> str:

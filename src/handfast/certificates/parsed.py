@@ -25,6 +25,7 @@ from handfast.crypto import signatures
 from handfast.errors import CertificateUnreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 CACHED_CERTIFICATES: Final = 512
@@ -184,10 +185,15 @@ class Parsed:
         """Where it says that its status can be asked for by OCSP, in its order."""
         return self._accessible(AuthorityInformationAccessOID.OCSP)
 
+    @property
+    def crl_addresses(self) -> tuple[str, ...]:
+        """Where it says that lists of revoked certificates can be fetched, in its order."""
+        points = self.extension(x509.CRLDistributionPoints) or ()
+        return _addresses(name for point in points for name in point.full_name or ())
+
     def _accessible(self, method: x509.ObjectIdentifier) -> tuple[str, ...]:
         access = self.extension(x509.AuthorityInformationAccess) or ()
-        wanted = (item.access_location for item in access if item.access_method == method)
-        return tuple(str(item.value) for item in wanted if isinstance(item, x509.UniformResourceIdentifier))
+        return _addresses(item.access_location for item in access if item.access_method == method)
 
     @property
     def issuer_key(self) -> bytes | None:
@@ -258,6 +264,16 @@ def name_of(name: x509.GeneralName) -> str:
         return f"OTHER:{name.type_id.dotted_string}"
     prefix = _PREFIX.get(type(name)) or _PREFIX_URI[type(name)]  # type: ignore[index]
     return f"{prefix}:{name.value}"
+
+
+def _addresses(names: Iterable[x509.GeneralName]) -> tuple[str, ...]:
+    return tuple(str(name.value) for name in names if isinstance(name, x509.UniformResourceIdentifier))
+
+
+def serial_text(number: int) -> str:
+    """A serial number in hexadecimal, an even number of digits, as OpenSSL writes it but in small letters."""
+    digits = f"{abs(number):x}"
+    return ("-" if number < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
 
 def _unreadable(der: bytes, error: Exception) -> CertificateUnreadable:

@@ -13,11 +13,12 @@ from handfast.certificates.checks.times import lasted
 from handfast.certificates.der import rsa_numbers
 from handfast.certificates.names import near_miss
 from handfast.certificates.parsed import parsed
-from handfast.certificates.policies import identifiers, validation
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.certificates.strength import has_close_factors, has_roca, small_factor
 from handfast.certificates.surplus import surplus
+from handfast.certificates.validation import level as level_of
+from handfast.certificates.validation import policies as policies_of
 from handfast.testing import Authority, chain
 from handfast.testing.authority import certify
 from handfast.testing.chains import SERVER_NAME, root
@@ -274,5 +275,5 @@ def test_how_far_an_authority_looked(oids: list[str], level: str | None) -> None
     policies = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(oid), None) for oid in oids])
     made = root().issue(SERVER_NAME, extensions={x509.CertificatePolicies: (policies, False)} if oids else None)
     certificate = parsed(made.chain[0])
-    assert validation(certificate) == level
-    assert identifiers(certificate) == tuple(oids)
+    assert level_of(certificate) == level
+    assert policies_of(certificate) == tuple(oids)

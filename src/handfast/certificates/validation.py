@@ -22,12 +22,12 @@ _LEVELS: Final = {
 }
 
 
-def validation(certificate: Parsed) -> str | None:
+def level(certificate: Parsed) -> str | None:
     """How a public authority calls it: "domain validated", "extended validation" and the like; None if it does not say."""
-    return next((_LEVELS[oid] for oid in identifiers(certificate) if oid in _LEVELS), None)
+    return next((_LEVELS[oid] for oid in policies(certificate) if oid in _LEVELS), None)
 
 
-def identifiers(certificate: Parsed) -> tuple[str, ...]:
+def policies(certificate: Parsed) -> tuple[str, ...]:
     """The object identifiers of all its certificatePolicies (RFC 5280 section 4.2.1.4)."""
     found = certificate.extension(x509.CertificatePolicies)
     return tuple(item.policy_identifier.dotted_string for item in found or ())
