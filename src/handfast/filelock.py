@@ -20,15 +20,19 @@ def locked(path: Path, wait: float) -> Iterator[None]:
     Raises TimeoutError where others hold it for ``wait`` seconds, and OSError if the file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    holder = 0
     try:
         until = time.monotonic() + wait
         while not _try(descriptor):
             if time.monotonic() > until:
                 raise TimeoutError(f"another process has held {path.name} for {wait:g} seconds")
             time.sleep(_PAUSE)
+        holder = os.getpid()
         yield
     finally:
-        os.close(descriptor)  # and with it goes the lock
+        if holder == os.getpid():
+            _release(descriptor)  # a process that was forked meanwhile has the file open too, and would keep the lock
+        os.close(descriptor)
 
 
 def _try(descriptor: int) -> bool:
@@ -44,3 +48,14 @@ def _try(descriptor: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def _release(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
