@@ -16,17 +16,14 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from handfast.certificates.names import address, normalized
+from handfast.certificates.spiffe import SCHEME as SPIFFE
+from handfast.certificates.spiffe import SpiffeId
 from handfast.errors import ConfigurationError
 from handfast.reasons import NAME_NOT_ISSUED
 
-SPIFFE: Final = "spiffe://"
 COMMON_NAME_MOST: Final = 64  # characters (RFC 5280 appendix A.1, ub-common-name)
 _EVERY_NETWORK: Final = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
-# The SPIFFE-ID standard, sections 2.1 and 2.2.
-_TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
-_SEGMENT: Final = re.compile(r"[a-zA-Z0-9._-]+")
-_SPIFFE_MOST: Final = 2048
 _NOT_OF_URIS: Final = frozenset('\\^`{|}"<>')  # RFC 3986 section 2 has none of them; browsers read \ as /
 # What RFC 5321 calls a dot-string; quoted ones are refused: nobody has one, and few programs compare them well.
 _MAILBOX: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -136,15 +133,11 @@ def _uri(text: str) -> x509.UniformResourceIdentifier:
 def _check_spiffe(text: str) -> None:
     if not text.startswith(SPIFFE):
         _refuse(text, "spiffe:// is written in small letters")
-    domain, slash, path = text.removeprefix(SPIFFE).partition("/")
-    if not _TRUST_DOMAIN.fullmatch(domain):
-        _refuse(text, "a trust domain is of small letters, digits, dots, hyphens and underscores; it has no port")
-    segments = path.split("/") if slash else []
-    if any(not _SEGMENT.fullmatch(segment) or segment in (".", "..") for segment in segments):
-        _refuse(text, "each part of a SPIFFE id's path is of letters, digits, dots, hyphens and underscores")
-    if len(text) > _SPIFFE_MOST:
-        _refuse(text, f"a SPIFFE id has at most {_SPIFFE_MOST} bytes")
-    if not segments:
+    try:
+        found = SpiffeId.parse(text)
+    except ValueError as error:
+        _refuse(text, str(error))
+    if not found.path:
         _refuse(text, "this is the trust domain itself; who is in it has a path, such as spiffe://example.org/web")
 
 

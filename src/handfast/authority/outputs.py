@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from handfast.authority.files import PRIVATE, PUBLIC, Together
-from handfast.authority.names import SPIFFE
 from handfast.certificates import pem
+from handfast.certificates.spiffe import SCHEME as SPIFFE
 from handfast.errors import ConfigurationError
 from handfast.reasons import FILE_THERE_ALREADY, FILE_UNWRITABLE
 

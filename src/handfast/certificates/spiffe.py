@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LONGEST: Final = 2048  # bytes of an id (SPIFFE-ID section 2.3)
 _DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]+")
-_SCHEME: Final = "spiffe://"
+SCHEME: Final = "spiffe://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +41,26 @@ class SpiffeId:
     @classmethod
     def parse(cls, text: str) -> SpiffeId:
         """Raises ValueError, saying what is wrong."""
-        scheme, rest = text[: len(_SCHEME)], text[len(_SCHEME) :]
-        if scheme.lower() != _SCHEME:
+        scheme, rest = text[: len(SCHEME)], text[len(SCHEME) :]
+        if scheme.lower() != SCHEME:
             raise ValueError("it does not begin with spiffe://")
         if len(text) > LONGEST:
             raise ValueError(f"it has more than {LONGEST} bytes")
         domain, slash, path = rest.partition("/")
         if not _DOMAIN.fullmatch(domain):
-            raise ValueError("its trust domain is not made of small letters, digits, dots, hyphens and underscores")
+            raise ValueError(
+                "its trust domain is not made of small letters, digits, dots, hyphens and underscores alone; it has no port"
+            )
         if slash:
             for segment in path.split("/"):
                 if not _SEGMENT.fullmatch(segment) or segment in (".", ".."):
-                    raise ValueError(f"{segment!r} is no segment of a path")
+                    raise ValueError(
+                        f"each part of its path is made of letters, digits, dots, hyphens and underscores, and {segment!r} is not"
+                    )
         return cls(domain, slash + path)
 
     def __str__(self) -> str:
-        return f"{_SCHEME}{self.trust_domain}{self.path}"
+        return f"{SCHEME}{self.trust_domain}{self.path}"
 
 
 class AllowSpiffe:
