@@ -105,6 +105,12 @@ def test_any_text_is_a_name_or_a_refusal(text: str) -> None:
         x509.SubjectAlternativeName([general_name(text)]).public_bytes()
 
 
+def test_one_limit_may_stand_by_itself() -> None:
+    """As text it is a sequence too, of letters: each would be a domain."""
+    assert Limits.of("example", "10.0.0.0/8") == Limits.of(["example"], ["10.0.0.0/8"])
+    assert Limits.allowing("example") == Limits.allowing(["example"])
+
+
 def test_each_name_once() -> None:
     assert len(general_names(["a.example", "A.example.", "dns:a.example", "b.example"])) == 2
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from handfast import filelock
+from handfast.certificates import pem
 from handfast.errors import ConfigurationError, words
-from handfast.reasons import AUTHORITY_BUSY, FILE_UNREADABLE, FILE_UNWRITABLE
+from handfast.reasons import AUTHORITY_BUSY, FILE_UNWRITABLE
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -80,15 +81,8 @@ class Together:
 
 
 def read(path: Path, largest: int = 1 << 22) -> bytes:
-    """A file's content. Raises ConfigurationError (FILE_UNREADABLE)."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(largest + 1)
-    except OSError as error:
-        raise ConfigurationError(FILE_UNREADABLE, file=str(path), problem=words(error)) from None
-    if len(data) > largest:
-        raise ConfigurationError(FILE_UNREADABLE, file=str(path), problem=f"it has more than {largest:,} bytes")
-    return data
+    """A file's content, of so many bytes at most. Raises ConfigurationError (FILE_UNREADABLE)."""
+    return pem.read(path, largest)
 
 
 @contextlib.contextmanager

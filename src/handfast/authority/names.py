@@ -161,15 +161,16 @@ class Limits:
 
     @classmethod
     def of(cls, permitted: Iterable[str] = (), excluded: Iterable[str] = ()) -> Limits:
-        """From text: "example.com", "10.0.0.0/8", "192.0.2.1". Raises ConfigurationError."""
+        """From text: "example.com", "10.0.0.0/8", "192.0.2.1"; one alone may stand by itself. Raises ConfigurationError."""
         return cls(
-            tuple(_limit(text, "permit") for text in permitted), tuple(_limit(text, "exclude") for text in excluded)
+            tuple(_limit(text, "permit") for text in _several(permitted)),
+            tuple(_limit(text, "exclude") for text in _several(excluded)),
         )
 
     @classmethod
     def allowing(cls, allowed: Iterable[str]) -> Limits:
         """For which names of a request a certificate is issued: as ``permitted``, and nothing else without any."""
-        return cls(tuple(_limit(text, "allow") for text in allowed))
+        return cls(tuple(_limit(text, "allow") for text in _several(allowed)))
 
     def __bool__(self) -> bool:
         return bool(self.permitted or self.excluded)
@@ -226,6 +227,10 @@ def covers(limit: str | Network, name: x509.GeneralName, *, part: bool = False) 
 
 def _within(host: str, domain: str) -> bool:
     return host == domain or host.endswith(f".{domain}")
+
+
+def _several(texts: Iterable[str]) -> Iterable[str]:
+    return [texts] if isinstance(texts, str) else texts  # or each letter would be a domain
 
 
 def _limit(text: str, setting: str) -> str | Network:

@@ -17,7 +17,7 @@ from handfast.cli.identity import first_line
 from handfast.config import ClientConfig
 from handfast.errors import CertificateError, ConfigurationError, TLSError
 from handfast.insecure import NoVerification
-from handfast.reasons import FILE_UNREADABLE, KEY_ENCRYPTED, NOT_A_CERTIFICATE
+from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE
 from handfast.transport.blocking import dial
 from handfast.transport.starttls.dialogue import Dialogue
 
@@ -60,7 +60,7 @@ def read(options: Options) -> Source:
             "stdin", "standard input", _in_file(sys.stdin.buffer.read(LARGEST + 1), "standard input", options)
         )
     if _is_file(target):
-        return Source("file", target, _in_file(_content(target), target, options))
+        return Source("file", target, _in_file(pem.read(target, LARGEST), target, options))
     return _of_host(options)
 
 
@@ -71,15 +71,6 @@ def _is_file(target: str) -> bool:
     except (OSError, ValueError):
         there = False
     return there or "/" in target or "\\" in target or Path(target).suffix.lower() in _SUFFIXES
-
-
-def _content(path: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(LARGEST + 1)
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-        raise ConfigurationError(FILE_UNREADABLE, file=path, problem=problem) from None
 
 
 def _in_file(data: bytes, name: str, options: Options) -> tuple[bytes, ...]:
