@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pkcs11
@@ -289,19 +290,68 @@ def test_a_session_that_has_gone_is_replaced(hsm: SoftHsm, signer: Pkcs11Signer,
 def test_a_child_process_has_a_session_of_its_own(signer: Pkcs11Signer, issued: Issued) -> None:
     """As workers that are forked after the configuration was made."""
     scheme = S.ECDSA_SECP256R1_SHA256
+    signature = in_a_child(lambda: bytes(signer.sign_and_wait(scheme, b"content")))
+    verify(issued["p256"].chain[0], scheme, signature)
+    verify(issued["p256"].chain[0], scheme, signer.sign(scheme, b"content"))
+
+
+def in_a_child(work: Callable[[], bytes]) -> bytes:
+    """What it gives in a process that is forked now."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.write(write, bytes(signer.sign_and_wait(scheme, b"content")))
+            os.write(write, work())
         finally:
             os._exit(0)
     os.close(write)
-    signature = os.read(read, 1000)
-    os.close(read)
+    with open(read, "rb") as found:  # noqa: PTH123 - a descriptor
+        data = found.read()
     os.waitpid(child, 0)
-    verify(issued["p256"].chain[0], scheme, signature)
-    verify(issued["p256"].chain[0], scheme, signer.sign(scheme, b"content"))
+    return data
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_in_a_child_process_no_key_signs_for_another(hsm: SoftHsm, issued: Issued) -> None:
+    """The library counts sessions and keys from 1 again: what one of them has found there is not the other's."""
+    scheme = S.ECDSA_SECP256R1_SHA256
+    order = ("p256", "other", "p256", "other", "other", "p256")
+    other = new_key("p256")
+    hsm.put(other, "other", 98, "another one")
+    mine, theirs = hsm.uri(object="p256"), hsm.uri("another one", object="other")
+    with Pkcs11Signer(mine, PIN) as first, Pkcs11Signer(theirs, PIN) as second:
+        signers = {"p256": first, "other": second}
+        made = in_a_child(
+            lambda: b" ".join(bytes(signers[name].sign_and_wait(scheme, b"content")).hex().encode() for name in order)
+        )
+    keys = {"p256": parsed(issued["p256"].chain[0]).key, "other": other.public_key()}
+    for name, signature in zip(order, made.split(), strict=True):
+        signatures.verify(keys[name], scheme, bytes.fromhex(signature.decode()), b"content", signatures.SCHEMES)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_process_that_sees_no_token_at_first(
+    hsm: SoftHsm, signer: Pkcs11Signer, issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where many are forked at once, SoftHSM reads its folder in one while another one has it locked, and does not again."""
+    from handfast.signers import tokens
+
+    scheme = S.ECDSA_SECP256R1_SHA256
+    library, blind = tokens._library, SimpleNamespace(get_tokens=list)
+
+    def first(module: str) -> Any:
+        real = library(module)
+        return real if tokens._started[module][1] > before + 1 else blind
+
+    def work() -> bytes:
+        monkeypatch.setattr(tokens, "_library", first)
+        monkeypatch.setattr(tokens, "_PAUSE", 0.0)
+        with pytest.raises(KeyUnavailable):
+            signer.sign_and_wait(scheme, b"content")
+        return bytes(signer.sign_and_wait(scheme, b"content"))
+
+    before = tokens._started[hsm.library][1]
+    verify(issued["p256"].chain[0], scheme, in_a_child(work))
 
 
 _AFTERWARDS = """

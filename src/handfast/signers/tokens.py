@@ -50,14 +50,37 @@ _FOR_GOOD: Final = frozenset(
 )  # fmt: skip
 
 _locks: Final[dict[tuple[str, int], threading.RLock]] = {}
-_logins: Final[
-    dict[tuple[str, int, int], tuple[Any, set[int]]]
-] = {}  # by library, process and slot: a session, and for whom
+_logins: Final[dict[tuple[str, int], tuple[Any, set[int]]]] = {}  # by library and slot: a session, and for whom
+# By library: the process that has initialized it, and how often that was done. What was found before the last time is void,
+# and worse: the library counts its sessions and keys from 1 again, so that an old number may be that of another key.
+_started: Final[dict[str, tuple[int, int]]] = {}
 
 
 def lock_of(module: str) -> threading.RLock:
     """One for each library and process: after a fork nobody would let go of the other one."""
     return _locks.setdefault((module, os.getpid()), threading.RLock())
+
+
+def _library(module: str) -> Any:
+    """A token's library, initialized in this process: PKCS #11 3.0 section 5.4.1, what a process has does not go with a fork."""
+    library = pkcs11.lib(module)
+    process, count = _started.setdefault(module, (os.getpid(), 0))
+    if process != os.getpid():
+        library.reinitialize()
+        for place in [place for place in _logins if place[0] == module]:
+            del _logins[place]
+        _started[module] = os.getpid(), count + 1
+    return library
+
+
+def _start_again(module: str) -> None:
+    """Have the library initialized once more, if nothing was found since that was done after a fork.
+
+    Where many processes are forked at once, SoftHSM may see no token in some of them, and would never see one.
+    """
+    process, count = _started[module]
+    if count and process == os.getpid() and not any(place[0] == module for place in _logins):
+        _started[module] = 0, count
 
 
 class TokenKey(Guarded):
@@ -71,7 +94,7 @@ class TokenKey(Guarded):
         self._uri = uri
         self._pin = pin
         self._module = uri.module()
-        self._process = os.getpid()
+        self._start = (0, 0)  # of the library, by which the session and the key were found
         self._slot = 0
         self._session: Any = None
         self._key: Any = None
@@ -96,7 +119,7 @@ class TokenKey(Guarded):
     def sign(self, scheme: int, content: bytes) -> bytes:
         """A signature. Where the session has gone a new one is tried, once."""
         with lock_of(self._module):
-            if self._key is not None and self._process == os.getpid():
+            if self._key is not None and self._is_current:
                 try:
                     return self._signed(scheme, content)
                 except PKCS11Error as error:
@@ -118,13 +141,20 @@ class TokenKey(Guarded):
         """End the session, and the login where nobody else needs it."""
         with lock_of(self._module):
             self._drop()
-            place = (self._module, os.getpid(), self._slot)
+            if not self._is_current:
+                return
+            place = (self._module, self._slot)
             session, users = _logins.get(place, (None, set()))
             users.discard(id(self))
             if session is not None and not users:
                 del _logins[place]
                 with suppress(PKCS11Error):  # it has gone already
                     session.close()
+
+    @property
+    def _is_current(self) -> bool:
+        """Whether what was found is what it was: in this process, and since the library was last initialized."""
+        return self._start[0] == os.getpid() and self._start == _started.get(self._module)
 
     def _signed(self, scheme: int, content: bytes) -> bytes:
         way = self._ways[scheme]
@@ -138,12 +168,13 @@ class TokenKey(Guarded):
         if time.monotonic() < self._not_before:
             raise self._unavailable(KEY_UNAVAILABLE, "it was not there a moment ago")
         self._drop()
-        library = pkcs11.lib(self._module)
-        if self._process != os.getpid():
-            library.reinitialize()  # PKCS #11 3.0 section 5.4.1: what a process has does not go with a fork
-            self._process = os.getpid()
+        library = _library(self._module)
+        self._start = _started[self._module]
         _forget_errors()
-        token = self._one([token for token in library.get_tokens() if self._is_meant(library, token)], "token")
+        tokens = [token for token in library.get_tokens() if self._is_meant(library, token)]
+        if not tokens:
+            _start_again(self._module)
+        token = self._one(tokens, "token")
         self._slot = token.slot.slot_id
         self._find(token)
         self._each_time = needs_pin_each_time(self._key)
@@ -186,7 +217,7 @@ class TokenKey(Guarded):
             self._login(token)
             keys = list(self._session.get_objects(wanted))
         self._key = self._one(keys, "private key")
-        _logins.get((self._module, self._process, self._slot), (None, set()))[1].add(id(self))
+        _logins.get((self._module, self._slot), (None, set()))[1].add(id(self))
 
     def _login(self, token: Any) -> None:
         pin: Any = self._pin() if not token.flags & TokenFlag.PROTECTED_AUTHENTICATION_PATH else pkcs11.PROTECTED_AUTH
@@ -200,7 +231,7 @@ class TokenKey(Guarded):
             # Never again by ourselves: after a few wrong ones a token locks itself for good.
             self._refused = _OF_PINS.get(type(error).__name__, "")
             raise
-        _logins[self._module, self._process, self._slot] = (session, set())
+        _logins[self._module, self._slot] = (session, set())
 
     def _one(self, found: list[Any], kind: str) -> Any:
         if len(found) == 1:
@@ -226,7 +257,7 @@ class TokenKey(Guarded):
     def _drop(self) -> None:
         """Give up the session."""
         session, self._session, self._key = self._session, None, None
-        if session is not None and self._process == os.getpid():
+        if session is not None and self._is_current:
             with suppress(PKCS11Error):  # it has gone already
                 session.close()
 
