@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -83,6 +84,11 @@ def test_at_another_time(world: World) -> None:
     assert early["error"]["reason"] == "certificate_not_yet_valid"
     late = verified(world / "good.pem", *common, "2100-01-01T12:00+02:00")
     assert (late["error"]["reason"], late["verified"]["at"]) == ("certificate_expired", "2100-01-01T10:00:00+00:00")
+    for found in (early, late, verified(world / "good.pem", *common, "2019-12-31")):  # which is before this program
+        assert not {"clock", "now"} & found["error"]["evidence"].keys()
+        assert found["error"]["evidence"]["at"] == found["verified"]["at"]
+        assert "--at" in found["error"]["hints"][0]
+        assert "clock" not in json.dumps(found)  # of each check and each trust store
     tomorrow = f"{NOW + timedelta(days=1):%Y-%m-%dT%H:%M}"
     assert verified(world / "good.pem", *common, tomorrow)["verified"]["accepted"]
 

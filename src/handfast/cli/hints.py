@@ -11,6 +11,9 @@ from typing import Final
 from handfast.errors import AlertReceived, ConnectionFailed, MissingIntermediate, TLSError, UnknownIssuer
 from handfast.reasons import (
     ALERT_RECEIVED,
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_NOT_YET_VALID,
+    CERTIFICATE_RULE_BROKEN,
     CLOSED_DURING_HANDSHAKE,
     CONNECTION_FAILED,
     FETCH_ADDRESS,
@@ -86,6 +89,11 @@ _OF_KEYS: Final[Mapping[Reason, str]] = {
     KEY_ENCRYPTED: "On a terminal the password is asked for; --password-file FILE has it where there is none.",
     NOT_A_KEY: "--key FILE names the private key, where it is not in the file of --cert.",
 }
+# Where it is not valid at the time of --at.
+_AT: Final[Mapping[Reason, str]] = {
+    CERTIFICATE_EXPIRED: "It ends before the time of --at: by then its owner has to have renewed it.",
+    CERTIFICATE_NOT_YET_VALID: "It begins after the time of --at: ask for a later time, or have it issued to begin earlier.",
+}
 
 
 def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
@@ -100,6 +108,7 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
     if isinstance(problem, ConnectionFailed) and problem.reason is CONNECTION_FAILED:
         found.append(_of_system(str(problem.evidence.get("problem", ""))))
     found.append(_OF_KEYS.get(problem.reason, ""))
+    found.append(_of_certificate(problem))
     if not serving:
         found += [_of_proxies(problem), _of_greetings(problem), *_of_missing(problem)]
     if problem.reason in (NO_COMMON_VERSION, VERSION_REFUSED):
@@ -107,7 +116,7 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
     if problem.reason is NO_COMMON_SUITE:
         found.append(_of_suites(problem))
     if problem.reason is NO_COMMON_SIGNATURE_SCHEME:
-        found.append(_of_certificates(problem))
+        found.append(_of_kinds(problem))
     if problem.reason is CLOSED_DURING_HANDSHAKE and serving:
         found.append(_GONE)
     if problem.reason is INAPPROPRIATE_FALLBACK:
@@ -125,6 +134,13 @@ def alert_meaning(problem: AlertReceived) -> str:
     if problem.description == AlertDescription.HANDSHAKE_FAILURE and "client_certificate" in problem.evidence:
         return _NEEDED
     return problem.meaning
+
+
+def _of_certificate(problem: TLSError) -> str:
+    """Where it is refused for the time of --at, or for a rule that an option relaxes."""
+    if problem.reason is CERTIFICATE_RULE_BROKEN and "relax" in problem.evidence and "proxy" not in problem.evidence:
+        return f"Have it issued anew, or do not hold this one rule: --relax {problem.evidence['relax']}"
+    return _AT.get(problem.reason, "") if "at" in problem.evidence else ""
 
 
 def _of_missing(problem: TLSError) -> list[str]:
@@ -206,7 +222,7 @@ def _of_suites(problem: TLSError) -> str:
     return "Let the client offer ECDHE with AES-GCM or ChaCha20-Poly1305: of TLS 1.2 nothing else is left (RFC 9325)."
 
 
-def _of_certificates(problem: TLSError) -> str:
+def _of_kinds(problem: TLSError) -> str:
     """What lets one of our certificates be used, where the cause is special to TLS 1.2; "" where it is not."""
     if "peer_knows_curves" not in problem.evidence:
         return ""

@@ -10,6 +10,7 @@ import pytest
 from handfast.cli.hints import alert_meaning, hints
 from handfast.errors import (
     AlertReceived,
+    CertificateRuleBroken,
     ConfigurationError,
     ConnectionFailed,
     PeerIncompatible,
@@ -183,6 +184,12 @@ def test_a_handshake_failure_may_come_from_an_old_server() -> None:
 def test_a_key_that_cannot_be_used_has_a_hint() -> None:
     assert "--password-file FILE" in hints(ConfigurationError(KEY_ENCRYPTED, file="a"))[0]
     assert "--key FILE" in hints(ConfigurationError(NOT_A_KEY, file="a"))[0]
+
+
+def test_a_rule_that_can_be_relaxed_has_the_whole_option() -> None:
+    assert hints(CertificateRuleBroken(relax="missing-key-usage"))[0].endswith("--relax missing-key-usage")
+    without = [CertificateRuleBroken(), CertificateRuleBroken(relax="missing-key-usage", proxy="https://proxy.example")]
+    assert not any("--relax" in hint for error in without for hint in hints(error))
 
 
 def test_where_nothing_can_be_done_nothing_is_said() -> None:
