@@ -71,6 +71,9 @@ def test_the_text_can_be_read_again_and_has_no_secret() -> None:
         ("pkcs11:object=a?pin-value=secret-pin%", "it has no value that can be read"),
         ("pkcs11:object=a&pin-value=secret-pin", MISPLACED),
         ("pkcs11:object=a?module-path=/x;pin-value=secret-pin", MISPLACED),
+        ("pkcs11:object=a?module-path=/x#pin-value=secret-pin", MISPLACED),
+        ("pkcs11:object=a;secret-pin", "a part of it has no = between name and value"),
+        ("pkcs11:object=a?pin-value:secret-pin", "a part of it has no = between name and value"),
     ],
 )
 def test_what_is_refused(text: str, problem: str) -> None:

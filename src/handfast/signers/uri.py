@@ -21,7 +21,7 @@ _PATH: Final = frozenset(
 )  # fmt: skip
 _QUERY: Final = frozenset(("module-path", "module-name", "pin-source", "pin-value"))
 _SECRET: Final = ("pin-value", "pin-source")
-_SECRET_MISPLACED: Final = re.compile(r"[;&?,\s]pin-(value|source)=", re.IGNORECASE)
+_SECRET_MISPLACED: Final = re.compile(r"[;&?,#\s]pin-(value|source)=", re.IGNORECASE)
 
 _MODULES: Final = (
     "/usr/lib/pkcs11",
@@ -125,6 +125,8 @@ def _attributes(text: str, separator: str, known: frozenset[str], *, strict: boo
         if name not in known:
             # To pass over a part of the description would be to take a key that is not meant. The query has no such part.
             if strict or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                if not equals:  # it may be a PIN whose beginning was forgotten
+                    raise ConfigurationError(BAD_KEY_URI, problem="a part of it has no = between name and value")
                 raise ConfigurationError(BAD_KEY_URI, attribute=name[:40], problem="it is not known")
             continue
         if _SECRET_MISPLACED.search(value):
