@@ -78,9 +78,16 @@ def _root(label: str, data: bytes) -> Root:
 _SERVERS: Final = bytes.fromhex("06082b06010505070301")
 _CLIENTS: Final = bytes.fromhex("06082b06010505070302")
 _ANYBODY: Final = bytes.fromhex("0604551d2500")
+_OBJECT: Final = 0x06  # an object identifier
 _TRUSTED: Final = 0x30
 _REJECTED: Final = 0xA0
-_MEMBERS: Final = frozenset((_TRUSTED, _REJECTED, 0x0C, 0x04, 0xA1))  # and a name, a key identifier, other algorithms
+_MEMBERS: Final = (
+    _TRUSTED,
+    _REJECTED,
+    0x0C,
+    0x04,
+    0xA1,
+)  # and a name, a key identifier, other algorithms; in this order
 
 
 def _distrust(behind: bytes) -> str:
@@ -95,9 +102,10 @@ def _distrust(behind: bytes) -> str:
         ((tag, content),) = elements(behind)
         if tag != _SEQUENCE[0]:
             raise ValueError("it is no SEQUENCE")
-        members = dict(elements(content))
-        if not members.keys() <= _MEMBERS:
-            raise ValueError("it has more than OpenSSL writes")
+        found = elements(content)
+        if [tag for tag in _MEMBERS if tag in dict(found)] != [tag for tag, _ in found]:  # else one would hide another
+            raise ValueError("it has more than OpenSSL writes, or in another order")
+        members = dict(found)
         trusted = _objects(members[_TRUSTED]) if _TRUSTED in members else None
         rejected = _objects(members.get(_REJECTED, b""))
     except ValueError:
@@ -111,7 +119,10 @@ def _distrust(behind: bytes) -> str:
 
 def _objects(content: bytes) -> set[bytes]:
     """The object identifiers of a list, as they are encoded: short ones, the only ones that are looked for."""
-    return {bytes((tag, len(value))) + value for tag, value in elements(content) if len(value) < 0x80}
+    found = elements(content)
+    if any(tag != _OBJECT for tag, _ in found):
+        raise ValueError("it has something else in a list of usages")
+    return {bytes((_OBJECT, len(value))) + value for _, value in found if len(value) < 0x80}
 
 
 _BEGINNING: Final = 4_096  # bytes, in which the first label is

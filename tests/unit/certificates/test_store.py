@@ -114,7 +114,23 @@ def test_what_openssl_says_behind_a_root_counts(tmp_path: Path, said: list[str],
     assert pem.certificates(text) == [made.der]  # to show it, it is a certificate as any other
 
 
-@pytest.mark.parametrize("behind", ["30", "3003060155", "30050603551d25ff", "0400", "30003000"])
+_SERVERS, _MAIL = "06082b06010505070301", "06082b06010505070304"
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "30",
+        "3003060155",
+        "30050603551d25ff",
+        "0400",
+        "30003000",
+        f"3018a00a{_SERVERS}a00a{_MAIL}",  # twice: OpenSSL reads neither
+        f"3018300a{_MAIL}300a{_SERVERS}",
+        f"3018a00a{_MAIL}300a{_SERVERS}",  # in another order
+        f"300ea00c300a{_SERVERS}",  # a list in the list
+    ],
+)
 def test_what_cannot_be_read_behind_a_root_does_not_make_it_trusted(behind: str) -> None:
     text = pem.block("TRUSTED CERTIFICATE", root().der + bytes.fromhex(behind))
     with pytest.raises(ConfigurationError) as caught:
