@@ -24,7 +24,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cache
-from itertools import pairwise, starmap
+from itertools import count, pairwise, starmap
 from operator import le
 from pathlib import Path
 from struct import iter_unpack
@@ -73,6 +73,8 @@ class KeyList:
             raise ConfigurationError(setting="known_keys", problem="the number of a list is not from 0 to 255")
         # A name is one line of a file, and stands in errors.
         self._sources = {number: Source(kind, shown(name)) for number, (kind, name) in sources.items()}
+        for number in sorted({*records[_HASH::_RECORD]} - sources.keys()):  # whose name nobody has told
+            self._sources[number] = Source("leaked", f"list {number}")
         self._records = records
 
     @classmethod
@@ -133,13 +135,12 @@ class KeyList:
         sources, moved = dict(self._sources), {}
         for number, source in other._sources.items():
             known = next((own for own, item in sources.items() if item == source), None)
-            moved[number] = known if known is not None else max(sources, default=0) + 1
+            moved[number] = known if known is not None else next(free for free in count(1) if free not in sources)
             sources[moved[number]] = source
         if max(sources, default=0) > 255:
             raise ConfigurationError(setting="known_keys", problem="they come from more than 256 lists")
         records, theirs = self._records, other._records
-        added = {theirs[at : at + _HASH] + bytes([moved.get(theirs[at + _HASH], theirs[at + _HASH])])
-                 for at in range(0, len(theirs), _RECORD)}  # fmt: skip
+        added = {theirs[at : at + _HASH] + bytes([moved[theirs[at + _HASH]]]) for at in range(0, len(theirs), _RECORD)}
         both = KeyList.__new__(KeyList)  # what was sorted stays so: millions of keys are not compared once more
         both._sources, both._records = sources, _with(records, sorted(added))
         return both
@@ -172,7 +173,7 @@ class KeyList:
         found = records[at * _RECORD : (at + 1) * _RECORD]
         if found[:_HASH] != key:
             return None
-        return self._sources.get(found[_HASH], Source("leaked", f"list {found[_HASH]}"))
+        return self._sources[found[_HASH]]
 
 
 def _with(records: bytes, added: list[bytes]) -> bytes:

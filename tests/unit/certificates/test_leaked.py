@@ -116,6 +116,21 @@ def test_no_more_than_256_lists() -> None:
         _ = known + KeyList.of("leaked", "one more", KEYS)
 
 
+def test_a_list_that_nobody_has_named_keeps_its_keys_to_itself() -> None:
+    """Whatever number it has, and whatever lists it is put together with."""
+    odd = KeyList({1: Source("leaked", "ours")}, b"".join(key + b"\x02" for key in sorted(KEYS[:1])))
+    debian = KeyList({2: Source("debian", "theirs")}, KEYS[1] + b"\x02")
+    for both in (odd + debian, debian + odd):
+        assert both.look_up(KEYS[0]) == Source("leaked", "list 2")
+        assert both.look_up(KEYS[1]) == Source("debian", "theirs")
+
+
+def test_a_high_number_is_not_many_lists() -> None:
+    both = KeyList({255: Source("leaked", "ours")}, KEYS[0] + b"\xff") + KeyList.of("debian", "theirs", KEYS[1:2])
+    assert both.look_up(KEYS[0]) == Source("leaked", "ours")
+    assert both.look_up(KEYS[1]) == Source("debian", "theirs")
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
