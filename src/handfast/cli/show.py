@@ -241,15 +241,20 @@ def not_needed(out: Paper, found: Sequence[Surplus]) -> None:
         paragraph(out, f"and {len(found) - _SURPLUS} more that are not needed", 0, "yellow")
 
 
+# nginx shakes hands with any client, also where ssl_verify_client is on, and answers 400.
+_LATER: Final = "may still refuse in its answer (--get / shows it)"
+
+
 def _client(out: Paper, proof: ClientProof) -> None:
     """Who we proved to be, and what the server made of it."""
     if not proof.requested:
         row(out, "client", "proved nothing", "it was not asked for a certificate")
     elif proof.sent is None:
-        end = "; the server goes on without" if proof.accepted else ""
+        end = f"; the server goes on without, and {_LATER}" if proof.accepted else ""
         row(out, "client", "proved nothing", f"asked for a certificate; {proof.not_sent}{end}")
     else:
-        said = "accepted in the handshake" if proof.accepted else "the server has not said yet whether it accepts it"
+        accepted = f"accepted in the handshake; the server {_LATER}"
+        said = accepted if proof.accepted else "the server has not said yet whether it accepts it"
         value = Text().append("client        ", "cyan")
         out.print(value.append(f"showed {subject(proof.sent)}", "bold green" if proof.accepted else "bold"))
         row(out, "  signed by", shown(proof.sent.issuer), _days_left(proof.sent.not_after))
