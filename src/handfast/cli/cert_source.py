@@ -82,8 +82,6 @@ def _in_file(data: bytes, name: str, options: Options) -> tuple[bytes, ...]:
         return _leaf_first(containers.certificates(data))
     except CertificateError as error:
         problem = pem.instead(data) or str(error.evidence.get("problem") or error.reason.sentence)
-        if "ParseError" in problem:  # which says more of a parser than of a file
-            problem = "what is in it is no certificate, or a damaged one"
         raise ConfigurationError(NOT_A_CERTIFICATE, file=name, problem=problem) from None
 
 
