@@ -117,6 +117,9 @@ class AuthorityFolder(Guarded):
         It has the limits of this one. It is listed here, and can be revoked here.
 
         ``root_key``  the file of the root's key, where it is kept elsewhere
+
+        Raises ConfigurationError: AUTHORITY_EXISTS, AUTHORITY_KEY_ELSEWHERE, AUTHORITY_KEY_LOCKED, KEY_MISMATCH, AUTHORITY_BUSY,
+        FILE_UNWRITABLE.
         """
         root = self.root(root_key)
         with self._changing() as index:
@@ -148,6 +151,9 @@ class AuthorityFolder(Guarded):
         """A key and a certificate: see :meth:`handfast.authority.issuer.Authority.issue`. The key is not kept here.
 
         ``outputs``  where to write them: either all is written and listed, or nothing
+
+        Raises ConfigurationError: NAME_NOT_ISSUED, AUTHORITY_ENDED, AUTHORITY_KEY_LOCKED, AUTHORITY_BUSY, FILE_THERE_ALREADY,
+        FILE_UNWRITABLE.
         """
         if outputs is not None:
             outputs.check()
@@ -170,7 +176,10 @@ class AuthorityFolder(Guarded):
         lifetime: timedelta | None = None,
         outputs: Outputs | None = None,
     ) -> tuple[bytes, ...]:
-        """A certificate for the key of a request: see :meth:`handfast.authority.issuer.Authority.sign`."""
+        """A certificate for the key of a request: see :meth:`handfast.authority.issuer.Authority.sign`.
+
+        ``outputs``  where to write the chain. Raises what :meth:`issue` raises, and REQUEST_REFUSED, REQUEST_FOR_OTHER_NAMES.
+        """
         if outputs is not None:
             outputs.check(with_key=False)
             self._check_own(outputs.chain)
@@ -195,7 +204,9 @@ class AuthorityFolder(Guarded):
         ``certificate``  its serial number, whole or the beginning of its hexadecimal digits; or PEM or DER
         ``why``          one of WHY
         ``root_key``     for an intermediate: the file of the root's key, where it is kept elsewhere
-        ``next_update``  until when there will be a new list; 7 days without it, a year of the root's
+        ``next_update``  how long the list is good; 7 days without it, a year for the root's
+
+        Raises ConfigurationError: NOT_ISSUED_HERE, AUTHORITY_KEY_ELSEWHERE, AUTHORITY_KEY_LOCKED, AUTHORITY_BUSY, FILE_UNWRITABLE.
         """
         check_why(why)
         entry = self.find(certificate)

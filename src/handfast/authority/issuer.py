@@ -161,6 +161,8 @@ class Authority(Guarded):
         ``texts``        the names of the certificate
         ``allow``        domains and networks: names of the request within them are granted too
         ``drop_others``  leave out what else the request asks for. Without it, such a request is refused
+
+        Raises ConfigurationError: REQUEST_FOR_OTHER_NAMES, REQUEST_REFUSED, NAME_NOT_ISSUED, AUTHORITY_ENDED.
         """
         found = request.granted(texts, Limits.allowing(allow), drop_others=drop_others)
         try:

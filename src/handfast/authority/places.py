@@ -120,7 +120,7 @@ class Places:
         return files.read(path) if path.exists() else None
 
     def next_updates(self) -> dict[str, datetime]:
-        """By issuer, when its list has to be followed by the next one."""
+        """By issuer, when its list has to be followed by the next one. Raises ConfigurationError (AUTHORITY_DAMAGED)."""
         found: dict[str, datetime] = {}
         for issuer in ("root", "intermediate"):
             data = self._list(issuer)

@@ -64,12 +64,14 @@ _NOT_PUBLIC: Final = tuple(
 class FetchPolicy:
     """What may be fetched for one chain.
 
-    ``seconds``    for everything, DNS and redirects included
+    ``seconds``    for everything, name resolution and redirects included
     ``fetches``    addresses that are asked, redirects not counted
     ``depth``      certificates that may be missing one above the other
     ``size``       bytes of an answer
     ``redirects``  of one fetch
     ``networks``   addresses that are allowed besides those of the public Internet: "10.0.0.0/8"
+
+    Raises ConfigurationError for a number that makes no sense, and for a network that is none.
     """
 
     seconds: float = 8.0

@@ -106,7 +106,10 @@ class KeyList:
 
     @classmethod
     def from_badkeys(cls, folder: pem.PathLike) -> KeyList:
-        """The lists of the badkeys project, as its program keeps them: badkeysdata.json and blocklist.dat of a folder."""
+        """The lists of the badkeys project, as its program keeps them: badkeysdata.json and blocklist.dat of a folder.
+
+        Raises ConfigurationError, naming file and cause.
+        """
         text = pem.read(Path(folder, "badkeysdata.json"))
         try:
             about = json.loads(text)

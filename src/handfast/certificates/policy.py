@@ -60,6 +60,8 @@ class Policy:
                     :class:`~handfast.certificates.spiffe.AllowSpiffe`. It comes on top: a server whose name counts has
                     to have that as well
     ``known_keys``  keys that somebody else has too, see :class:`~handfast.certificates.leaked.KeyList`
+
+    Raises ConfigurationError for a depth that is out of bounds, and for a rule that there is not.
     """
 
     relax: frozenset[Rule] = frozenset()
@@ -247,6 +249,8 @@ class ServiceVerifier(ChainVerifier):
     ::
 
         ServiceVerifier(trust, Policy(allow=AllowSpiffe("spiffe://example.org/ns/prod/db")))
+
+    Raises ConfigurationError for a policy that allows any peer.
     """
 
     def __init__(self, trust: TrustStore, policy: Policy, *, remember: int = ACCEPTED_CHAINS) -> None:

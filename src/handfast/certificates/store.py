@@ -56,6 +56,8 @@ class TrustStore:
                  not cut the machine off from everybody
     ``parts``    the stores that it is a union of; none for any other
     ``distrusted``  the roots that were taken out by :meth:`without`; see :meth:`refuses` for what is no root
+
+    Raises ConfigurationError (NOT_A_CERTIFICATE) where there is no root at all.
     """
 
     def __init__(

@@ -117,7 +117,7 @@ class TokenKey(Guarded):
                 raise
 
     def sign(self, scheme: int, content: bytes) -> bytes:
-        """A signature. Where the session has gone a new one is tried, once."""
+        """A signature. Where the session has gone a new one is tried, once. Raises KeyUnavailable."""
         with lock_of(self._module):
             if self._key is not None and self._is_current:
                 try:

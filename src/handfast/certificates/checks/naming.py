@@ -19,7 +19,7 @@ _NAMES_SHOWN: Final = 50
 
 
 def check_name(path: Path, server_name: str) -> None:
-    """The common name is not looked at; where it is all there is, the error says so."""
+    """The common name is not looked at; where it is all there is, the error says so. Raises CertificateNameMismatch."""
     leaf = path.certificates[0]
     if server_name in leaf.names:
         return
