@@ -284,7 +284,7 @@ def test_a_client_without_a_name_is_allowed_by_the_rule_that_its_error_names(fol
         ("forged", "unknown_ca", "unknown_issuer", "--client-ca FILE"),
         ("expired", "certificate_expired", "certificate_expired", "Its owner has to renew it"),
         ("nameless", "bad_certificate", "certificate_rule_broken", "relax this one rule"),
-        ("server-only", "unsupported_certificate", "certificate_wrong_usage", "what it is for"),
+        ("server-only", "unsupported_certificate", "certificate_wrong_usage", "Have it issued for this use"),
     ],
 )
 def test_a_client_that_is_refused_is_told_why_and_so_are_we(
