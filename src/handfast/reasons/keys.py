@@ -75,7 +75,7 @@ KEY_NOT_FOUND = reason(
     None,
     "RFC 7512 section 2.3",
     "No private key answers to this description.",
-    "Compare token, label (object) and id with what is there: pkcs11-tool --login --list-objects.",
+    "Compare token, label (object) and id with what is there: pkcs11-tool --module LIBRARY --login --list-objects.",
 )
 KEY_AMBIGUOUS = reason(
     "key_ambiguous",

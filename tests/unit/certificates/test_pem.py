@@ -28,6 +28,13 @@ def test_a_block_without_its_end_is_passed_over_and_what_follows_is_found() -> N
     assert pem.certificates(data) == [AUTHORITY.der]
 
 
+def test_a_file_that_is_cut_is_said_to_be() -> None:
+    whole = AUTHORITY.pem
+    assert all("it is cut" in pem.instead(whole[:length]) for length in (30, 100, len(whole) - 30))
+    assert not pem.certificates(whole[: len(whole) - 30])
+    assert pem.instead(whole) == ""
+
+
 @pytest.mark.parametrize("label", ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "PKCS7", "CMS"])
 def test_many_beginnings_without_an_end_take_no_time(label: str) -> None:
     """They took 15 seconds of 128 KiB, which anybody's server may send to who fetches issuers."""
