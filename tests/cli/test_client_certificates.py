@@ -283,7 +283,7 @@ def test_a_client_without_a_name_is_allowed_by_the_rule_that_its_error_names(fol
         (None, "certificate_required", "certificate_required", "The client needs a certificate"),
         ("forged", "unknown_ca", "unknown_issuer", "--client-ca FILE"),
         ("expired", "certificate_expired", "certificate_expired", "Its owner has to renew it"),
-        ("nameless", "bad_certificate", "certificate_rule_broken", "relax this one rule"),
+        ("nameless", "bad_certificate", "certificate_rule_broken", "--relax missing-subject-alternative-name"),
         ("server-only", "unsupported_certificate", "certificate_wrong_usage", "Have it issued for this use"),
     ],
 )
