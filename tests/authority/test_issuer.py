@@ -226,7 +226,7 @@ def test_unknown_choices(issuer: Authority, choice: Any) -> None:
     assert caught.value.evidence["known"]
 
 
-@pytest.mark.parametrize("name", ["x" * 65, "a\nb"])
+@pytest.mark.parametrize("name", ["x" * 65, "a\nb", " root", "root "])
 def test_names_that_no_authority_has(name: str) -> None:
     with pytest.raises(ConfigurationError):
         Authority.create(name)

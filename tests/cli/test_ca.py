@@ -172,6 +172,17 @@ def test_an_option_of_limits_without_a_value_is_not_passed_over(here: Path, opti
         (["init", "--dir", "new", "--lifetime", "soon"], "--lifetime: soon is no time"),
         (["init", "--dir", "new", "--root-lifetime", "200y"], "--root-lifetime: 200y is no time"),
         (["init", "--dir", "new", "--name", "x" * 60], "--name: the name of an authority"),
+        (["init", "--dir", "new", "--name", ""], "--name: the name of an authority"),
+        (["init", "--dir", "new", "--crl-url", "a list"], "--crl-url: a URI is of printable ASCII characters"),
+        (
+            ["init", "--dir", "new", "--crl-url", "http://bücher.example/a.crl"],
+            "--crl-url: a URI is of printable ASCII",
+        ),
+        (
+            ["init", "--dir", "new", "--issuer-url", "https://ca.example/a.cer"],
+            "--issuer-url: it has to begin with http://",
+        ),
+        (["init", "--dir", "new", "--issuer-url", "ca.example/a.cer"], "--issuer-url: a URI has a scheme and a host"),
         (["init", "--dir", "new", "--from", "gone"], "There is no certificate authority in this folder"),
         (["issue", "Alice Smith"], "name Alice Smith"),
         (["issue", "a.example", "--kind", "king"], "--kind: no kind of certificate is called king"),

@@ -62,14 +62,17 @@ class Authority(Guarded):
         issuer_url: str = "",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """``key``: a private key of `cryptography`. Raises ConfigurationError where it is another one's."""
+        """``key``: a private key of `cryptography`.
+
+        Raises ConfigurationError where it is another one's, and for an address that is none of HTTP.
+        """
         self.chain = tuple(chain)
         self.certificate = x509.load_der_x509_certificate(self.chain[0])
         if self.certificate.public_key() != key.public_key():
             raise ConfigurationError(KEY_MISMATCH, certificate=self.certificate.subject.rfc4514_string())
         self.limits = limits or Limits()
-        self.crl_url = crl_url
-        self.issuer_url = issuer_url
+        self.crl_url = names.checked_address(crl_url, "crl_url")
+        self.issuer_url = names.checked_address(issuer_url, "issuer_url")
         self._key = key
         self._clock = clock
 
@@ -315,10 +318,11 @@ def _kind(found: Sequence[x509.GeneralName], kind: Kind | None) -> Kind:
 def _subject(common_name: str) -> x509.Name:
     if not common_name:
         return x509.Name([])
-    if len(common_name) > _NAME_MOST or not common_name.isprintable():
-        raise ConfigurationError(
-            setting="name", problem=f"the name of an authority has at most {_NAME_MOST} printable characters"
+    if len(common_name) > _NAME_MOST or not common_name.isprintable() or common_name != common_name.strip():
+        problem = (
+            f"the name of an authority has at most {_NAME_MOST} printable characters, the first and last no blanks"
         )
+        raise ConfigurationError(setting="name", problem=problem)
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 

@@ -130,6 +130,23 @@ def _uri(text: str) -> x509.UniformResourceIdentifier:
     return x509.UniformResourceIdentifier(text)
 
 
+def checked_address(text: str, setting: str) -> str:
+    """An address of HTTP as it stands in certificates; "" is none. Raises ConfigurationError, naming the setting."""
+    if not text:
+        return text
+    problem = ""
+    try:
+        _uri(text)
+    except ConfigurationError as error:
+        problem = str(error.evidence["problem"])
+    if not problem and not text.startswith("http://"):
+        # RFC 5280 section 8: over https there would be another certificate to verify first.
+        problem = "it has to begin with http:// (RFC 5280 sections 4.2.1.13 and 4.2.2.1), as programs fetch from there"
+    if problem:
+        raise ConfigurationError(setting=setting, value=text, problem=problem)
+    return text
+
+
 def _check_spiffe(text: str) -> None:
     if not text.startswith(SPIFFE):
         _refuse(text, "spiffe:// is written in small letters")

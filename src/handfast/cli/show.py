@@ -56,6 +56,8 @@ _OPTIONS: Final = {
     "lifetime": "--lifetime",
     "permit": "--permit",
     "exclude": "--exclude",
+    "crl_url": "--crl-url",
+    "issuer_url": "--issuer-url",
     "allow": "--allow",
     "name": "--name",
     "reason": "--reason",
