@@ -156,7 +156,7 @@ PEER_NOT_ALLOWED = reason(
     "peer_not_allowed",
     alerts.ACCESS_DENIED,
     "RFC 9846 section 6.2",
-    "The peer's certificate is good, and none of the rules here allows this peer.",
+    "The peer is not among those that the rules here allow.",
     "If this peer is to be allowed, add a rule for its id. If its certificate has no id, have it issued with one.",
 )
 WEAK_SIGNATURE = reason(
