@@ -132,7 +132,7 @@ def test_clients_are_let_in_by_their_id(folder: Path) -> None:
         assert WEB in server.line()
         assert "access denied" in s_client(folder, server.port, "other")
         line = server.line()
-    assert "none of the rules here allows this peer" in line
+    assert "not among those that the rules here allow" in line
     assert "it was sent the alert access_denied" in line
 
 
