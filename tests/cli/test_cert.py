@@ -31,6 +31,17 @@ def test_show_draws_a_tree_of_who_has_issued_whom(world: World) -> None:
     assert "89 days left" in text
 
 
+def test_a_file_that_is_cut_is_said_to_be(world: World, tmp_path: Path) -> None:
+    (tmp_path / "cut.pem").write_bytes((world / "good.pem").read_bytes()[:-40])
+    text = called("cert", "show", tmp_path / "cut.pem").stdout.decode()
+    assert "1 certificate in" in text
+    assert "The file is cut: its last certificate begins and does not end, and is left out." in text
+    found = document(called("cert", "verify", tmp_path / "cut.pem", "--ca", world / "ca.pem", "--json"))
+    assert found["source"]["cut"] is True
+    (tmp_path / "cut.pem").write_bytes((world / "good.pem").read_bytes()[:100])
+    assert "it is cut" in called("cert", "show", tmp_path / "cut.pem").stderr.decode()
+
+
 def test_show_of_one_root_with_two_branches(world: World) -> None:
     both = b"".join(map(pem.certificate, (world.root.der, *world.good.chain, world.expired.chain[0])))
     run = called("cert", "show", "-", stdin=both)
@@ -48,7 +59,13 @@ def test_every_form_that_certificates_come_in(world: World, name: str) -> None:
         "CN=good",
         "CN=Example Intermediate",
     ]
-    assert found["source"] == {"kind": "file", "name": str(world / name), "version": None, "handshake_error": None}
+    assert found["source"] == {
+        "kind": "file",
+        "name": str(world / name),
+        "version": None,
+        "cut": False,
+        "handshake_error": None,
+    }
     data = (world / name).read_bytes()
     piped = document(called("cert", "show", "-", "--json", stdin=data))
     assert [item["sha256"] for item in piped["certificates"]] == [item["sha256"] for item in found["certificates"]]

@@ -30,7 +30,7 @@ def port(world: World) -> Iterator[int]:
 def test_the_chain_of_a_server(world: World, port: int, version: str) -> None:
     found = document(called("cert", "show", f"localhost:{port}", "--json", "--tls", version))
     assert found["source"] == {
-        "kind": "host", "name": f"localhost:{port}", "version": f"TLSv{version}", "handshake_error": None
+        "kind": "host", "name": f"localhost:{port}", "version": f"TLSv{version}", "cut": False, "handshake_error": None
     }  # fmt: skip
     assert [item["found"] for item in found["certificates"]] == [{"where": "sent", "number": n} for n in (1, 2)]
     right = verified(f"localhost:{port}", "--ca", world / "ca.pem", "--tls", version, "--name", "example.com")

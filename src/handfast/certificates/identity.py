@@ -156,7 +156,7 @@ class Identity(Guarded):
             _checked_chain(ders, path, pem.instead(data))
             own = loading.private_key(data, password, path) if key is None else _key_of(key, password)
         files = {} if key is None or isinstance(key, Signer) else {"file": os.fspath(key)}
-        return cls._matched(ders, own, on_note, **files, certificate_file=path)
+        return cls._matched(ders, own, on_note, notes.of_a_file(data, path), **files, certificate_file=path)
 
     @classmethod
     def from_pem(
@@ -175,7 +175,8 @@ class Identity(Guarded):
         ders = pem.certificates(certificates) if pem.is_pem(certificates) else []
         _checked_chain(ders, "the given certificates")
         own = _key_in(key, password)
-        return cls._matched(ders, own, on_note) if arrange else cls(ders, own)
+        found = notes.of_a_file(certificates, "the given certificates")
+        return cls._matched(ders, own, on_note, found) if arrange else cls(ders, own)
 
     @classmethod
     def from_der(
@@ -202,9 +203,10 @@ class Identity(Guarded):
         ders: Sequence[bytes],
         key: Signer | signatures.PrivateKey,
         on_note: OnNote,
+        before: tuple[Note, ...] = (),
         **files: str,
     ) -> Self:
-        """The identity of the certificate among ``ders`` that the key belongs to."""
+        """The identity of the certificate among ``ders`` that the key belongs to. ``before``: the notes there are."""
         try:
             certificates = [parsed(bytes(der)) for der in ders]
             found = arranged(certificates, ownership(key, certificates))
@@ -213,9 +215,9 @@ class Identity(Guarded):
             identity = cls(found.chain, key)
         except ConfigurationError as error:
             raise ConfigurationError(error.reason, **files, **error.evidence) from None
-        identity.notes = found.notes
+        identity.notes = before + found.notes
         if on_note is not None:
-            for note in found.notes:
+            for note in identity.notes:
                 on_note(note)
         return identity
 

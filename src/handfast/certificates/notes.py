@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from handfast.certificates import pem
 from handfast.certificates.parsed import parsed
 from handfast.certificates.usages import WANTED, called
 from handfast.errors import shown
 from handfast.reasons import (
+    CHAIN_CUT,
     OWN_CERTIFICATE_EXPIRED,
     OWN_CERTIFICATE_NOT_YET_VALID,
     OWN_CERTIFICATE_WITHOUT_NAMES,
@@ -37,6 +39,11 @@ class Note:
     def __str__(self) -> str:
         facts = "; ".join(f"{name.replace('_', ' ')}: {shown(value)}" for name, value in self.evidence.items())
         return self.reason.sentence + (f" ({facts})" if facts else "")
+
+
+def of_a_file(data: bytes, source: str) -> tuple[Note, ...]:
+    """What is to be said of the file that certificates of ours are from."""
+    return (Note(CHAIN_CUT, {"file": source}),) if pem.is_cut(data) else ()
 
 
 def concerns(chain: Sequence[bytes], purpose: Purpose, now: datetime) -> Iterator[Note]:

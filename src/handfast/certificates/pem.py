@@ -133,15 +133,21 @@ _OTHERS: Final = (
     (b"X509 CRL-----", "it is a revocation list (CRL), and no certificate"),
     (b"PUBLIC KEY-----", "it is a public key, and no certificate"),
 )
-_CUT: Final = "it is cut: a certificate begins, and does not end (-----END CERTIFICATE-----)"
+CUT: Final = "it is cut: a certificate begins, and does not end (-----END CERTIFICATE-----)"
+
+
+def is_cut(data: bytes) -> bool:
+    """Whether the last certificate in ``data`` begins and does not end, as where a disk was full or a copy broke off."""
+    labels = [label.encode("ascii") for label in _LABELS]
+    return any(data.rfind(b"-----BEGIN %b-----" % item) > data.rfind(b"-----END %b-----" % item) for item in labels)
 
 
 def instead(data: bytes) -> str:
     """What is there in place of certificates, for people; "" where there is one, which cannot be read."""
     if not data.strip():
         return "there is nothing in it"
-    if any(_BOUNDARY + label.encode() + b"-----" in data for label in _LABELS):
-        return _CUT if b"-----END " not in data else ""
+    if is_cut(data):
+        return CUT
     found = next((words for label, words in _OTHERS if label in data[:_BEGINNING]), "")
     if found or is_pem(data) or data[:1] == _SEQUENCE:
         return found

@@ -225,6 +225,9 @@ class TrustStore:
                     roots.append(x509.load_der_x509_certificate(der))
                 except (ValueError, x509.InvalidVersion) as error:
                     bad.append(Skipped(position - first[file], str(error), file))
+        for file, data in contents:
+            if pem.is_cut(data):
+                bad.append(Skipped([place for place, _ in found].count(file) + 1, pem.CUT, file))
         return cls(roots, source, bad, name=name)
 
     @classmethod

@@ -37,6 +37,7 @@ def _source(source: Source) -> dict[str, Any]:
         "kind": source.kind,
         "name": shown(source.name),
         "version": source.version,
+        "cut": source.cut,
         "handshake_error": None if source.failure is None else report.error(source.failure),
     }
 

@@ -226,6 +226,10 @@ def _head(out: Paper, source: Source) -> None:
             paragraph(out, text, 0, "yellow")
     else:
         paragraph(out, f"{certificates} in {shown(source.name)}", 0)
+        if source.cut:
+            paragraph(
+                out, "The file is cut: its last certificate begins and does not end, and is left out.", 0, "yellow"
+            )
     out.print()
 
 

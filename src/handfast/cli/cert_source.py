@@ -42,6 +42,7 @@ class Source:
     ``chain``    DER, in the order in which they came
     ``version``  of TLS, where a server sent them
     ``failure``  what ended the handshake afterwards, if anything did
+    ``cut``      a file ends within a certificate, which is not in the chain
     """
 
     kind: Literal["file", "stdin", "host"]
@@ -50,17 +51,18 @@ class Source:
     host: str | None = None
     version: str | None = None
     failure: TLSError | None = field(default=None, compare=False)
+    cut: bool = False
 
 
 def read(options: Options) -> Source:
     """The certificates. Raises ConfigurationError for a file, and TLSError for a server that sends none."""
     target = options.target
     if target == _STDIN:
-        return Source(
-            "stdin", "standard input", _in_file(sys.stdin.buffer.read(LARGEST + 1), "standard input", options)
-        )
+        data = sys.stdin.buffer.read(LARGEST + 1)
+        return Source("stdin", "standard input", _in_file(data, "standard input", options), cut=pem.is_cut(data))
     if _is_file(target):
-        return Source("file", target, _in_file(pem.read(target, LARGEST), target, options))
+        data = pem.read(target, LARGEST)
+        return Source("file", target, _in_file(data, target, options), cut=pem.is_cut(data))
     return _of_host(options)
 
 

@@ -32,6 +32,13 @@ STRAY_LEFT_OUT = reason(
     "RFC 9846 section 4.5.1",
     "A certificate has nothing to do with our own, and is not sent.",
 )
+CHAIN_CUT = reason(
+    "chain_cut",
+    None,
+    "RFC 7468 section 2",
+    "The file is cut: its last certificate begins and does not end, and is left out.",
+    "Copy the file anew, or peers may not find a way to a root.",
+)
 OWN_CERTIFICATE_EXPIRED = reason(
     "own_certificate_expired",
     None,

@@ -12,6 +12,7 @@ from handfast import reasons
 from handfast.certificates import loading, pem
 from handfast.certificates.identity import Identity
 from handfast.errors import ConfigurationError
+from handfast.reasons import Reason
 from handfast.testing import IssuedIdentity
 from handfast.testing.chains import root
 from tests.peers import require_peer
@@ -45,6 +46,20 @@ KEYS = {
     "PKCS#1 in the old encryption of PEM, AES": ("rsa", "-traditional", "-aes256"),
     "PKCS#1 in the old encryption of PEM, triple DES": ("rsa", "-traditional", "-des3"),
 }
+
+
+def test_a_chain_that_is_cut_is_said_to_be(issued: IssuedIdentity, folder: Path) -> None:
+    """As where a disk was full: what is left is a certificate without its intermediate."""
+    cut = issued.certificate_pem[:-40]
+    (folder / "cut.pem").write_bytes(cut)
+    said: list[Reason] = []
+    for found in (
+        Identity.load(folder / "cut.pem", folder / "server.key", on_note=lambda note: said.append(note.reason)),
+        Identity.from_pem(cut, issued.key_pem),
+    ):
+        assert found.chain == issued.chain[:1]
+        assert [note.reason for note in found.notes] == [reasons.CHAIN_CUT]
+    assert said == [reasons.CHAIN_CUT]
 
 
 @pytest.mark.parametrize("way", KEYS.values(), ids=list(KEYS))

@@ -33,6 +33,12 @@ def test_a_file_that_is_cut_is_said_to_be() -> None:
     assert all("it is cut" in pem.instead(whole[:length]) for length in (30, 100, len(whole) - 30))
     assert not pem.certificates(whole[: len(whole) - 30])
     assert pem.instead(whole) == ""
+    assert [pem.is_cut(data) for data in (whole, whole + whole[:40], whole[:40] + whole, AUTHORITY.der)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("label", ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "PKCS7", "CMS"])

@@ -89,6 +89,14 @@ def test_a_bad_root_is_left_out_and_listed(tmp_path: Path) -> None:
     assert repr(found) == f"<TrustStore {path}: 1 root, 2 skipped>"
 
 
+def test_a_bundle_that_is_cut_has_its_last_root_listed(tmp_path: Path) -> None:
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(root().pem + root().intermediate().pem[:200])
+    found = TrustStore.from_files(path)
+    assert found.roots == (root().certificate,)
+    assert [(bad.position, "it is cut" in bad.problem) for bad in found.skipped] == [(2, True)]
+
+
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
