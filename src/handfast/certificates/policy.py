@@ -12,14 +12,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
-from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder
 
-from handfast.certificates import names, path, work
+from handfast.certificates import names, path, relaxing, work
 from handfast.certificates.accepted import Accepted
 from handfast.certificates.checks import check
 from handfast.certificates.checks.evidence import about
@@ -28,7 +26,7 @@ from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.leaked import KeyList
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.path import Path
-from handfast.certificates.rules import Role, Rule, findings
+from handfast.certificates.rules import Rule
 from handfast.certificates.spiffe import AllowSpiffe
 from handfast.certificates.strength import excessive_key
 from handfast.errors import (
@@ -44,6 +42,8 @@ from handfast.reasons import NO_CERTIFICATE, TOO_MANY_COMPARISONS
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from cryptography.x509.verification import PolicyBuilder
 
     from handfast.certificates.store import TrustStore
     from handfast.certificates.usages import Purpose
@@ -104,8 +104,8 @@ class ChainVerifier:
     def __init__(self, trust: TrustStore, policy: Policy | None = None, *, remember: int = ACCEPTED_CHAINS) -> None:
         self.trust = trust
         self.policy = policy or Policy()
-        self._servers = _builder(trust, self.policy, "server")
-        self._clients = _builder(trust, self.policy, "client")
+        self._servers = relaxing.builder(trust, self.policy, "server")
+        self._clients = relaxing.builder(trust, self.policy, "client")
         self._accepted = Accepted(remember)
         self._accepted_unnamed = Accepted(remember)
         self._narrower: dict[TrustStore, ChainVerifier | None] = {}  # by the roots of a SPIFFE trust domain
@@ -212,7 +212,7 @@ class ChainVerifier:
     @cached_property
     def _unnamed(self) -> PolicyBuilder:
         """For servers without a name to compare. The verifier for clients is the one that asks for no name."""
-        return _builder(self.trust, self.policy, "server", named=False)
+        return relaxing.builder(self.trust, self.policy, "server", named=False)
 
     def _followed(self, sent: Sequence[Parsed], now: datetime) -> Path:
         for certificate in sent:
@@ -337,67 +337,3 @@ def _refuse_unexplained(way: Path) -> NoReturn:
         rule="the verifier refuses this chain, and none of the checks that could say why finds anything",
         path=[item.subject for item in way.certificates],
     )
-
-
-# --- relaxing -----------------------------------------------------------------------------------------------------------
-
-# The extensions whose checks in the verifier a relaxed rule replaces. Everything else stays as the verifier has it: to
-# start from `permit_all` would let authorities without keyCertSign pass.
-_LEAF_EXTENSIONS: Final[dict[Rule, tuple[type[x509.ExtensionType], ...]]] = {
-    Rule.CRITICAL_SUBJECT_ALTERNATIVE_NAME: (x509.SubjectAlternativeName,),
-    Rule.UNCRITICAL_SUBJECT_ALTERNATIVE_NAME: (x509.SubjectAlternativeName,),
-    Rule.CRITICAL_EXTENDED_KEY_USAGE: (x509.ExtendedKeyUsage,),
-    Rule.CRITICAL_CERTIFICATE_POLICIES: (x509.CertificatePolicies,),
-    Rule.MISSING_AUTHORITY_KEY_IDENTIFIER: (x509.AuthorityKeyIdentifier,),
-    Rule.AUTHORITY_AS_LEAF: (x509.BasicConstraints, x509.KeyUsage),
-}
-_ISSUER_EXTENSIONS: Final[dict[Rule, tuple[type[x509.ExtensionType], ...]]] = {
-    Rule.CRITICAL_EXTENDED_KEY_USAGE: (x509.ExtendedKeyUsage,),
-    Rule.CRITICAL_CERTIFICATE_POLICIES: (x509.CertificatePolicies,),
-    Rule.INCOMPLETE_AUTHORITY_KEY_IDENTIFIER: (x509.AuthorityKeyIdentifier,),
-    Rule.MISSING_KEY_USAGE: (x509.KeyUsage,),
-    Rule.UNCRITICAL_BASIC_CONSTRAINTS: (x509.BasicConstraints,),
-}
-
-
-def _builder(trust: TrustStore, policy: Policy, purpose: Purpose, *, named: bool = True) -> PolicyBuilder:
-    """``named``: whether a server's name is compared."""
-    relax = policy.relax
-    builder = PolicyBuilder().store(trust.verification_store).max_chain_depth(policy.depth)
-    if purpose == "server" and named and not relax:
-        return builder
-    return builder.extension_policies(
-        ee_policy=_relaxed(ExtensionPolicy.webpki_defaults_ee(), "leaf", purpose, relax, named=named),
-        ca_policy=_relaxed(ExtensionPolicy.webpki_defaults_ca(), "root", purpose, relax, named=named),
-    )
-
-
-def _relaxed(
-    policy: ExtensionPolicy, role: Role, purpose: Purpose, relax: frozenset[Rule], *, named: bool
-) -> ExtensionPolicy:
-    """The verifier's policy with our own check in place of its check of the extensions that are concerned.
-
-    An override switches off all that the verifier checks of an extension, so our check is the whole of ours for such a
-    certificate: only what the relaxed rules say is let pass. Authorities are looked at as roots are here, since nobody
-    says which of them is one; what the others have to keep besides, handfast.certificates.checks holds.
-    """
-
-    def hold(_: verification.Policy, certificate: x509.Certificate, __: x509.ExtensionType | None) -> None:
-        found = findings(parsed(certificate.public_bytes(Encoding.DER)), role, purpose)
-        if found.usage is not None or any(breach.rule not in relax for breach in found.breaches):
-            raise ValueError  # nobody reads it: handfast.certificates.checks explains
-
-    table = _LEAF_EXTENSIONS if role == "leaf" else _ISSUER_EXTENSIONS
-    replaced = dict.fromkeys(kind for rule in relax for kind in table.get(rule, ()))
-    if role == "leaf" and (purpose == "client" or not named):
-        replaced[x509.SubjectAlternativeName] = None  # which the verifier wants of clients too
-    if purpose == "server" and not named:
-        replaced[x509.ExtendedKeyUsage] = None  # the verifier for clients would look for the wrong one
-    for extension in replaced:
-        # The verifier insists on an authority's basicConstraints, and a server's names are needed in any case.
-        needed = (extension is x509.SubjectAlternativeName and purpose == "server" and named) or (
-            role == "root" and extension is x509.BasicConstraints
-        )
-        override = policy.require_present if needed else policy.may_be_present
-        policy = override(extension, Criticality.AGNOSTIC, hold)
-    return policy
