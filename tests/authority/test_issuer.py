@@ -193,6 +193,8 @@ def test_an_authority_that_is_not_valid_issues_nothing(root: Authority, away: ti
     with pytest.raises(ConfigurationError) as caught:
         later.issue("a.example")
     assert caught.value.reason is reasons.AUTHORITY_ENDED
+    assert ("clock" in caught.value.evidence) is (away < timedelta(0))
+    assert f"{NOW + away:%Y-%m-%d %H:%M} UTC" == caught.value.evidence["now"]
 
 
 # --- what it refuses ---------------------------------------------------------------------------------------------------------

@@ -51,8 +51,8 @@ def validity(
     begin, end = now - BACKDATED, now + length
     if issuer is not None:
         if not issuer[0] <= now <= issuer[1]:
-            raise ConfigurationError(
-                AUTHORITY_ENDED, valid_from=f"{issuer[0]:%Y-%m-%d %H:%M}", valid_until=f"{issuer[1]:%Y-%m-%d %H:%M} UTC"
-            )
+            began, ends, is_now = (f"{when:%Y-%m-%d %H:%M} UTC" for when in (*issuer, now))
+            early = {"clock": "this machine's clock is behind: the authority was made later"} if now < issuer[0] else {}
+            raise ConfigurationError(AUTHORITY_ENDED, valid_from=began, valid_until=ends, now=is_now, **early)
         begin, end = max(begin, issuer[0]), min(end, issuer[1])
     return begin, end

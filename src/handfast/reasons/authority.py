@@ -51,7 +51,7 @@ AUTHORITY_ENDED = reason(
     None,
     "RFC 5280 section 4.1.2.5",
     "The authority's own certificate is not valid now, so nothing that it issues would be.",
-    "Make a new intermediate of the same root (handfast ca init --dir NEW --from OLD).",
+    "Check this machine's clock; if it is right, make a new intermediate of the same root (handfast ca init --dir NEW --from OLD).",
 )
 NAME_NOT_ISSUED = reason(
     "name_not_issued",
