@@ -55,7 +55,7 @@ def made(authority: AuthorityFolder, *, encrypted: bool, above: Path | None = No
             why = f"issuing does not need it{locked}: move it to a place that is offline, and name it by --root-key when it is needed"
             row(out, "put away", str(places.root_key), why)
         else:
-            row(out, "listed in", str(above), "which has the root; only there it can be revoked")
+            row(out, "listed in", str(above), "which has the root; it can be revoked there alone")
         if not encrypted:
             row(out, "keep private", str(places.intermediate_key), "it issues; no passphrase protects it")
         out.print()
