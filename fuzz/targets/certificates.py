@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from random import Random
+from typing import get_args
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,10 +16,12 @@ from fuzz.credentials import NOW, SERVER_NAME, authority, authority_key, leaf, r
 from fuzz.steps import Step
 from fuzz.target import Change, Target, check_refusal, may_refuse
 from handfast.certificates import names, strength
+from handfast.certificates.alike import Alike
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.policy import ChainVerifier, Policy
-from handfast.certificates.rules import Rule, findings
+from handfast.certificates.rules import Role, Rule, findings
+from handfast.certificates.usages import Purpose
 from handfast.errors import TLSError, shown
 
 # --- the facts in one certificate
@@ -72,6 +75,16 @@ def check_read(certificate: Parsed) -> None:
     dns = [name.lower() for names_of in of_kind for name in names_of.get_values_for_type(x509.DNSName)]
     assert list(certificate.names.texts[: len(dns)]) == dns
     assert len(certificate.names.texts) == len(dns) + len(certificate.addresses)
+    check_findings(certificate, Parsed(certificate.der, fresh))
+
+
+def check_findings(certificate: Parsed, alone: Parsed) -> None:
+    """What the rules say of it is what they say of the same one where nothing is shared with any other."""
+    alone.alike = Alike()
+    alone._extensions = alone.alike.read(alone.certificate)
+    for role in get_args(Role):
+        for purpose in get_args(Purpose):
+            assert findings(certificate, role, purpose) == findings(alone, role, purpose), "another's findings"
 
 
 # --- names

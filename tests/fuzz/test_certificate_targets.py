@@ -16,6 +16,8 @@ from handfast.certificates import aia, examined, pem, policy
 from handfast.certificates.aia import Completion
 from handfast.certificates.identity import LocalSigner
 from handfast.certificates.leaked import KeyList
+from handfast.certificates.parsed import parsed
+from handfast.certificates.rules import findings
 from handfast.certificates.spiffe import AllowSpiffe, SpiffeId
 from handfast.errors import CertificateError
 from handfast.signers.uri import KeyUri
@@ -110,6 +112,17 @@ def test_a_chain_that_takes_too_long_is_a_finding(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(checks, "SECONDS", 0.0)
     with pytest.raises(AssertionError, match="too long"):
         TARGETS["checks"].run(seed("checks", "good"))
+
+
+def test_what_the_rules_say_of_another_certificate_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if an outline left out more than it may: see certificates/alike.py."""
+    _, chain = steps.decode(seed("checks", "good"))
+    leaf, issuer = (parsed(each.content) for each in chain)
+    run = TARGETS["certificate_facts"].run
+    run(leaf.der)
+    monkeypatch.setitem(leaf.notes, ("leaf", "server"), findings(issuer, "leaf"))
+    with pytest.raises(AssertionError, match="another's findings"):
+        run(leaf.der)
 
 
 def test_a_check_that_says_other_things_than_the_verdict_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
