@@ -20,9 +20,10 @@ from fuzz.steps import Step
 from fuzz.target import Change, Target, check_refusal, may_refuse
 from fuzz.targets.certificates import check_read
 from handfast.certificates import described, notes, pem
-from handfast.certificates.aia import Completion, Content, Fetch, FetchPolicy, IssuerCache
+from handfast.certificates.aia import Completion, Content, Fetch, IssuerCache
 from handfast.certificates.examined import examine
 from handfast.certificates.facts import facts
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier, Policy

@@ -29,7 +29,7 @@ from handfast.authority import names
 from handfast.authority.issuer import Authority
 from handfast.authority.requests import Request
 from handfast.certificates import pem
-from handfast.certificates.aia import FetchPolicy
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.leaked import KeyList
 from handfast.certificates.spiffe import AllowSpiffe, SpiffeId
 from handfast.errors import ConfigurationError

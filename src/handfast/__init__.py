@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from handfast import errors, insecure, reasons, testing
-    from handfast.certificates.aia import FetchPolicy
+    from handfast.certificates.fetch_policy import FetchPolicy
     from handfast.certificates.identity import Identity, PeerIdentity, Signer
     from handfast.certificates.leaked import KeyList
     from handfast.certificates.policy import ChainVerifier, Policy, ServiceVerifier
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "handfast.certificates.aia": ("FetchPolicy",),
+    "handfast.certificates.fetch_policy": ("FetchPolicy",),
     "handfast.certificates.identity": ("Identity", "PeerIdentity", "Signer"),
     "handfast.certificates.leaked": ("KeyList",),
     "handfast.certificates.policy": ("ChainVerifier", "Policy", "ServiceVerifier"),

@@ -14,7 +14,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from handfast.certificates.aia import FetchPolicy, IssuerCache
+from handfast.certificates.aia import IssuerCache
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.testing import Authority

@@ -19,7 +19,8 @@ import pytest
 import handfast
 from handfast import ClientConfig, Server, ServerConfig, TLSSocket, aio, errors
 from handfast.certificates import pem
-from handfast.certificates.aia import Completion, Content, Fetch, FetchPolicy, IssuerCache
+from handfast.certificates.aia import Completion, Content, Fetch, IssuerCache
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.policy import ChainVerifier
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.errors import MissingIntermediate
@@ -163,7 +164,7 @@ def test_who_stops_waiting_leaves_nothing_that_holds_the_program(here: Site, mis
 import asyncio, datetime
 from pathlib import Path
 from handfast import ChainVerifier, TrustStore
-from handfast.certificates.aia import FetchPolicy
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.transport.fetching import Fetcher, FetchingVerifier
 
 async def main():

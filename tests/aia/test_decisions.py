@@ -16,11 +16,11 @@ from handfast.certificates.aia import (
     Completion,
     Content,
     Fetch,
-    FetchPolicy,
     IssuerCache,
     candidates,
     check_type,
 )
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.clock import Clock

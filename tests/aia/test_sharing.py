@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from handfast.certificates.aia import Content, Fetch, FetchPolicy
+from handfast.certificates.aia import Content, Fetch
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.transport.fetching import Fetcher
 from handfast.transport.fetching_http import Deadline
 from tests.aia.farm import answer, site

@@ -12,7 +12,7 @@ from fuzz.extensions import element
 from fuzz.targets import TARGETS, checks, containers, small_texts
 from fuzz.targets.checks import CLIENT, SERVER, UNNAMED
 from handfast.authority import names, requests
-from handfast.certificates import aia, examined, pem, policy
+from handfast.certificates import aia, examined, fetch_policy, pem, policy
 from handfast.certificates.aia import Completion
 from handfast.certificates.identity import LocalSigner
 from handfast.certificates.leaked import KeyList
@@ -167,8 +167,8 @@ def test_what_says_how_long_it_takes_is_left_alone() -> None:
 
 
 TEXTS = {
-    "fetch-private-alone": (aia, "_is_public", lambda address: True),
-    "where-mapped": (aia.FetchPolicy, "why_not", lambda *arguments: None),
+    "fetch-private-alone": (fetch_policy, "_is_public", lambda address: True),
+    "where-mapped": (fetch_policy.FetchPolicy, "why_not", lambda *arguments: None),
     "token-0": (KeyUri, "__str__", lambda self: f"pkcs11:?pin-value={self.query['pin-value'].decode()}"),
     "known": (KeyList, "write", lambda self, path: path.write_bytes(b"")),
     "badkeys": (KeyList, "look_up", lambda self, key: None),

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from handfast.certificates.aia import Completion, FetchPolicy
+from handfast.certificates.aia import Completion
 from handfast.certificates.examined import Examination, examine
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.names import normalized
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from handfast.certificates.aia import Attempt, Completion, FetchPolicy
+from handfast.certificates.aia import Attempt, Completion
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.identity import Identity
 from handfast.certificates.store import TrustStore
 from handfast.cli import exports, names, show

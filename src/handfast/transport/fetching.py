@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from handfast import reasons
 from handfast.certificates import pem
-from handfast.certificates.aia import Completion, Content, Fetch, FetchPolicy, IssuerCache
+from handfast.certificates.aia import Completion, Content, Fetch, IssuerCache
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.errors import FetchFailed, words
 from handfast.transport.fetching_http import Deadline, get
 

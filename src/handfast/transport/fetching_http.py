@@ -19,12 +19,13 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import handfast
 from handfast import reasons
-from handfast.certificates.aia import HTTP_PORT, Content, check_type
+from handfast.certificates.aia import Content, check_type
+from handfast.certificates.fetch_policy import HTTP_PORT
 from handfast.errors import FetchFailed, words
 from handfast.transport.lent import Lent, LentConnection
 
 if TYPE_CHECKING:
-    from handfast.certificates.aia import FetchPolicy
+    from handfast.certificates.fetch_policy import FetchPolicy
 
 _URL: Final = 2_048  # characters; nobody needs more
 _HEADERS: Final = 32_768  # bytes of status lines and headers
