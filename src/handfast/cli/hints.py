@@ -8,10 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from handfast.certificates.spiffe import SpiffeId
 from handfast.errors import AlertReceived, ConnectionFailed, MissingIntermediate, TLSError, UnknownIssuer
 from handfast.reasons import (
     ALERT_RECEIVED,
     CERTIFICATE_EXPIRED,
+    CERTIFICATE_NAME_MISMATCH,
     CERTIFICATE_NOT_YET_VALID,
     CERTIFICATE_RULE_BROKEN,
     CLOSED_DURING_HANDSHAKE,
@@ -95,6 +97,8 @@ _AT: Final[Mapping[Reason, str]] = {
     CERTIFICATE_NOT_YET_VALID: "It begins after the time of --at: ask for a later time, or have it issued to begin earlier.",
 }
 
+_ANOTHER: Final = "See that it is the password of this file; of --password-file the whole first line counts."
+
 
 def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
     """What to try, the likeliest first. ``serving``: it is `handfast serve` that is run, with other options."""
@@ -107,8 +111,8 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
             found.append(_OLD)
     if isinstance(problem, ConnectionFailed) and problem.reason is CONNECTION_FAILED:
         found.append(_of_system(str(problem.evidence.get("problem", ""))))
-    found.append(_OF_KEYS.get(problem.reason, ""))
-    found.append(_of_certificate(problem))
+    wrong = problem.reason is KEY_ENCRYPTED and problem.evidence.get("problem") == "the password is wrong"
+    found += [_ANOTHER if wrong else _OF_KEYS.get(problem.reason, ""), _of_certificate(problem)]
     if not serving:
         found += [_of_proxies(problem), _of_greetings(problem), *_of_missing(problem)]
     if problem.reason in (NO_COMMON_VERSION, VERSION_REFUSED):
@@ -140,7 +144,20 @@ def _of_certificate(problem: TLSError) -> str:
     """Where it is refused for the time of --at, or for a rule that an option relaxes."""
     if problem.reason is CERTIFICATE_RULE_BROKEN and "relax" in problem.evidence and "proxy" not in problem.evidence:
         return f"Have it issued anew, or do not hold this one rule: --relax {problem.evidence['relax']}"
+    if problem.reason is CERTIFICATE_NAME_MISMATCH and "proxy" not in problem.evidence:
+        return _of_services(_names(problem, "certificate_is_for"))
     return _AT.get(problem.reason, "") if "at" in problem.evidence else ""
+
+
+def _of_services(names: list[str]) -> str:
+    """Where a certificate names a service and no host: its id is asked for by an option of its own."""
+    if len(names) != 1 or not names[0].startswith("URI:spiffe://"):
+        return ""
+    try:
+        known = SpiffeId.parse(names[0].removeprefix("URI:"))
+    except ValueError:
+        return ""  # the peer has written it: what is no id is nothing to be typed after us
+    return f"If it is this service that was meant, ask for its id in place of a name: --spiffe {known}"
 
 
 def _of_missing(problem: TLSError) -> list[str]:

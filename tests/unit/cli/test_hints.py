@@ -10,6 +10,7 @@ import pytest
 from handfast.cli.hints import alert_meaning, hints
 from handfast.errors import (
     AlertReceived,
+    CertificateNameMismatch,
     CertificateRuleBroken,
     ConfigurationError,
     ConnectionFailed,
@@ -184,6 +185,21 @@ def test_a_handshake_failure_may_come_from_an_old_server() -> None:
 def test_a_key_that_cannot_be_used_has_a_hint() -> None:
     assert "--password-file FILE" in hints(ConfigurationError(KEY_ENCRYPTED, file="a"))[0]
     assert "--key FILE" in hints(ConfigurationError(NOT_A_KEY, file="a"))[0]
+
+
+def test_a_wrong_password_is_another_matter_than_none() -> None:
+    assert "the whole first line counts" in hints(ConfigurationError(KEY_ENCRYPTED, problem="the password is wrong"))[0]
+    assert "is asked for" in hints(ConfigurationError(KEY_ENCRYPTED, problem="no password was given"))[0]
+
+
+def test_a_service_that_is_asked_for_by_name_has_its_option() -> None:
+    def of(*names: str) -> list[str]:
+        return hints(CertificateNameMismatch(certificate_is_for=list(names)))
+
+    assert of("URI:spiffe://example.org/db")[0].endswith("--spiffe spiffe://example.org/db")
+    for names in (["DNS:a.example"], ["URI:spiffe://example.org/db", "DNS:a.example"], ["URI:https://a.example"]):
+        assert "--spiffe" not in of(*names)[0]
+    assert "--spiffe" not in of("URI:spiffe://example.org/db;reboot")[0]  # it stands in a stranger's certificate
 
 
 def test_a_rule_that_can_be_relaxed_has_the_whole_option() -> None:
