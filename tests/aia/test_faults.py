@@ -247,8 +247,9 @@ def test_an_inner_address_is_never_connected_to(url: str, monkeypatch: pytest.Mo
         raise AssertionError("connected")
 
     monkeypatch.setattr(fetching_http.socket, "socket", connect)
-    _, failed = refused(lacking(url), networks=())
+    error, failed = refused(lacking(url), networks=())
     assert failed.reason is reasons.FETCH_ADDRESS
+    assert error.evidence["internal_address"] == failed.evidence["address"]
 
 
 def test_it_is_the_address_that_counts_and_not_the_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,7 +229,8 @@ class Completion:
 
         ``verify``  accepts or refuses a chain, as a ChainVerifier does
 
-        Raises what ``verify`` raises. Where an issuer is still missing, ``evidence["fetching"]`` says what was tried.
+        Raises what ``verify`` raises. Where an issuer is still missing, ``evidence["fetching"]`` says what was tried, and
+        ``evidence["internal_address"]`` which address would have to be allowed (:attr:`FetchPolicy.networks`), if one would.
         """
         while True:
             try:
@@ -349,6 +350,10 @@ class Completion:
         self._placed(error)
         if self.attempts:
             error.evidence["fetching"] = [str(attempt) for attempt in self.attempts]
+            failures = [attempt.failed for attempt in self.attempts if attempt.failed is not None]
+            inner = [item.evidence.get("address") for item in failures if item.reason is reasons.FETCH_ADDRESS]
+            if any(inner):
+                error.evidence["internal_address"] = next(filter(None, inner))
         elif error.certificate is not None and not parsed(error.certificate).self_issued:
             error.evidence["fetching"] = "the certificate does not say where its issuer can be had"
         return error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,7 +17,6 @@ from handfast.reasons import (
     CERTIFICATE_RULE_BROKEN,
     CLOSED_DURING_HANDSHAKE,
     CONNECTION_FAILED,
-    FETCH_ADDRESS,
     INAPPROPRIATE_FALLBACK,
     KEY_ENCRYPTED,
     NO_COMMON_SIGNATURE_SCHEME,
@@ -70,8 +68,6 @@ _NEEDED: Final = "the server needs a client certificate, or does not accept this
 # Where a peer sends one certificate: what may be missing is its issuer's root here, or an intermediate there.
 _ALONE: Final = "certificate 1 of 1"
 _WHOLE: Final = "If that root is given already, an intermediate is missing: whoever sends this certificate has to send the whole chain (fullchain.pem)."
-
-_INNER: Final = re.compile(r"\(address ([0-9a-fA-F.:]+)\)")  # that nothing was fetched from
 
 # What servers say first that want to be asked for TLS.
 _GREETINGS: Final = (
@@ -171,10 +167,8 @@ def _of_missing(problem: TLSError) -> list[str]:
     address = str(problem.evidence.get("issuer_can_be_fetched_from", ""))
     if not isinstance(problem, MissingIntermediate) or "proxy" in problem.evidence:
         return []
-    fetching = str(problem.evidence.get("fetching", ""))
-    if FETCH_ADDRESS.sentence in fetching:
-        inner = _INNER.search(fetching)
-        return [problem.hint, f"If it is your own, allow it: --aia-network {inner[1]}" if inner else FETCH_ADDRESS.hint]
+    if "internal_address" in problem.evidence:
+        return [problem.hint, f"If it is your own, allow it: --aia-network {problem.evidence['internal_address']}"]
     if "fetching" in problem.evidence or not address.lower().startswith("http://"):
         return []
     return [
