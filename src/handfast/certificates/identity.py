@@ -170,10 +170,13 @@ class Identity(Guarded):
     ) -> Self:
         """From memory: PEM of the certificates, as :meth:`load` takes them, and PEM of the key, or a Signer.
 
-        Without ``arrange`` the chain is sent as it stands there, our own certificate first.
+        Without ``arrange`` the chain is sent as it stands there, our own certificate first; one that is cut is refused.
         """
         ders = pem.certificates(certificates) if pem.is_pem(certificates) else []
-        _checked_chain(ders, "the given certificates")
+        pkcs12 = "it is PKCS#12, which Identity.load and from_pkcs12 take" if loading.is_pkcs12(certificates) else ""
+        _checked_chain(ders, "the given certificates", pkcs12 or pem.instead(certificates))
+        if not arrange and pem.is_cut(certificates):
+            raise ConfigurationError(NOT_A_CERTIFICATE, file="the given certificates", problem=pem.CUT)
         own = _key_in(key, password)
         found = notes.of_a_file(certificates, "the given certificates")
         return cls._matched(ders, own, on_note, found) if arrange else cls(ders, own)

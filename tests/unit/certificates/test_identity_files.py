@@ -60,6 +60,26 @@ def test_a_chain_that_is_cut_is_said_to_be(issued: IssuedIdentity, folder: Path)
         assert found.chain == issued.chain[:1]
         assert [note.reason for note in found.notes] == [reasons.CHAIN_CUT]
     assert said == [reasons.CHAIN_CUT]
+    with pytest.raises(ConfigurationError, match="it is cut"):  # as ssl refuses it
+        Identity.from_pem(cut, issued.key_pem, arrange=False)
+
+
+def test_pkcs12_in_place_of_pem_is_called_that(issued: IssuedIdentity, folder: Path) -> None:
+    openssl(
+        folder,
+        "pkcs12",
+        "-export",
+        "-in",
+        "server.pem",
+        "-inkey",
+        "server.key",
+        "-out",
+        "server.p12",
+        "-passout",
+        "pass:secret",
+    )
+    with pytest.raises(ConfigurationError, match="it is PKCS#12, which"):
+        Identity.from_pem((folder / "server.p12").read_bytes(), issued.key_pem)
 
 
 @pytest.mark.parametrize("way", KEYS.values(), ids=list(KEYS))

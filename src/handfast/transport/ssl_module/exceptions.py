@@ -139,7 +139,7 @@ def explanation(error: TLSError) -> str:
         text += f" [at {error.step}]"
     hint = _ABOUT_OURS.get(error.description, "") if isinstance(error, AlertReceived) else ""
     if hint := hint or error.hint:
-        text += f" {hint}"
+        text += f" {hint.replace('--ca FILE', 'cafile=FILE')}"  # what the option of the command line is here
     return text if error.__cause__ is None else f"{text} The cause: {shown(repr(error.__cause__))}"
 
 
