@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 CACHED_CERTIFICATES: Final = 512
 # Bytes of a distinguished name: to write down one that is longer takes longer than to verify a chain.
 NAME_BYTES: Final = 4_096
-CACHED_BYTES: Final = 8_192  # a larger certificate is parsed each time: a peer cannot make us hold more than 4 MiB
+# A larger certificate is parsed each time: peers cannot make us hold more than 4 MiB of them, with objects that may take
+# fifty times as much where they are full of names.
+CACHED_BYTES: Final = 8_192
 
 # The extensions that alike.py leaves out of an outline.
 OWN: Final = frozenset(
