@@ -250,6 +250,7 @@ def test_an_inner_address_is_never_connected_to(url: str, monkeypatch: pytest.Mo
     error, failed = refused(lacking(url), networks=())
     assert failed.reason is reasons.FETCH_ADDRESS
     assert error.evidence["internal_address"] == failed.evidence["address"]
+    assert f"(address: {failed.evidence['address']})" in str(error.evidence["fetching"])
 
 
 def test_it_is_the_address_that_counts_and_not_the_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,12 @@ def test_list_and_revoke(made: Path) -> None:
     told("issue", "c.example", "--lifetime", "1m")
     lines = told("list").splitlines()
     assert lines[-1] == "4 certificates: 4 valid"
+    told("issue", *(f"host{number}.example" for number in range(9)), "--lifetime", "1m")
+    listed = told("list").splitlines()
+    named = [line for line in listed if "host" in line]
+    assert len(named) == 3
+    assert all(line.index("host") == lines[-2].index("c.example") for line in named)
+    assert max(map(len, listed)) <= 80
     serial = next(line.split()[0] for line in lines if line.endswith("a.example"))
     text = told("revoke", serial, "--reason", "key-compromise")
     assert "a.example" in text
@@ -89,14 +95,14 @@ def test_list_and_revoke(made: Path) -> None:
     assert "was revoked" in told("revoke", "a.example.pem")
     told("revoke", "b.example.pem")
     text = told("list")
-    assert "4 certificates: 2 valid, 2 revoked" in text
+    assert "5 certificates: 3 valid, 2 revoked" in text
     assert text.count("revoked on ") == 2
     root = "handfast-ca/root.pem"
     check = ("verify", "-CAfile", root, "-crl_check_all", "-CRLfile", "handfast-ca/crl.pem", "-untrusted")
     assert b"certificate revoked" in openssl(*check, "a.example.pem", "a.example.pem").stderr
     assert openssl(*check, "c.example.pem", "c.example.pem").returncode == 0
     found = document("list")
-    assert [item["state"] for item in found["certificates"]] == ["valid", "revoked", "revoked", "valid"]
+    assert [item["state"] for item in found["certificates"]] == ["valid", "revoked", "revoked", "valid", "valid"]
     assert found["certificates"][1]["revoked"]["why"] == "key-compromise"
     assert found["root_key_here"] is True
     assert 29.9 < document("issue", "d.example")["certificate"]["days_left"] <= 30

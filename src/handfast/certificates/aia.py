@@ -194,7 +194,7 @@ class Attempt:
         """One line for people."""
         if self.failed is None:
             return f"{_short(self.url)}: brought the issuer"
-        facts = ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in self.failed.evidence.items())
+        facts = "; ".join(f"{name.replace('_', ' ')}: {shown(value)}" for name, value in self.failed.evidence.items())
         return f"{_short(self.url)}: {self.failed.reason.sentence}{f' ({facts})' if facts else ''}"
 
 

@@ -16,7 +16,7 @@ from handfast.authority.lifetimes import LEAF
 from handfast.authority.places import Places
 from handfast.certificates.facts import key as kind_of_key
 from handfast.certificates.parsed import Parsed, parsed
-from handfast.cli.lines import paragraph, row
+from handfast.cli.lines import paragraph, row, wrapped
 from handfast.cli.streams import Paper
 from handfast.errors import shown
 from handfast.observe.phrases import count
@@ -245,7 +245,12 @@ def _line(out: Paper, entry: Entry, now: datetime, width: int) -> None:
     elif state == "expired":
         left = f"on {entry.not_after:%Y-%m-%d}"
     head = Text(f"{entry.number[:_SERIAL]}  ").append(f"{state:<8}", _STYLES[state])
-    out.print(head.append(f"{left:<15}  {entry.kind:<{width}}  {', '.join(map(shown, entry.names))}"))
+    head.append(f"{left:<15}  {entry.kind:<{width}}  ")
+    start = len(head)
+    first, *rest = wrapped(out, ", ".join(map(shown, entry.names)), start)
+    out.print(head.append(first))
+    for line in rest:
+        out.print(" " * start + line)
 
 
 def _limits(out: Paper, authority: AuthorityFolder) -> None:
