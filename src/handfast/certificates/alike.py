@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from handfast.certificates.der import Raw
 
-OUTLINES: Final = 128  # that are kept, of at most CACHED_BYTES each (parsed.py)
+OUTLINES: Final = 128  # that are kept, of at most SMALL_BYTES each (parsed.py)
 SERIAL_BYTES: Final = 20  # RFC 5280 section 4.1.2.2
 
 Outline = tuple[bytes, ...]

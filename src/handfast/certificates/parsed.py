@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-CACHED_CERTIFICATES: Final = 512
+# How many are kept that are small, as most are, and how many that are large, such as those with keys of ML-DSA; and the
+# bytes up to which they are that. A larger one is parsed each time. Where peers send nothing but certificates full of names,
+# the objects take fifty times what these 1.5 MiB do.
+SMALL_CERTIFICATES: Final = 512
+LARGE_CERTIFICATES: Final = 64
+SMALL_BYTES: Final = 2_048
+LARGE_BYTES: Final = 8_192
 # Bytes of a distinguished name: to write down one that is longer takes longer than to verify a chain.
 NAME_BYTES: Final = 4_096
-# A larger certificate is parsed each time: peers cannot make us hold more than 4 MiB of them, with objects that may take
-# fifty times as much where they are full of names.
-CACHED_BYTES: Final = 8_192
 
 # The extensions that alike.py leaves out of an outline.
 OWN: Final = frozenset(
@@ -68,7 +71,7 @@ class Parsed:
         self.not_after: datetime = certificate.not_valid_after_utc
         self.raw: Raw = parts(der)
         outline, names = outlined(self.raw)
-        self.alike = alike(outline) if len(der) <= CACHED_BYTES else Alike()
+        self.alike = alike(outline) if len(der) <= SMALL_BYTES else Alike()
         self._extensions = self.alike.read(certificate)
         self.names = NameSet(self.values(x509.DNSName), self.addresses) if names is None else NameSet(names, ())
         self.pss = _pss(certificate, self.raw)
@@ -290,12 +293,14 @@ def _parse(der: bytes) -> Parsed:
         raise _unreadable(der, error) from None
 
 
-_cached = lru_cache(maxsize=CACHED_CERTIFICATES)(_parse)
+_small = lru_cache(maxsize=SMALL_CERTIFICATES)(_parse)
+_large = lru_cache(maxsize=LARGE_CERTIFICATES)(_parse)
 
 
 def parsed(der: bytes) -> Parsed:
     """Parse a DER certificate, or find it among those parsed lately. Raises CertificateUnreadable."""
-    return _cached(der) if len(der) <= CACHED_BYTES else _parse(der)
+    size = len(der)
+    return _small(der) if size <= SMALL_BYTES else _large(der) if size <= LARGE_BYTES else _parse(der)
 
 
 def parsed_root(root: x509.Certificate) -> Parsed:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
+from handfast.certificates.der import parts
 from handfast.certificates.parsed import parsed
 from handfast.errors import CertificateUnreadable
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 CERTIFICATES: Final = 6
 BYTES: Final = 32_768  # a chain of four with ML-DSA-87 everywhere has 30,000; to parse more than that is slow by itself
 RSA_BITS: Final = 4_096
+EXTENSION_BYTES: Final = 6_144  # a hundred names have 2,500; to make objects of more takes milliseconds by itself
 CERTIFICATE_BYTES: Final = 12_288  # one with ML-DSA-87 for key and signature has 7,500; names take up the rest
 COMPARISONS: Final = 2_048
 STEPS: Final = 16
@@ -45,11 +47,20 @@ def is_slow(chain: Sequence[bytes], trust: TrustStore | None = None) -> bool:
     sizes = list(map(len, chain))
     if len(chain) > CERTIFICATES or sum(sizes) > BYTES or max(sizes, default=0) > CERTIFICATE_BYTES:
         return True
+    if sum(sizes) > EXTENSION_BYTES and sum(map(_extension_bytes, chain)) > EXTENSION_BYTES:
+        return True
     try:
         sent = [parsed(der) for der in chain]
     except CertificateUnreadable:
         return False
     return any(_is_large(item) for item in sent) or comparisons(sent, trust) > COMPARISONS or steps(sent) > STEPS
+
+
+def _extension_bytes(der: bytes) -> int:
+    try:
+        return len(parts(der).extensions)
+    except IndexError:
+        return 0  # it cannot be read
 
 
 def excessive(sent: Sequence[Parsed], trust: TrustStore) -> int | None:

@@ -216,10 +216,19 @@ def test_no_verification_of_a_key_that_nobody_knows() -> None:
 def test_large_certificates_are_not_kept() -> None:
     names = [f"a-rather-long-name-to-make-this-certificate-large-{number}.example" for number in range(150)]
     made = root().issue(*names)
-    assert len(made.chain[0]) > parsed.CACHED_BYTES
+    assert len(made.chain[0]) > parsed.LARGE_BYTES
     assert parsed.parsed(made.chain[0]) is not parsed.parsed(made.chain[0])
     assert ChainVerifier(root().trust).verify_server(made.chain, names[7], NOW)
     assert parsed.parsed(root().der) is parsed.parsed(bytes(bytearray(root().der)))
+
+
+def test_few_certificates_are_kept_of_those_that_take_much() -> None:
+    """What a peer sends full of names takes fifty times its bytes."""
+    names = [f"{number}.example" for number in range(200)]
+    made = [parsed.parsed(root().issue(*names).chain[0]) for _ in range(parsed.LARGE_CERTIFICATES + 1)]
+    assert parsed.SMALL_BYTES < len(made[0].der) <= parsed.LARGE_BYTES
+    assert parsed.parsed(made[-1].der) is made[-1]
+    assert parsed.parsed(made[0].der) is not made[0]
 
 
 _MADE = chain("intermediate_sent")
