@@ -47,6 +47,7 @@ PRINTED = {
     "docs/certificate-errors.md": ["certificate_expired", "has to renew it", "expired_for"],
     "docs/ssl-module.md": ["<Response [200 OK]>", "x25519", "EncryptedExtensions", "\n1\n"],
     "docs/streams.md": ["TLSv1.3"],
+    "docs/testing.md": ["('spiffe://example.org/web',)", "missing_intermediate missing_intermediate"],
 }
 
 
