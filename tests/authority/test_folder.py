@@ -409,6 +409,26 @@ def test_when_the_next_list_is_due(tmp_path: Path) -> None:
     assert why(caught) is reasons.AUTHORITY_DAMAGED
 
 
+def test_a_run_that_ended_between_a_revocation_and_its_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = AuthorityFolder.create(tmp_path / "ca")
+    identity = made.issue("www.example.com")
+    other = made.issue("other.example.com")
+    assert made.unlisted() == []
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AuthorityFolder, "_write_list", crash)
+        with pytest.raises(KeyboardInterrupt):
+            made.revoke(identity.chain[0])
+    again = AuthorityFolder(made.path)
+    assert [entry.names for entry in again.unlisted()] == [("www.example.com",)]
+    again.revoke(other.chain[0])
+    assert again.unlisted() == []
+    assert len(revoked_in(made.path / "intermediate.crl")) == 2
+
+
 # --- the index ----------------------------------------------------------------------------------------------------------------
 
 

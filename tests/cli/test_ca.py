@@ -108,6 +108,21 @@ def test_list_and_revoke(made: Path) -> None:
     assert 29.9 < document("issue", "d.example")["certificate"]["days_left"] <= 30
 
 
+def test_a_revocation_that_is_on_no_list(made: Path) -> None:
+    """As a run leaves it that ends in the middle; or who puts an old list back."""
+    told("issue", "a.example")
+    before = Path("handfast-ca/intermediate.crl").read_bytes()
+    told("revoke", "a.example.pem")
+    Path("handfast-ca/intermediate.crl").write_bytes(before)
+    text = told("list")
+    assert "1 revoked certificate not on it yet" in text
+    assert "write it anew: handfast ca revoke" in text
+    assert document("list")["crl_without"] == [document("list")["certificates"][1]["serial"]]
+    told("revoke")
+    assert "not on it" not in told("list")
+    assert document("list")["crl_without"] == []
+
+
 def test_lists_are_written_anew(made: Path) -> None:
     text = told("revoke", "--next-update", "1m")
     assert "the next one has to come by" in text

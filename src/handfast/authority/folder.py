@@ -9,7 +9,7 @@
 What lies there: ``root.pem``, which others trust; ``intermediate.pem`` and its key, which issue; ``root.key``, which can be
 kept elsewhere; ``index.jsonl`` with all that was done, and ``issued/`` with each certificate; ``crl.pem`` with the
 revocation lists, and ``intermediate.crl`` for the web; ``authority.json`` with the settings. Several runs may use it at a
-time; a crash leaves it as it was before, or as it is after.
+time; a crash leaves it as it was before, or as it is after, but for a list that does not name yet what is revoked.
 """
 
 from __future__ import annotations
@@ -262,6 +262,18 @@ class AuthorityFolder(Guarded):
     def list_is_due(self) -> dict[str, Any]:
         """The revocation lists that are here: by issuer, when each has to be followed by the next one."""
         return self._places.next_updates()
+
+    def unlisted(self) -> list[Entry]:
+        """What is revoked, has not expired, and does not stand on its issuer's list: a run ended before it had written one.
+
+        The next list will name it. Raises ConfigurationError (AUTHORITY_DAMAGED).
+        """
+        listed, now = self._places.listed(), self._clock.wall()
+        return [
+            entry
+            for entry in self.entries()
+            if entry.revoked is not None and entry.not_after > now and entry.serial not in listed.get(entry.issuer, ())
+        ]
 
     @property
     def has_root_key(self) -> bool:

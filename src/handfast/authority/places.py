@@ -122,13 +122,26 @@ class Places:
     def next_updates(self) -> dict[str, datetime]:
         """By issuer, when its list has to be followed by the next one. Raises ConfigurationError (AUTHORITY_DAMAGED)."""
         found: dict[str, datetime] = {}
+        for issuer, written in self._parsed_lists().items():
+            until = written.next_update_utc
+            assert until is not None, "all that is written here have one"
+            found[issuer] = until
+        return found
+
+    def listed(self) -> dict[str, frozenset[int]]:
+        """By issuer, the serial numbers on its list. Raises ConfigurationError (AUTHORITY_DAMAGED)."""
+        return {
+            issuer: frozenset(item.serial_number for item in written)
+            for issuer, written in self._parsed_lists().items()
+        }
+
+    def _parsed_lists(self) -> dict[str, x509.CertificateRevocationList]:
+        found: dict[str, x509.CertificateRevocationList] = {}
         for issuer in ("root", "intermediate"):
             data = self._list(issuer)
             if data is not None:
                 try:
-                    until = x509.load_der_x509_crl(data).next_update_utc
+                    found[issuer] = x509.load_der_x509_crl(data)
                 except ValueError:
                     raise ConfigurationError(AUTHORITY_DAMAGED, file=f"{issuer}.crl") from None
-                assert until is not None, "all that is written here have one"
-                found[issuer] = until
         return found

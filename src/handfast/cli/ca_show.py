@@ -172,7 +172,7 @@ def listed(authority: AuthorityFolder) -> Shown:
     places = Places(authority.path)
     intermediate, root = (parsed(der) for der in places.chain())
     entries = authority.entries()
-    due = authority.list_is_due()
+    due, unlisted = authority.list_is_due(), authority.unlisted()
     now = datetime.now(UTC)
 
     def tell(out: Paper) -> None:
@@ -183,7 +183,10 @@ def listed(authority: AuthorityFolder) -> Shown:
             late = until <= now
             state = f"was due on {_moment(until)}" if late else f"good until {_moment(until)}"
             row(out, "CRL" if issuer == "intermediate" else "CRL of root", str(places.list_of(issuer)), state)  # type: ignore[arg-type]
-            if late:
+            missing = sum(entry.issuer == issuer for entry in unlisted)
+            if missing:
+                paragraph(out, f"{count(missing, 'revoked certificate')} not on it yet", 14, "bold red")
+            if late or missing:
                 option = " --root" if issuer == "root" else ""
                 paragraph(out, f"write it anew: handfast ca revoke{option}{_dir(authority)}", 14, "bold red")
         if intermediate.not_after - now < _SOON:
@@ -205,6 +208,7 @@ def listed(authority: AuthorityFolder) -> Shown:
         "root_key_here": authority.has_root_key,
         "permit": permitted,
         "exclude": excluded,
+        "crl_without": [entry.number for entry in unlisted],
         "crl_next_update": {issuer: until.isoformat() for issuer, until in due.items()},
         "certificates": [_entry(entry) for entry in entries],
     }
