@@ -31,6 +31,19 @@ def test_show_draws_a_tree_of_who_has_issued_whom(world: World) -> None:
     assert "89 days left" in text
 
 
+def test_the_lines_of_the_tree_are_dim_and_what_they_lead_to_is_not(world: World) -> None:
+    colours = {"FORCE_COLOR": "1", "TERM": "xterm", "NO_COLOR": ""}
+    text = called("cert", "show", world / "good.pem", environment=colours).stdout.decode()
+    assert "\x1b[1mCN=good" in text
+    assert "\x1b[1;2m" not in text
+
+
+def test_a_url_is_neither_a_file_nor_a_host() -> None:
+    run = called("cert", "show", "https://localhost:1/")
+    assert run.returncode == 2
+    assert "a host is needed, and no URL" in lines_of(run)[0]
+
+
 def test_a_file_that_is_cut_is_said_to_be(world: World, tmp_path: Path) -> None:
     (tmp_path / "cut.pem").write_bytes((world / "good.pem").read_bytes()[:-40])
     text = called("cert", "show", tmp_path / "cut.pem").stdout.decode()

@@ -143,6 +143,7 @@ def test_in_any_order_the_owner_s_certificate_is_found(world: World) -> None:
         (["--purpose", "client", "--name", "example.com"], "--name: "),
         (["--relax", "everything"], "--relax: no rule is called everything"),
         (["--name", "not a name"], "the name of the server: "),
+        (["--name", ""], "--name: a value is needed"),
         (["--timeout", "0"], "--timeout: "),
         (["--ca", "/nowhere/ca.pem"], "A file cannot be read."),
     ],

@@ -156,6 +156,8 @@ def _document(
 def _check(options: Options) -> None:
     if options.purpose not in ("server", "client"):
         raise ConfigurationError(setting="--purpose", problem="is server or client", value=options.purpose)
+    if options.name == "":  # a variable of a script that is not set: without a name none would be compared
+        raise ConfigurationError(setting="--name", problem="a value is needed")
     if options.purpose == "client" and options.name is not None:
         problem = "means nothing with --purpose client: who a client is, its certificate says, and nobody asked for it"
         raise ConfigurationError(setting="--name", problem=problem)

@@ -84,7 +84,8 @@ def _draw_below(out: Paper, node: Node, margin: str, signs: _Signs) -> None:
     for number, below in enumerate(node.below, 1):
         out.print(Text(f"{margin}{signs.down}".rstrip(), "dim"))
         is_last = number == len(node.below)
-        out.print(Text(margin + (signs.last if is_last else signs.branch), "dim").append(below.title, below.style))
+        lines = margin + (signs.last if is_last else signs.branch)
+        out.print(Text().append(lines, "dim").append(below.title, below.style))  # Text's own style is for all of it
         _draw_below(out, below, margin + ("    " if is_last else signs.down), signs)
 
 
@@ -92,7 +93,7 @@ def _line(out: Paper, margin: str, name: str, value: str, style: str) -> None:
     room = max(min(out.width, WIDEST) - len(margin) - _FIELD, _LEAST)
     values = textwrap.wrap(value, room, break_long_words=False, break_on_hyphens=False) or [""]
     for number, text in enumerate(values):
-        head = Text(margin, "dim").append(f"{name if number == 0 else '':<{_FIELD}}", "cyan")
+        head = Text().append(margin, "dim").append(f"{name if number == 0 else '':<{_FIELD}}", "cyan")
         out.print(head.append(text, style))
 
 

@@ -72,6 +72,8 @@ def _is_file(target: str) -> bool:
         there = Path(target).exists()
     except (OSError, ValueError):
         there = False
+    if not there and "://" in target:
+        return False  # which is no host either, and is told so
     return there or "/" in target or "\\" in target or Path(target).suffix.lower() in _SUFFIXES
 
 

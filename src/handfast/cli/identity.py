@@ -57,7 +57,7 @@ def password(cert: Path, key: str | Path | None, file: Path | None = None) -> Ca
     """What knows the password of an encrypted key, from a file, or by asking where there is somebody to ask."""
     if file is not None:
         return lambda: first_line(file)
-    return lambda: _asked(f"password for {shown(key or cert)}: ") or ""
+    return lambda: _asked(f"Password of {shown(key or cert)}: ") or ""
 
 
 def first_line(path: Path) -> str:
