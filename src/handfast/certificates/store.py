@@ -233,8 +233,13 @@ class TrustStore:
     @classmethod
     def _load_system(cls) -> TrustStore:
         chosen = os.environ.get("SSL_CERT_FILE")
-        # What is chosen on purpose: if it is unusable, nothing else will do.
-        found = cls.from_files(chosen, name="system") if chosen else cls._load_own()
+        try:
+            # What is chosen on purpose: if it is unusable, nothing else will do.
+            found = cls.from_files(chosen, name="system") if chosen else cls._load_own()
+        except ConfigurationError as error:
+            if chosen:  # which may be set far away from where it hurts
+                error.evidence["named_by"] = "the environment (SSL_CERT_FILE)"
+            raise
         for folder in filter(None, os.environ.get("SSL_CERT_DIR", "").split(os.pathsep)):
             try:
                 more = cls.from_folder(folder, name="system")

@@ -258,6 +258,7 @@ def test_an_unusable_file_of_the_environment_is_not_replaced(fresh: pytest.Monke
     with pytest.raises(ConfigurationError) as caught:
         TrustStore.system()
     assert caught.value.reason is reasons.FILE_UNREADABLE
+    assert caught.value.evidence["named_by"] == "the environment (SSL_CERT_FILE)"
 
 
 def test_threads_get_one_store(fresh: pytest.MonkeyPatch, tmp_path: Path) -> None:
