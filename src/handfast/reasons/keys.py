@@ -57,7 +57,7 @@ OWN_CERTIFICATE_WRONG_USAGE = reason(
     "own_certificate_wrong_usage",
     None,
     "RFC 5280 section 4.2.1.12",
-    "Our own certificate is not for this use, so peers will refuse it.",
+    "Our own certificate is not for this use, so most peers will refuse it.",
     "Have it issued for it: serverAuth for a server, clientAuth for a client, and digitalSignature for both.",
 )
 OWN_CERTIFICATE_WITHOUT_NAMES = reason(
