@@ -177,6 +177,40 @@ def test_bad_files_leave_in_force_what_was(
     assert names(live) == ("localhost", "two.example")
 
 
+def test_a_chain_that_has_lost_its_end_does_not_replace_a_whole_one(tmp_path: Path) -> None:
+    """What is left of it is in order, and most clients would find no way to a root."""
+    whole = stranger().intermediate().issue("localhost")
+    put(tmp_path, whole)
+    live = Reloading(settings_of(tmp_path))
+    (tmp_path / CHAIN).write_bytes(whole.certificate_pem[:-40])
+    with fails(ConfigurationError, reasons.NOT_A_CERTIFICATE) as caught:
+        live.reload()
+    assert caught.value.evidence["file"] == str(tmp_path / CHAIN)
+    assert live().identities[0].chain == whole.chain
+    at_the_start = Reloading(settings_of(tmp_path))  # where there is no better one
+    assert at_the_start().identities[0].chain == whole.chain[:1]
+
+
+def test_roots_of_which_the_last_is_lost_do_not_replace_whole_ones(tmp_path: Path) -> None:
+    roots = tmp_path / "roots.pem"
+    both = stranger().pem + stranger().pem
+    roots.write_bytes(both)
+    configs: list[Callable[[Files], Any]] = [
+        lambda files: ClientConfig(trust=files.trust(roots)),
+        lambda files: ServerConfig(
+            identities=[issued("one.example")], client_authentication="required", client_trust=files.trust(roots)
+        ),
+    ]
+    for settings in configs:
+        roots.write_bytes(both)
+        live: Reloading[Any] = Reloading(settings)
+        before = live()
+        roots.write_bytes(both[:-40])
+        with fails(ConfigurationError, reasons.NOT_A_CERTIFICATE):
+            live.reload()
+        assert live() is before
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_we_must_not_read(folder: Path) -> None:
     live = Reloading(settings_of(folder))

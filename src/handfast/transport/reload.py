@@ -26,17 +26,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
+from handfast.certificates import pem
 from handfast.certificates.identity import Identity, Signer
 from handfast.certificates.parsed import parsed
 from handfast.certificates.store import TrustStore
+from handfast.config import ServerConfig
 from handfast.errors import ConfigurationError, MisuseError, TLSError
-from handfast.reasons import FILE_UNREADABLE, NOT_VALID_NOW
+from handfast.reasons import CHAIN_CUT, FILE_UNREADABLE, NOT_A_CERTIFICATE, NOT_VALID_NOW
 
 if TYPE_CHECKING:
     from handfast.certificates.identity import OnNote
     from handfast.certificates.loading import Password
     from handfast.certificates.pem import PathLike
-    from handfast.config import ClientConfig, ServerConfig
+    from handfast.config import ClientConfig
 
 _ATTEMPTS: Final = 5  # at files that change while they are read
 _log: Final = logging.getLogger("handfast.reload")
@@ -210,9 +212,10 @@ class Reloading(Generic[C]):
             config, digests = self._load()
         finally:
             self._loading = None
-        unfit = _not_valid_now(config)
-        if unfit is not None and _not_valid_now(self._current) is None:
-            raise unfit
+        for why_not in (_not_valid_now, _cut):
+            unfit = why_not(config)
+            if unfit is not None and why_not(self._current) is None:
+                raise unfit
         self._current, self._digests, self._last_look, self._complaint = config, digests, digests, ""
         return config
 
@@ -284,6 +287,17 @@ def _digest(path: str) -> bytes | None:
 
 def _digests(paths: Iterable[str]) -> Digests:
     return {path: _digest(path) for path in paths}
+
+
+def _cut(config: ServerConfig | ClientConfig) -> ConfigurationError | None:
+    """A chain or a bundle of roots whose last certificate is lost: it is used at the start, where there is no better one."""
+    files = [
+        note.evidence["file"] for identity in config.identities for note in identity.notes if note.reason is CHAIN_CUT
+    ]
+    trust = config.client_trust if isinstance(config, ServerConfig) else config.trust
+    if trust is not None:
+        files += [bad.file or trust.source for bad in trust.skipped if bad.problem == pem.CUT]
+    return ConfigurationError(NOT_A_CERTIFICATE, file=files[0], problem=pem.CUT) if files else None
 
 
 def _not_valid_now(config: ServerConfig | ClientConfig) -> ConfigurationError | None:
