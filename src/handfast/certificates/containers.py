@@ -7,13 +7,14 @@ import warnings
 from typing import Final
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import InvalidVersion
 
 from handfast.certificates import pem
+from handfast.certificates.loading import pkcs12_content
 from handfast.certificates.parsed import parsed
 from handfast.errors import CertificateError, ConfigurationError
-from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE
+from handfast.reasons import NOT_A_CERTIFICATE
 
 _SEQUENCE: Final = b"0"
 _SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")  # the content type of PKCS#7 (RFC 2315 section 14)
@@ -42,17 +43,9 @@ def of_pkcs12(data: bytes, password: str | None, source: str) -> list[bytes]:
 
     Raises ConfigurationError: KEY_ENCRYPTED where the password is wrong, NOT_A_CERTIFICATE where there is none.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = pkcs12.load_pkcs12(data, None if password is None else password.encode("utf-8"))
-    except _BROKEN as error:
-        if "password" in str(error).lower():
-            problem = "no password was given" if password is None else "the password is wrong"
-            raise ConfigurationError(KEY_ENCRYPTED, file=source, problem=problem) from None
-        raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem=str(error).partition(". ")[0]) from None
-    held = [content.cert, *content.additional_certs]
-    found = [item.certificate.public_bytes(Encoding.DER) for item in held if item is not None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, found = pkcs12_content(data, (password,), source, NOT_A_CERTIFICATE)
     if not found:
         raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem="it has none")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
@@ -14,7 +14,7 @@ from cryptography.x509 import InvalidVersion
 from handfast.certificates import pem
 from handfast.crypto import signatures
 from handfast.errors import ConfigurationError
-from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE, NOT_A_KEY
+from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE, NOT_A_KEY, Reason
 
 Password = str | bytes | Callable[[], str | bytes] | None
 """A password, or what is called for it where one is needed."""
@@ -71,25 +71,39 @@ def from_pkcs12(data: bytes, password: Password, source: str) -> tuple[signature
 
     Raises ConfigurationError, naming ``source``: NOT_A_KEY, NOT_A_CERTIFICATE, KEY_ENCRYPTED.
     """
+    # An empty password is not the same as none, and who gives none may have meant either.
+    key, ders = pkcs12_content(data, (None, password or b""), source, NOT_A_KEY)
+    if key is None:
+        raise ConfigurationError(NOT_A_KEY, file=source, problem="this PKCS#12 has certificates alone")
+    if not ders:
+        raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem="this PKCS#12 has a key alone")
+    return key, ders
+
+
+def pkcs12_content(
+    data: bytes, passwords: Sequence[Password], source: str, damaged: Reason
+) -> tuple[signatures.PrivateKey | None, list[bytes]]:
+    """The key of a PKCS#12, if it has one, and the certificates (DER), that of the key first.
+
+    The first of ``passwords`` that opens it is taken; one that has to be called for is, once those before it did not.
+
+    Raises ConfigurationError, naming ``source``: KEY_ENCRYPTED, and ``damaged`` for contents that cannot be read.
+    """
+    password, *others = passwords
     secret = None
     try:
-        try:
-            found = pkcs12.load_pkcs12(data, None)
-        except ValueError:
-            secret = _secret(password)
-            found = pkcs12.load_pkcs12(data, secret)  # of an empty one too, which is not the same as none
+        secret = None if password is None else _secret(password)
+        found = pkcs12.load_pkcs12(data, secret)
     except ConfigurationError:  # of what was asked for the password: its file cannot be read
         raise
     except (*_BROKEN, InvalidVersion) as error:
+        if others and isinstance(error, ValueError):
+            return pkcs12_content(data, others, source, damaged)
         if "password" in str(error).lower():  # one sentence, for a wrong one and for damaged contents
             problem = "the password is wrong" if secret else "no password was given"
             raise ConfigurationError(KEY_ENCRYPTED, file=source, problem=problem) from None
-        raise ConfigurationError(NOT_A_KEY, file=source, problem=_first_sentence(error)) from None
-    if found.key is None:
-        raise ConfigurationError(NOT_A_KEY, file=source, problem="this PKCS#12 has certificates alone")
+        raise ConfigurationError(damaged, file=source, problem=_first_sentence(error, "PKCS#12")) from None
     bags = [bag for bag in (found.cert, *found.additional_certs) if bag is not None]
-    if not bags:
-        raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem="this PKCS#12 has a key alone")
     return found.key, [bag.certificate.public_bytes(Encoding.DER) for bag in bags]
 
 
@@ -113,8 +127,8 @@ def _problem(data: bytes, error: Exception) -> str:
     return "it is empty" if not data.strip() else _first_sentence(error)
 
 
-def _first_sentence(error: Exception) -> str:
+def _first_sentence(error: Exception, kind: str = "private key") -> str:
     if isinstance(error, InternalError):
         return "it is damaged"
     first = str(error).partition(". ")[0]
-    return "it is no private key, or a damaged one" if first.startswith("Could not deserialize") else first
+    return f"it is no {kind}, or a damaged one" if first.startswith("Could not deserialize") else first
