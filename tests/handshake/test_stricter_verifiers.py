@@ -9,6 +9,8 @@ import pytest
 from handfast import CertificateRefused
 from handfast.certificates.policy import ChainVerifier, Policy, ServiceVerifier
 from handfast.certificates.spiffe import AllowSpiffe, SpiffeId
+from handfast.certificates.store import TrustStore
+from handfast.transport.fetching import FetchingVerifier
 from tests.handshake.parties import client_identity, trust
 from tests.handshake.returning import Sessions, Tickets, visit
 
@@ -60,6 +62,30 @@ def test_what_is_stricter_somewhere_has_no_trust_id_of_the_laxer_one() -> None:
     assert [bool(ChainVerifier(trust(), policy).trust_id) for policy in policies] == [True, False]
     assert [bool(ServiceVerifier(trust(), policy).trust_id) for policy in policies] == [True, False]
     assert StricterService(trust(), policies[0]).trust_id == b""
+
+
+class StricterStore(TrustStore):
+    """Asks somebody about each certificate."""
+
+    def refuses(self, certificate: Any) -> bool:
+        return True
+
+
+class StricterFetching(FetchingVerifier):
+    pass
+
+
+def test_neither_has_what_stands_on_a_stricter_store_or_fetches_for_it() -> None:
+    roots, stricter = trust(), StricterStore(trust().roots, "ours")
+    rule = AllowSpiffe("spiffe://example.org/*", trust={"example.org": stricter})
+    for verifier in (
+        ChainVerifier(stricter),
+        ChainVerifier(roots, Policy(allow=rule)),
+        ServiceVerifier(roots, Policy(allow=rule)),
+        StricterFetching(ChainVerifier(roots)),
+    ):
+        assert verifier.trust_id == b""
+    assert FetchingVerifier(ChainVerifier(roots)).trust_id == ChainVerifier(roots).trust_id != b""
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])

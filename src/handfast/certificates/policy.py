@@ -28,6 +28,7 @@ from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.path import Path
 from handfast.certificates.rules import Rule
 from handfast.certificates.spiffe import AllowSpiffe
+from handfast.certificates.store import TrustStore
 from handfast.certificates.strength import excessive_key
 from handfast.errors import (
     BadCertificateSignature,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
     from cryptography.x509.verification import PolicyBuilder
 
-    from handfast.certificates.store import TrustStore
     from handfast.certificates.usages import Purpose
 
 
@@ -191,8 +191,10 @@ class ChainVerifier:
     def _trusting(self, roots: TrustStore) -> ChainVerifier | None:
         """The same verifier with those of its roots alone that are among these, for a chain that leads to several roots."""
         if roots not in self._narrower:
-            both = self.trust.intersection(roots)
-            self._narrower[roots] = None if both is None else ChainVerifier(both, self.policy, remember=0)
+            try:
+                self._narrower[roots] = ChainVerifier(self.trust.intersection(roots), self.policy, remember=0)
+            except ConfigurationError:  # they have none in common
+                self._narrower[roots] = None
         return self._narrower[roots]
 
     def _verdict(
@@ -223,18 +225,21 @@ class ChainVerifier:
     def trust_id(self) -> bytes:
         """What this verifier trusts, as a hash: a session stands only where the same roots and rules do.
 
-        b"" for a subclass, of it or of what its policy has, so that nothing is resumed: what it asks for besides, only it
-        can say, by a trust_id of its own.
+        b"" for a subclass, of it, of its roots' store or of what its policy has, so that nothing is resumed: what it asks
+        for besides, only it can say, by a trust_id of its own.
         """
         return self._asked if type(self) is ChainVerifier else b""
 
     @property
     def _asked(self) -> bytes:
         policy = self.policy
-        if type(policy.allow) not in (type(None), AllowSpiffe) or type(policy.known_keys) is not KeyList:
+        allow = policy.allow
+        if type(allow) not in (type(None), AllowSpiffe) or type(policy.known_keys) is not KeyList:
+            return b""
+        if any(type(store) is not TrustStore for store in (self.trust, *(allow.stores if allow else ()))):
             return b""
         rules = ",".join(sorted(map(str, policy.relax))).encode("ascii")
-        allowed = b"" if policy.allow is None else policy.allow.fingerprint
+        allowed = b"" if allow is None else allow.fingerprint
         asked = b"\0".join((rules, b"%d" % policy.depth, policy.known_keys.fingerprint, allowed))
         return hashlib.sha256(self.trust.fingerprint + asked).digest()
 

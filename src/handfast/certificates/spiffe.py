@@ -174,6 +174,11 @@ class AllowSpiffe:
         return None
 
     @property
+    def stores(self) -> tuple[TrustStore, ...]:
+        """The roots of all trust domains; none where any root may vouch for any."""
+        return () if self._trust is None else tuple(self._trust.values())
+
+    @property
     def fingerprint(self) -> bytes:
         """What stands for the rules in a verifier's trust_id."""
         rules = "\n".join(sorted(self.rules)).encode("utf-8")

@@ -138,10 +138,16 @@ class TrustStore:
     def __or__(self, other: object) -> TrustStore:
         return self.union(other) if isinstance(other, TrustStore) else NotImplemented
 
-    def intersection(self, other: TrustStore) -> TrustStore | None:
-        """The roots that both have, without what one of them distrusts; None where they have none in common."""
+    def intersection(self, other: TrustStore) -> TrustStore:
+        """The roots that both have, without what one of them distrusts.
+
+        Raises ConfigurationError where they have none in common: no store would mean the system's to a configuration.
+        """
         common = [root for root in self.roots if root in other]
-        return self._like(common, self.name)._less(self._refused | other._refused) if common else None
+        if not common:
+            problem = "they have no root in common, so nobody could be trusted"
+            raise ConfigurationError(setting="trust", problem=problem, stores=[self.source, other.source])
+        return self._like(common, self.name)._less(self._refused | other._refused)
 
     def without(self, *certificates: Root, keys: bool = False) -> TrustStore:
         """The same but for some certificates: as objects, in DER or PEM, or as the SHA-256 of their DER in hexadecimal.

@@ -25,6 +25,7 @@ from handfast import reasons
 from handfast.certificates import pem
 from handfast.certificates.aia import Completion, Content, Fetch, IssuerCache
 from handfast.certificates.fetch_policy import FetchPolicy
+from handfast.crypto.process import forks
 from handfast.errors import FetchFailed, words
 from handfast.transport.fetching_http import Deadline, get
 
@@ -51,9 +52,15 @@ class Fetcher:
     ) -> None:
         self.policy = policy or FetchPolicy()
         self.cache = IssuerCache() if cache is None else cache
-        self._slots = threading.BoundedSemaphore(concurrent)
+        self._concurrent = concurrent
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is under way yet."""
+        self._slots = threading.BoundedSemaphore(self._concurrent)
         self._lock = threading.Lock()
         self._under_way: dict[str, Future[Content | FetchFailed]] = {}
+        self._forks = forks()  # last: another thread may be looking
 
     def __repr__(self) -> str:
         return f"<Fetcher: {len(self.cache)} addresses remembered>"
@@ -107,8 +114,11 @@ class Fetcher:
 
     def run(self, script: Generator[Fetch, Content | FetchFailed, PeerIdentity], first: Fetch) -> PeerIdentity:
         """The end of a script that has asked for ``first``. Blocks for as long as the policy allows."""
+        if self._forks != forks():  # the threads that had something under way are in the other process
+            self._begin()
         deadline = Deadline(self.policy.seconds)
-        if not self._slots.acquire(timeout=self.policy.seconds):
+        slots = self._slots
+        if not slots.acquire(timeout=self.policy.seconds):
             return _ended(script, FetchFailed(reasons.FETCH_BUSY, seconds=self.policy.seconds))
         try:
             while True:
@@ -121,7 +131,7 @@ class Fetcher:
             identity: PeerIdentity = end.value
             return identity
         finally:
-            self._slots.release()
+            slots.release()
 
 
 def _ran_out(asked: Future[Content | FetchFailed]) -> bool:
@@ -165,8 +175,8 @@ class FetchingVerifier:
 
     @property
     def trust_id(self) -> bytes:
-        """That of the verifier: what is fetched is trusted by its roots and rules."""
-        return getattr(self.verifier, "trust_id", b"")
+        """That of the verifier: what is fetched is trusted by its roots and rules. b"" for a subclass, as of a ChainVerifier."""
+        return getattr(self.verifier, "trust_id", b"") if type(self) is FetchingVerifier else b""
 
     def __repr__(self) -> str:
         return f"<FetchingVerifier {self.verifier!r}>"
