@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from handfast.certificates.aia import Completion
 from handfast.certificates.examined import Examination, examine
-from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.names import normalized
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
@@ -21,9 +20,9 @@ from handfast.cli.cert_source import Source, read
 from handfast.cli.connect import INTERRUPTED, exit_code
 from handfast.cli.policy import policy as asked_for
 from handfast.cli.streams import abandon, say, unwritable
+from handfast.cli.verifiers import completing, roots
 from handfast.errors import CertificateError, ConfigurationError, ConnectionFailed, TLSError
 from handfast.reasons import READ_TIMEOUT
-from handfast.transport.fetching import Fetcher, FetchingVerifier
 
 if TYPE_CHECKING:
     from handfast.certificates.identity import PeerIdentity
@@ -179,19 +178,16 @@ def _time(text: str | None) -> datetime:
 
 
 def _verified(options: Options, source: Source) -> Verified:
-    trust = TrustStore.from_files(*options.ca) if options.ca else TrustStore.default()
+    trust = roots(options.ca)
     policy, purpose = asked_for(options.relax, options.known_keys, options.spiffe), cast("Purpose", options.purpose)
     name = options.name or (source.host if purpose == "server" and policy.allow is None else None)
     result = Verified(purpose, None if name is None else normalized(name), _time(options.at), trust)
-    verifier: ChainVerifier = ChainVerifier(trust, policy, remember=0)
-    deciding: ChainVerifier | FetchingVerifier = verifier
-    if options.aia:
+    verifier = ChainVerifier(trust, policy, remember=0)
 
-        def keep(completion: Completion) -> None:
-            result.completion = completion
+    def keep(completion: Completion) -> None:
+        result.completion = completion
 
-        limits = FetchPolicy(networks=options.aia_networks)
-        deciding = FetchingVerifier(verifier, Fetcher(limits), on_done=keep)
+    deciding = completing(verifier, aia=options.aia, networks=options.aia_networks, on_done=keep)
     try:
         result.identity = _decide(deciding, source.chain, result)
     except CertificateError as error:

@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from handfast.certificates.leaked import KeyList
-from handfast.certificates.policy import ChainVerifier, Policy, ServiceVerifier
+from handfast.certificates.policy import Policy
 from handfast.certificates.spiffe import AllowSpiffe
-from handfast.certificates.store import TrustStore
 from handfast.errors import ConfigurationError
 
 
 def policy(relax: Sequence[str] = (), known_keys: Sequence[Path] = (), spiffe: Sequence[str] = ()) -> Policy:
     """What the options come to. Raises ConfigurationError, naming the option or the file."""
     return Policy(relax, allow=_allowed(spiffe), known_keys=_known(known_keys))
-
-
-def of_servers(trust: TrustStore, asked: Policy) -> ChainVerifier:
-    """What verifies a server: by the name that was asked for, or with --spiffe by its id in place of that name."""
-    return ChainVerifier(trust, asked) if asked.allow is None else ServiceVerifier(trust, asked)
 
 
 def _allowed(rules: Sequence[str]) -> AllowSpiffe | None:

@@ -9,19 +9,18 @@ from functools import cached_property
 from pathlib import Path
 
 from handfast.certificates.aia import Attempt, Completion
-from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.identity import Identity
 from handfast.certificates.store import TrustStore
 from handfast.cli import exports, names, show
 from handfast.cli.identity import identity
-from handfast.cli.policy import of_servers, policy
+from handfast.cli.policy import policy
 from handfast.cli.sessions import Keeper, read_early_data, warning_of
 from handfast.cli.streams import Body
+from handfast.cli.verifiers import completing, of_servers, roots
 from handfast.config import ClientConfig, ServerVerifier
 from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
 from handfast.observe.keylog import FileKeyLog
-from handfast.transport.fetching import Fetcher, FetchingVerifier
 from handfast.transport.proxy import Proxy, chosen
 
 
@@ -96,10 +95,10 @@ class Settings:
         self.body = Body(options.output)
         verifier: ServerVerifier
         if options.verify:
-            verifier = of_servers(self.trust, policy(options.relax, options.known_keys, options.spiffe))
-            if options.aia:
-                limits = FetchPolicy(networks=options.aia_networks)
-                verifier = FetchingVerifier(verifier, Fetcher(limits), on_done=self._fetched)
+            rules = policy(options.relax, options.known_keys, options.spiffe)
+            verifier = completing(
+                of_servers(self.trust, rules), aia=options.aia, networks=options.aia_networks, on_done=self._fetched
+            )
         else:
             verifier = NoVerification()
             _warn("--no-verify: nobody checks who the server is")
@@ -124,7 +123,7 @@ class Settings:
     @cached_property
     def trust(self) -> TrustStore:
         """The roots."""
-        return TrustStore.from_files(*self.options.ca) if self.options.ca else TrustStore.default()
+        return roots(self.options.ca)
 
     def proxy(self, host: str) -> Proxy | None:
         """The proxy to ``host``, if there is one, and whom to trust on the way to it."""
