@@ -9,9 +9,10 @@ import pytest
 from cryptography import x509
 
 from handfast import errors, reasons
-from handfast.certificates import parsed
+from handfast.certificates import parsed, pem
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.rules import Rule
+from handfast.certificates.store import TrustStore
 from handfast.testing import Authority, chain
 from handfast.testing.chains import SERVER_NAME, root
 from tests.unit.certificates.made import NOW, refusal, refused
@@ -246,3 +247,14 @@ def test_the_most_helpful_cause_wins() -> None:
     assert isinstance(refused(issuer, root().trust), errors.UnknownIssuer)
     key = root().issue(SERVER_NAME, key="rsa1024", critical_san=True)
     assert refused(key, root().trust).reason is reasons.WEAK_KEY
+
+
+def test_roots_that_were_not_loaded_are_named_where_the_issuer_is_unknown() -> None:
+    """It may be the one that is missing."""
+    made = Authority.create("another root").issue(SERVER_NAME)
+    whole = TrustStore.from_bytes(root().pem)
+    assert "skipped" not in refused(made, whole).evidence
+    cut = TrustStore.from_bytes(root().pem, pem.certificate(made.chain[0])[:200])
+    assert refused(made, cut).evidence["skipped"] == [f"certificate 2: {pem.CUT}"]
+    many = TrustStore.from_bytes(root().pem, *[pem.certificate(b"\0")] * 5)
+    assert refused(made, many).evidence["skipped"][-1] == "and 2 more"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from handfast.certificates.checks.evidence import about
 from handfast.errors import (
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from handfast.certificates.path import Path
     from handfast.certificates.store import TrustStore
 
+_SKIPPED: Final = 3  # roots that could not be loaded, before the rest is only counted: Fedora's bundle has dozens
+
 
 def check_ending(path: Path, trust: TrustStore) -> None:
     """Whether the path ends at a root, and none of its certificates was distrusted by hand.
@@ -30,6 +32,9 @@ def check_ending(path: Path, trust: TrustStore) -> None:
     index = len(path.certificates) - 1
     last = path.certificates[index]
     evidence: dict[str, object] = {**about(path, index), "trusted_roots": f"{len(trust)} of {trust.source}"}
+    if trust.skipped:
+        more = [f"and {len(trust.skipped) - _SKIPPED} more"] if len(trust.skipped) > _SKIPPED else []
+        evidence["skipped"] = [*map(str, trust.skipped[:_SKIPPED]), *more]
     if trust.distrusts(last.raw.subject) or trust.distrusts(last.raw.issuer):
         evidence["distrusted"] = "a root of this name was taken out by hand"
     if any(trust.refuses(item) and last.may_be_issued_by(item) for item in path.sent):
