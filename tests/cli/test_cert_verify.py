@@ -14,7 +14,7 @@ from handfast.cli.hints import hints
 from handfast.errors import UnknownIssuer
 from handfast.testing import Authority
 from tests.aia.farm import NOW
-from tests.cli.running import called, lines_of
+from tests.cli.running import called, lines_of, serving
 from tests.cli.world import World, document, verified
 
 
@@ -167,3 +167,23 @@ def test_where_one_certificate_is_all_there_is_an_intermediate_may_be_missing(wo
     assert "has to send the whole chain" in " ".join(hints(UnknownIssuer(position="certificate 1 of 1")))
     assert "the whole chain" not in " ".join(hints(UnknownIssuer(position="certificate 2 of 2")))
     assert "the whole chain" not in " ".join(hints(UnknownIssuer(position="certificate 1 of 1", proxy="p.example")))
+
+
+def test_roots_that_are_left_out_are_named(world: World, tmp_path: Path) -> None:
+    """The one that was meant may be the one whose file is cut."""
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(Authority.create("another").pem + world.root.pem[:200])
+    words = f"--ca: left out, {bundle}, certificate 2: {pem.CUT}"
+    run = called("cert", "verify", world / "good.pem", "--ca", bundle)
+    assert run.returncode == 1
+    assert lines_of(run)[0] == f"handfast: {words}"
+    assert "skipped" in run.stderr.decode()
+    assert lines_of(called("connect", "127.0.0.1:1", "--ca", world / "ca.pem", "--ca", bundle))[0].endswith(words)
+    with serving("--client-ca", bundle) as server:
+        assert server.process.stderr is not None
+        assert server.process.stderr.readline() == f"handfast: {words.replace('--ca', '--client-ca')}\n"
+    many = tmp_path / "many.pem"
+    many.write_bytes(world.root.pem + pem.certificate(b"0") * 7)
+    assert (
+        lines_of(called("cert", "verify", world / "good.pem", "--ca", many))[-1] == "handfast: --ca: left out, 2 more"
+    )

@@ -14,7 +14,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -34,7 +34,7 @@ Root = x509.Certificate | bytes | str
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A root that was not loaded: which one of its source, counted from 1, and why; ``file`` of a folder."""
+    """A root that was not loaded: which one of its source, counted from 1, and why; ``file`` of a folder, or of several files."""
 
     position: int
     problem: str
@@ -176,7 +176,8 @@ class TrustStore:
     def _joined(cls, stores: Iterable[TrustStore], source: str, name: str) -> TrustStore:
         stores = list(stores)
         roots = (root for store in stores for root in store.roots)
-        return cls(roots, source, (bad for store in stores for bad in store.skipped), name=name)
+        skipped = (replace(bad, file=bad.file or store.source) for store in stores for bad in store.skipped)
+        return cls(roots, source, skipped, name=name)
 
     def _less(self, refused: frozenset[bytes]) -> TrustStore:
         gone = [root for root in self.roots if not refused.isdisjoint(_digests(root.public_bytes(Encoding.DER)))]

@@ -20,7 +20,7 @@ from handfast.cli.cert_source import Source, read
 from handfast.cli.connect import INTERRUPTED, exit_code
 from handfast.cli.policy import policy as asked_for
 from handfast.cli.streams import abandon, say, unwritable
-from handfast.cli.verifiers import completing, roots
+from handfast.cli.verifiers import completing, left_out, roots
 from handfast.errors import CertificateError, ConfigurationError, ConnectionFailed, TLSError
 from handfast.reasons import READ_TIMEOUT
 
@@ -179,6 +179,9 @@ def _time(text: str | None) -> datetime:
 
 def _verified(options: Options, source: Source) -> Verified:
     trust = roots(options.ca)
+    if options.ca:
+        for line in left_out("--ca", trust):
+            show.warning(show.console(sys.stderr), line)
     policy, purpose = asked_for(options.relax, options.known_keys, options.spiffe), cast("Purpose", options.purpose)
     name = options.name or (source.host if purpose == "server" and policy.allow is None else None)
     result = Verified(purpose, None if name is None else normalized(name), _time(options.at), trust)

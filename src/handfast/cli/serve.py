@@ -28,6 +28,7 @@ from handfast.cli.identity import Key, identity, opened, password
 from handfast.cli.log import Log, asked, page, visitor
 from handfast.cli.policy import policy
 from handfast.cli.stores import YOUNG, Kept, kept, told
+from handfast.cli.verifiers import left_out
 from handfast.cli.watch import Watch
 from handfast.cli.www import Page, folder
 from handfast.config import ServerConfig
@@ -142,12 +143,18 @@ def _reloaded(options: Options, config: ServerConfig) -> None:
     out = show.console(sys.stderr if options.json else sys.stdout)
     out.print(f"reloaded: the certificate is for {names}, valid until {leaf.not_after:%Y-%m-%d %H:%M} UTC")
     _note(config.identities[0])
+    _note_left_out(config.client_trust)
 
 
 def _note(ours: Identity) -> None:
     """What was put right when our chain was loaded, and why clients may refuse it."""
     for note in (*ours.notes, *ours.concerns("server", datetime.now(UTC))):
         show.warning(show.console(sys.stderr), str(note))
+
+
+def _note_left_out(trust: TrustStore | None) -> None:
+    for line in left_out("--client-ca", trust) if trust is not None else ():
+        show.warning(show.console(sys.stderr), line)
 
 
 def _warn(text: str) -> None:
@@ -213,6 +220,7 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
         names = ", or ".join(dict.fromkeys(map(authority_name, trust.subjects())))
         whose = f", for {' or '.join(map(shown, options.spiffe))}" if options.spiffe else ""
         out.print(f"clients {verb} show a certificate from {names}{whose}")
+        _note_left_out(trust)
     other = [name for name in options.alpn if name not in ("http/1.1", "http/1.0")]
     if other and not options.echo:
         out.print(f"only HTTP/1.1 is spoken inside, so a client that takes {shown(other)} will not understand it")

@@ -16,7 +16,7 @@ from handfast.cli.identity import identity
 from handfast.cli.policy import policy
 from handfast.cli.sessions import Keeper, read_early_data, warning_of
 from handfast.cli.streams import Body
-from handfast.cli.verifiers import completing, of_servers, roots
+from handfast.cli.verifiers import completing, left_out, of_servers, roots
 from handfast.config import ClientConfig, ServerVerifier
 from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
@@ -123,7 +123,11 @@ class Settings:
     @cached_property
     def trust(self) -> TrustStore:
         """The roots."""
-        return roots(self.options.ca)
+        found = roots(self.options.ca)
+        if self.options.ca:
+            for line in left_out("--ca", found):
+                _warn(line)
+        return found
 
     def proxy(self, host: str) -> Proxy | None:
         """The proxy to ``host``, if there is one, and whom to trust on the way to it."""

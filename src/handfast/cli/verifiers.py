@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from handfast.certificates.aia import Completion
 from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.policy import ChainVerifier, Policy, ServiceVerifier
 from handfast.certificates.store import TrustStore
+from handfast.errors import shown
 from handfast.transport.fetching import Fetcher, FetchingVerifier
+
+_TOLD: Final = 5  # roots that are left out, before the rest is only counted
 
 
 def roots(files: Sequence[Path]) -> TrustStore:
     """Those of --ca, or else those that the machine trusts. Raises ConfigurationError."""
     return TrustStore.from_files(*files) if files else TrustStore.default()
+
+
+def left_out(option: str, trust: TrustStore) -> list[str]:
+    """The roots of what was given that cannot be read, or of which their file says that they are not for TLS: a line each."""
+    lines = [
+        f"{option}: left out, {shown(str(bad) if bad.file else f'{trust.source}, {bad}')}"
+        for bad in trust.skipped[:_TOLD]
+    ]
+    more = len(trust.skipped) - len(lines)
+    return [*lines, f"{option}: left out, {more} more"] if more else lines
 
 
 def of_servers(trust: TrustStore, asked: Policy) -> ChainVerifier:
