@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from handfast.authority import AuthorityFolder
 from handfast.certificates import pem
 from handfast.cli.hints import hints
 from handfast.errors import UnknownIssuer
@@ -164,6 +165,14 @@ def test_where_one_certificate_is_all_there_is_an_intermediate_may_be_missing(wo
     leaf.write_bytes(pem.certificate(world.good.chain[0]))
     run = called("cert", "verify", leaf, "--ca", world / "ca.pem")
     assert f"it is not in {leaf}" in " ".join(run.stdout.decode().replace("│", " ").split())
+    elsewhere = AuthorityFolder.create(tmp_path / "elsewhere", "of another organisation").path / "root.pem"
+    likely = "An intermediate is likely to be missing"
+    told = called("cert", "verify", leaf, "--ca", elsewhere).stderr.decode()
+    assert " ".join(told.split()).index(likely) < " ".join(told.split()).index("--ca FILE")
+    found = verified(leaf, "--ca", elsewhere)
+    assert found["error"]["hints"][0].startswith(likely)
+    by_store = {item["store"]: item["error"]["hints"][0] for item in found["verified"]["trust"]}
+    assert by_store["--ca"] != by_store["system"]  # of which nobody has said that it has the root
     assert "has to send the whole chain" in " ".join(hints(UnknownIssuer(position="certificate 1 of 1")))
     assert "the whole chain" not in " ".join(hints(UnknownIssuer(position="certificate 2 of 2")))
     assert "the whole chain" not in " ".join(hints(UnknownIssuer(position="certificate 1 of 1", proxy="p.example")))

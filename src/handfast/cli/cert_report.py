@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from handfast.certificates.facts import facts
 from handfast.cli import report
+from handfast.cli.verifiers import GIVEN
 from handfast.errors import shown
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _texts(values: Iterable[str]) -> list[str]:
 
 def _verified(verified: Verified, certificates: list[dict[str, Any]]) -> dict[str, Any]:
     seen = verified.examination
+    given = any(says.name == GIVEN for says in verified.stores)
     numbers = {item["sha256"]: number for number, item in reversed(list(enumerate(certificates)))}
     return {
         "accepted": verified.identity is not None,
@@ -102,18 +104,18 @@ def _verified(verified: Verified, certificates: list[dict[str, Any]]) -> dict[st
         "name": verified.name,
         "at": verified.now.isoformat(timespec="seconds"),
         "path": [] if seen is None else [numbers[facts(der).sha256] for der in seen.path],
-        "checks": [] if seen is None else [_check(verdict) for verdict in seen.verdicts],
+        "checks": [] if seen is None else [_check(verdict, given) for verdict in seen.verdicts],
         "surplus": [] if seen is None else report.surplus(seen.surplus),
         "trust": [_store(says) for says in verified.stores],
         "fetches": report.fetches([] if verified.completion is None else verified.completion.attempts),
     }
 
 
-def _check(verdict: Verdict) -> dict[str, Any]:
+def _check(verdict: Verdict, given: bool) -> dict[str, Any]:
     return {
         "check": verdict.check,
         "passed": verdict.passed,
-        "error": None if verdict.error is None else report.error(verdict.error),
+        "error": None if verdict.error is None else report.error(verdict.error, given=given),
     }
 
 
@@ -124,5 +126,5 @@ def _store(says: StoreVerdict) -> dict[str, Any]:
         "roots": None if says.store is None else len(says.store),
         "accepted": says.store is not None and says.error is None,
         "root": None if says.root is None else shown(facts(says.root).subject),
-        "error": None if says.error is None else report.error(says.error),
+        "error": None if says.error is None else report.error(says.error, given=says.name == GIVEN),
     }

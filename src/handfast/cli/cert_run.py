@@ -20,7 +20,7 @@ from handfast.cli.cert_source import Source, read
 from handfast.cli.connect import INTERRUPTED, exit_code
 from handfast.cli.policy import policy as asked_for
 from handfast.cli.streams import abandon, say, unwritable
-from handfast.cli.verifiers import completing, left_out, roots
+from handfast.cli.verifiers import GIVEN, completing, left_out, roots
 from handfast.errors import CertificateError, ConfigurationError, ConnectionFailed, TLSError
 from handfast.reasons import READ_TIMEOUT
 
@@ -55,7 +55,7 @@ class Options:
 class StoreVerdict:
     """What one trust store says.
 
-    ``name``   as a user knows it: "system", "certifi", "--ca"
+    ``name``   as a user knows it: "system", "certifi", or GIVEN
     ``store``  None where there is none
     ``root``   DER of the root that the chain leads to in it, if it does
     ``error``  why it does not accept the chain, or why there is no such store; None if it does
@@ -139,7 +139,7 @@ def _tell(options: Options, source: Source | None, verified: Verified | None, fa
         failure = unwritable(out.failure)
     if failure is not None:
         sys.stdout.flush()
-        show.error(show.console(sys.stderr), failure)
+        show.error(show.console(sys.stderr), failure, given=bool(options.ca))
     return exit_code(failure)
 
 
@@ -148,7 +148,7 @@ def _document(
 ) -> dict[str, Any]:
     document = cert_report.document(options.command, source, verified)
     if failure is not None:
-        document["error"] = report.error(failure)
+        document["error"] = report.error(failure, given=bool(options.ca))
     return document
 
 
@@ -180,7 +180,7 @@ def _time(text: str | None) -> datetime:
 def _verified(options: Options, source: Source) -> Verified:
     trust = roots(options.ca)
     if options.ca:
-        for line in left_out("--ca", trust):
+        for line in left_out(GIVEN, trust):
             show.warning(show.console(sys.stderr), line)
     policy, purpose = asked_for(options.relax, options.known_keys, options.spiffe), cast("Purpose", options.purpose)
     name = options.name or (source.host if purpose == "server" and policy.allow is None else None)
@@ -244,7 +244,7 @@ def _stores(options: Options, result: Verified, source: Source, policy: Policy) 
     """What the trust store that decides says, and the others that there are."""
     found: list[StoreVerdict] = []
     if options.ca:
-        found.append(_says("--ca", result.trust, result, source, policy))
+        found.append(_says(GIVEN, result.trust, result, source, policy))
     for name, load in (("system", TrustStore.system), ("certifi", TrustStore.certifi)):
         try:
             store = load()

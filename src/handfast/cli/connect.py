@@ -70,7 +70,7 @@ def run(options: Options) -> int:
         except ConfigurationError as error:
             failure = error
     if failure is not None and (not options.json or failure.reason is FILE_UNWRITABLE):
-        show.error(errors, failure)
+        show.error(errors, failure, given=bool(options.ca))
     return exit_code(failure)
 
 
@@ -145,7 +145,7 @@ class Command:
         document["server_name"] = self._server_name
         document["connections"] = [report.connection(visit) for visit in self._visits]
         if failure is not None:
-            document["error"] = report.error(failure)
+            document["error"] = report.error(failure, given=bool(self._options.ca))
         return document
 
 

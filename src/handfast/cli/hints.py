@@ -68,6 +68,9 @@ _NEEDED: Final = "the server needs a client certificate, or does not accept this
 # Where a peer sends one certificate: what may be missing is its issuer's root here, or an intermediate there.
 _ALONE: Final = "certificate 1 of 1"
 _WHOLE: Final = "If that root is given already, an intermediate is missing: whoever sends this certificate has to send the whole chain (fullchain.pem)."
+_LIKELY: Final = "An intermediate is likely to be missing: whoever sends this certificate has to send the whole chain (fullchain.pem)."
+_OTHER: Final = "If that is all there is, its root is another one than those that --ca FILE names."
+_LEFT_OUT: Final = "If it is the root that is left out (skipped), get its file anew."
 
 # What servers say first that want to be asked for TLS.
 _GREETINGS: Final = (
@@ -96,8 +99,12 @@ _AT: Final[Mapping[Reason, str]] = {
 _ANOTHER: Final = "See that it is the password of this file; of --password-file the whole first line counts."
 
 
-def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
-    """What to try, the likeliest first. ``serving``: it is `handfast serve` that is run, with other options."""
+def hints(problem: TLSError, *, serving: bool = False, given: bool = False) -> list[str]:
+    """What to try, the likeliest first.
+
+    ``serving``  it is `handfast serve` that is run, with other options
+    ``given``    the roots are those of --ca
+    """
     found: list[str] = []
     if isinstance(problem, AlertReceived) and problem.reason is ALERT_RECEIVED:
         ours = _OF_CLIENTS.get(problem.description) if "client_certificate" in problem.evidence else None
@@ -110,7 +117,7 @@ def hints(problem: TLSError, *, serving: bool = False) -> list[str]:
     wrong = problem.reason is KEY_ENCRYPTED and problem.evidence.get("problem") == "the password is wrong"
     found += [_ANOTHER if wrong else _OF_KEYS.get(problem.reason, ""), _of_certificate(problem)]
     if not serving:
-        found += [_of_proxies(problem), _of_greetings(problem), *_of_missing(problem)]
+        found += [_of_proxies(problem), _of_greetings(problem), *_of_missing(problem, given=given)]
     if problem.reason in (NO_COMMON_VERSION, VERSION_REFUSED):
         found.append(_of_versions(problem, serving))
     if problem.reason is NO_COMMON_SUITE:
@@ -156,14 +163,20 @@ def _of_services(names: list[str]) -> str:
     return f"If it is this service that was meant, ask for its id in place of a name: --spiffe {known}"
 
 
-def _of_missing(problem: TLSError) -> list[str]:
-    """Where a server did not send an intermediate certificate, and nobody has tried to fetch it."""
+def _of_missing(problem: TLSError, *, given: bool) -> list[str]:
+    """Where a server did not send an intermediate certificate, and nobody has tried to fetch it; or a root is not used."""
+    if given and "skipped" in problem.evidence and "proxy" not in problem.evidence:
+        return [_LEFT_OUT, *(_of_intermediates(problem, given=True) or [problem.hint])]
+    return _of_intermediates(problem, given=given)
+
+
+def _of_intermediates(problem: TLSError, *, given: bool) -> list[str]:
     if (
         problem.reason is UNKNOWN_ISSUER
         and problem.evidence.get("position") == _ALONE
         and "proxy" not in problem.evidence
     ):
-        return [problem.hint, _WHOLE]
+        return [_LIKELY, _OTHER] if given and "problem" not in problem.evidence else [problem.hint, _WHOLE]
     address = str(problem.evidence.get("issuer_can_be_fetched_from", ""))
     if not isinstance(problem, MissingIntermediate) or "proxy" in problem.evidence:
         return []

@@ -186,8 +186,8 @@ def timings(facts: Handshake | None, tcp_seconds: float | None, total: float) ->
     }
 
 
-def error(problem: TLSError, *, serving: bool = False) -> dict[str, Any]:
-    """Why it failed. ``serving``: it is `handfast serve` that is run."""
+def error(problem: TLSError, *, serving: bool = False, given: bool = False) -> dict[str, Any]:
+    """Why it failed. ``serving``: it is `handfast serve` that is run. ``given``: the roots are those of --ca."""
     return {
         "type": type(problem).__name__,
         "reason": problem.reason.name,
@@ -196,7 +196,7 @@ def error(problem: TLSError, *, serving: bool = False) -> dict[str, Any]:
         "step": problem.step,
         "sentence": problem.reason.sentence,
         "evidence": {name: _plain(value) for name, value in problem.evidence.items()},
-        "hints": hints(problem, serving=serving),
+        "hints": hints(problem, serving=serving, given=given),
     }
 
 

@@ -16,7 +16,7 @@ from handfast.cli.identity import identity
 from handfast.cli.policy import policy
 from handfast.cli.sessions import Keeper, read_early_data, warning_of
 from handfast.cli.streams import Body
-from handfast.cli.verifiers import completing, left_out, of_servers, roots
+from handfast.cli.verifiers import GIVEN, completing, left_out, of_servers, roots
 from handfast.config import ClientConfig, ServerVerifier
 from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
@@ -125,7 +125,7 @@ class Settings:
         """The roots."""
         found = roots(self.options.ca)
         if self.options.ca:
-            for line in left_out("--ca", found):
+            for line in left_out(GIVEN, found):
                 _warn(line)
         return found
 

@@ -306,13 +306,13 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 
-def unverified(out: Paper, problem: TLSError | None) -> None:
-    """What verification would have said, where it was turned off."""
+def unverified(out: Paper, problem: TLSError | None, *, given: bool) -> None:
+    """What verification would have said, where it was turned off. ``given``: by the roots of --ca."""
     if problem is None:
         paragraph(out, "Verification would have accepted this server: --no-verify is not needed for it.", 0, "bold")
     else:
         paragraph(out, f"Verification would have refused this server: {problem.reason.sentence}", 0, "bold red")
-        _facts(out, _evidence(problem))
+        _facts(out, _evidence(problem, given=given))
     out.print()
 
 
@@ -324,8 +324,8 @@ def warning(out: Paper, text: str) -> None:
     out.print(Text(f"handfast: {text}", "bold red"))
 
 
-def error(out: Paper, problem: TLSError) -> None:
-    """What happened, in which message, who broke off, the evidence, what to try."""
+def error(out: Paper, problem: TLSError, *, given: bool = False) -> None:
+    """What happened, in which message, who broke off, the evidence, what to try. ``given``: the roots are those of --ca."""
     setting = problem.evidence.get("setting")
     if isinstance(problem, ConfigurationError) and setting and "problem" in problem.evidence:
         warning(out, f"{_option(str(setting))}: {shown(problem.evidence['problem'])}")
@@ -342,7 +342,7 @@ def error(out: Paper, problem: TLSError) -> None:
         by = "by us" if problem.sent_by == "us" else "by the peer"
         alert = f", with the alert {AlertDescription.name(problem.alert)}" if problem.alert is not None else ""
         facts.append(("broken off", by + alert))
-    _facts(out, facts + _evidence(problem))
+    _facts(out, facts + _evidence(problem, given=given))
 
 
 def _option(setting: str) -> str:
@@ -351,10 +351,10 @@ def _option(setting: str) -> str:
     return ", ".join(filter(None, options))
 
 
-def _evidence(problem: TLSError) -> list[tuple[str, object]]:
+def _evidence(problem: TLSError, *, given: bool) -> list[tuple[str, object]]:
     """What was offered and what came, what to try, and where the rule stands."""
     facts = [(name, value) for name, value in problem.evidence.items() if name != "alert"]
-    facts += [("try", hint) for hint in hints(problem)]
+    facts += [("try", hint) for hint in hints(problem, given=given)]
     return [*facts, ("see", problem.reason.section)] if problem.reason.section else facts
 
 

@@ -13,6 +13,9 @@ from handfast.certificates.store import TrustStore
 from handfast.errors import shown
 from handfast.transport.fetching import Fetcher, FetchingVerifier
 
+GIVEN: Final = "--ca"
+"""What the roots are called that the command line names."""
+
 _TOLD: Final = 5  # roots that are left out, before the rest is only counted
 
 

@@ -199,7 +199,7 @@ class Visit:
         show.times(out, facts, tls.tcp_connect_seconds, self.trace)
         show.exports(out, self._exports)
         if not self._options.verify:
-            show.unverified(out, self._verdict(facts))
+            show.unverified(out, self._verdict(facts), given=bool(self._options.ca))
 
     @property
     def _proof(self) -> ClientProof | None:

@@ -234,3 +234,16 @@ def test_a_server_that_greets_in_plain_text_may_begin_tls_later(first: object, w
 def test_a_proxy_is_not_trusted_by_the_servers_roots() -> None:
     assert "--proxy-ca FILE" in hints(UnknownIssuer(proxy="https://proxy.example:443"))[0]
     assert hints(UnknownIssuer()) == [UNKNOWN_ISSUER.hint]
+
+
+def test_who_has_given_the_root_is_not_told_to_give_it() -> None:
+    alone = UnknownIssuer(position="certificate 1 of 1")
+    assert hints(alone, given=True)[0].startswith("An intermediate is likely to be missing")
+    assert hints(alone)[0] == UNKNOWN_ISSUER.hint
+    other = UnknownIssuer(
+        position="certificate 1 of 1", problem="a trusted root has the issuer's name, and another key"
+    )
+    assert hints(other, given=True)[0] == UNKNOWN_ISSUER.hint
+    left_out = UnknownIssuer(position="certificate 2 of 2", skipped=["certificate 2: it is cut"])
+    assert "left out" in hints(left_out, given=True)[0]
+    assert hints(left_out, given=True)[1:] == hints(left_out) == [UNKNOWN_ISSUER.hint]
