@@ -14,6 +14,7 @@ import pytest
 from handfast import ChainVerifier, ClientConfig, Identity, Server, ServerConfig, TLSSocket, TrustStore, connect
 from handfast.authority import KEY_KINDS, Authority, AuthorityFolder, Limits, Outputs
 from handfast.certificates import pem
+from tests.cli.running import called, document
 from tests.interop.processes import free_port
 from tests.peers import require_peer
 
@@ -218,6 +219,21 @@ def test_gnutls_takes_our_certificates(world: Path) -> None:
         with connect("localhost", port, config=config) as tls:
             tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert b"200 OK" in tls.recv(100)
+
+
+def test_gnutls_that_needs_a_certificate_in_tls_1_2_is_understood(world: Path) -> None:
+    """It answers a client that has none by an alert which says nothing of that."""
+    root = world / "ca" / "root.pem"
+    port = free_port()
+    server = (
+        require_peer("gnutls-serv"), "--port", port, "--x509certfile", world / "server.pem", "--x509keyfile",
+        world / "server.key", "--x509cafile", root, "--require-client-cert", "--http",
+    )  # fmt: skip
+    with listening(*server, port=port):
+        found = document(called("connect", f"localhost:{port}", "--ca", root, "--tls", "1.2", "--json"))
+    error = found["error"]
+    assert (error["alert"], error["evidence"]["version"]) == ("decode_error", "TLSv1.2")
+    assert "--cert FILE --key FILE" in error["hints"][0]
 
 
 def test_gnutls_cli_takes_our_server(world: Path) -> None:

@@ -49,6 +49,7 @@ _DNS: Final = ("name", "nodename", "resolution", "no address")
 
 # Where an alert of a server is about the certificate that we showed, or did not show.
 _SHOW_ONE: Final = "Show a certificate from one of the authorities that the server trusts: --cert FILE --key FILE."
+NOT_SENT: Final = "not sent: "  # and why, in the evidence
 _OF_CLIENTS: Final[Mapping[int, str]] = {
     AlertDescription.HANDSHAKE_FAILURE: _SHOW_ONE,  # what TLS 1.2 has in place of certificate_required
     AlertDescription.CERTIFICATE_REQUIRED: _SHOW_ONE,
@@ -64,6 +65,7 @@ _OF_ALERTS: Final[Mapping[int, str]] = {
 _OLD: Final = "A server that has nothing newer than TLS 1.1 may send it too: it cannot use any of these suites."
 _GONE: Final = "Its own log may say why; who only looks whether a port is open leaves like this too."
 _NEEDED: Final = "the server needs a client certificate, or does not accept this one: TLS 1.2 has no finer alert for it"
+_NEEDED_HERE: Final = "the server needs a client certificate, as a rule: GnuTLS says so by this alert in TLS 1.2"
 
 # Where a peer sends one certificate: what may be missing is its issuer's root here, or an intermediate there.
 _ALONE: Final = "certificate 1 of 1"
@@ -107,7 +109,7 @@ def hints(problem: TLSError, *, serving: bool = False, given: bool = False) -> l
     """
     found: list[str] = []
     if isinstance(problem, AlertReceived) and problem.reason is ALERT_RECEIVED:
-        ours = _OF_CLIENTS.get(problem.description) if "client_certificate" in problem.evidence else None
+        ours = _of_clients(problem)
         found.append(ours or _OF_ALERTS.get(problem.description) or problem.hint)
         nothing_in_common = ours is None and problem.description == AlertDescription.HANDSHAKE_FAILURE
         if nothing_in_common and "TLSv1.2" in _names(problem, "versions_we_offered"):
@@ -140,7 +142,25 @@ def alert_meaning(problem: AlertReceived) -> str:
     """What the sender of an alert says by it, there where it was sent."""
     if problem.description == AlertDescription.HANDSHAKE_FAILURE and "client_certificate" in problem.evidence:
         return _NEEDED
+    if _lacks_one(problem):
+        return _NEEDED_HERE
     return problem.meaning
+
+
+def _of_clients(problem: AlertReceived) -> str | None:
+    """Where the alert is about the certificate that we showed, or did not show."""
+    if "client_certificate" not in problem.evidence:
+        return None
+    return _SHOW_ONE if _lacks_one(problem) else _OF_CLIENTS.get(problem.description)
+
+
+def _lacks_one(problem: AlertReceived) -> bool:
+    """Whether it is GnuTLS that needs a certificate in TLS 1.2: it says so when it looks for the one that did not come."""
+    return (
+        problem.description == AlertDescription.DECODE_ERROR
+        and problem.evidence.get("version") == "TLSv1.2"
+        and str(problem.evidence.get("client_certificate", "")).startswith(NOT_SENT)
+    )
 
 
 def _of_certificate(problem: TLSError) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from handfast.certificates.policy import ChainVerifier
 from handfast.cli import exports, report, sessions, show, show_sessions
 from handfast.cli.facts import ClientProof, Roots, client_proof, retry, subject
+from handfast.cli.hints import NOT_SENT
 from handfast.cli.pipe import pipe
 from handfast.cli.request import Response, get
 from handfast.cli.settings import Settings
@@ -26,6 +27,7 @@ _SETTLE_SECONDS: Final = 2.0  # what a server gets to refuse our certificate, to
 _SLICE: Final = 0.1  # seconds of silence after the first ticket: the others come with it
 _PIECE: Final = 65_536
 _TLS13: Final = ProtocolVersion.name(ProtocolVersion.TLS_1_3)
+_TLS12: Final = ProtocolVersion.name(ProtocolVersion.TLS_1_2)
 
 
 class Visit:
@@ -226,7 +228,8 @@ class Visit:
             until = f"valid until {proof.sent.not_after:%Y-%m-%d}"
             failure.evidence["client_certificate"] = f"{subject(proof.sent)}, from {shown(proof.sent.issuer)}, {until}"
         else:
-            failure.evidence["client_certificate"] = f"not sent: {proof.not_sent}"
+            failure.evidence["client_certificate"] = f"{NOT_SENT}{proof.not_sent}"
+        failure.evidence["version"] = _TLS13 if self.facts and self.facts.version == _TLS13 else _TLS12
 
     def _show_head(self, response: Response) -> None:
         self._response = response

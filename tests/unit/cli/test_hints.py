@@ -140,6 +140,20 @@ def test_an_alert_about_our_certificate_has_the_hint_of_a_client() -> None:
     assert "--cert FILE --key FILE" in hints(none)[0]
 
 
+@pytest.mark.parametrize(
+    ("version", "certificate", "needed"),
+    [
+        ("TLSv1.2", "not sent: none was given", True),
+        ("TLSv1.3", "not sent: none was given", False),
+        ("TLSv1.2", "CN=a", False),
+    ],
+)
+def test_gnutls_needs_a_certificate_by_an_alert_of_its_own(version: str, certificate: str, needed: bool) -> None:
+    said = AlertReceived(AlertDescription.DECODE_ERROR, "decode_error", version=version, client_certificate=certificate)
+    assert ("--cert FILE --key FILE" in hints(said)[0]) is needed
+    assert ("needs a client certificate" in alert_meaning(said)) is needed
+
+
 def test_suites_of_tls_1_2_are_for_a_kind_of_certificate() -> None:
     evidence = {"we_accept": ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"], "our_certificates_are": ["secp256r1"]}
     shared = PeerIncompatible(NO_COMMON_SUITE, peer_offered=["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"], **evidence)
