@@ -261,8 +261,8 @@ def test_the_list_of_a_folder_says_who_one_is(folder: Path, tmp_path: Path) -> N
     asking = ["--client-ca", tmp_path / "more.pem", "--relax", "missing-subject-alternative-name"]
     with serving("--www", tmp_path / "www", *asking) as server:
         page = s_client(server, tmp_path, "-cert", "hostile.pem", "-key", "hostile.key")
-        assert "the client is CN=\\<b\\>\\x1b[31m,O=handfast testing" in server.line()
-    assert "<p>You are CN=\\&lt;b\\&gt;\\x1b[31m,O=handfast testing.</p>" in page
+        assert "the client is CN=\\<b\\>\\1B[31m,O=handfast testing" in server.line()
+    assert "<p>You are CN=\\&lt;b\\&gt;\\1B[31m,O=handfast testing.</p>" in page
 
 
 def test_a_client_without_a_name_is_allowed_by_the_rule_that_its_error_names(folder: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol, runtime_checkable
 
 from cryptography import x509
 from cryptography.x509.oid import SignatureAlgorithmOID
@@ -314,6 +315,12 @@ class PeerIdentity(Guarded):
 
     __slots__ = ("_leaf", "chain", "path", "server_name", "verified_by")
 
+    _leaf: Parsed
+    chain: tuple[bytes, ...]
+    path: tuple[bytes, ...]
+    server_name: str | None
+    verified_by: Literal["chain", "nothing"]
+
     def __init__(
         self,
         proof: object,
@@ -326,11 +333,16 @@ class PeerIdentity(Guarded):
         """``proof`` has to be :data:`PROOF`, so that nobody makes one by accident."""
         if proof is not PROOF:
             raise TypeError("a PeerIdentity comes from a verifier")
-        self._leaf = leaf
-        self.chain = chain
-        self.path = path
-        self.server_name = server_name
-        self.verified_by = verified_by
+        keep = partial(object.__setattr__, self)
+        keep("_leaf", leaf)
+        keep("chain", chain)
+        keep("path", path)
+        keep("server_name", server_name)
+        keep("verified_by", verified_by)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        """Refused: a verifier remembers whom it has accepted, and other connections have the same object."""
+        raise AttributeError(f"a PeerIdentity never changes: {name} is what was proved")
 
     @property
     def der(self) -> bytes:
@@ -354,13 +366,13 @@ class PeerIdentity(Guarded):
 
     @property
     def subject(self) -> str:
-        """As RFC 4514 writes it; may be empty."""
-        return self._leaf.subject
+        """As RFC 4514 writes it; may be empty. What cannot be printed stands there in hexadecimal digits."""
+        return _printable(self._leaf.subject)
 
     @property
     def issuer(self) -> str:
-        """As RFC 4514 writes it."""
-        return self._leaf.issuer
+        """As RFC 4514 writes it, likewise."""
+        return _printable(self._leaf.issuer)
 
     @property
     def subject_alternative_names(self) -> tuple[str, ...]:
@@ -409,3 +421,13 @@ class PeerIdentity(Guarded):
 
     def __repr__(self) -> str:
         return f"<PeerIdentity {shown(self.subject_alternative_names or self.subject)}, verified by {self.verified_by}>"
+
+
+def _printable(name: str) -> str:
+    """RFC 4514 section 2.4: any character may be two hexadecimal digits for each byte of it.
+
+    Applications put a subject into headers and logs, where the end of a line would begin another one.
+    """
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else "".join(f"\\{byte:02X}" for byte in c.encode("utf-8")) for c in name)

@@ -6,6 +6,7 @@
         return ServerConfig(
             identities=[files.identity("fullchain.pem", "privkey.pem")],
             client_trust=files.trust("clients.pem"),
+            client_authentication="required",
         )
 
     live = handfast.Reloading(settings)                 # reads the files; raises ConfigurationError as Identity.load does

@@ -145,3 +145,13 @@ def test_threads_share_a_verifier(authority: Authority) -> None:
         thread.join()
     assert not failures
     assert len(verifier._accepted) <= 3
+
+
+def test_who_was_accepted_is_not_changed_by_whoever_gets_it(authority: Authority) -> None:
+    """It is remembered, so it is the same object for the next connection."""
+    verifier, chain = ChainVerifier(authority.trust), authority.issue(NAME).chain
+    peer = verifier.verify_server(chain, NAME, NOW)
+    for name in ("chain", "path", "server_name", "verified_by", "_leaf"):
+        with pytest.raises(AttributeError, match="never changes"):
+            setattr(peer, name, None)
+    assert verifier.verify_server(chain, NAME, NOW).server_name == NAME

@@ -322,3 +322,21 @@ def test_an_authority_s_own_limits_use_up_nobody_s_comparisons(number: int) -> N
     relaxed = ChainVerifier(trust, Policy(["missing-subject-alternative-name"]))
     with pytest.raises(CertificateRuleBroken):
         relaxed.verify_client((der, *authority.chain[:-1]), NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("me\r\nX-Admin: 1", r"CN=me\0D\0AX-Admin: 1"),
+        ("\x1b[31m", r"CN=\1B[31m"),
+        ("a\u202eb\u2028", r"CN=a\E2\80\AEb\E2\80\A8"),
+        ("Jürgen, \\0D", r"CN=Jürgen\, \\0D"),
+    ],
+)
+def test_a_subject_ends_no_line_of_a_header(name: str, shown: str) -> None:
+    """As an application sees it, and as ASGI's extension has it. What is escaped already stays as it is."""
+    authority = Authority.create(name)
+    chain = authority.issue("spiffe://example.org/me", usage=["client"], common_name=name).chain
+    peer = ChainVerifier(authority.trust).verify_client(chain, datetime.now(UTC))
+    assert peer.subject == f"{shown},O=handfast testing"
+    assert peer.issuer == peer.subject
