@@ -42,6 +42,35 @@ SERVER_NAME: Final = 255  # RFC 1035 section 3.1
 ACCEPTED_CHAINS: Final = 128  # of one verifier
 ACCEPTED_CHAIN: Final = 16_384  # a longer chain is not remembered
 PATH_DEPTH: Final = 8  # intermediates between a certificate and its root
+ISSUERS_TRIED: Final = 32  # in a search for a path: a hostile chain may have many of one name, an honest one has a few
+COMPARISONS_OF_A_PATH: Final = 1 << 14  # of a name with a constraint, by our own checks; some ten milliseconds
+# The same before the verifier is asked, in all ways together: no honest chain comes near it, and it takes some fifty
+# milliseconds, as a thousand names below 260 constraints do.
+COMPARISONS_OF_A_CHAIN: Final = 1 << 18
+NAME_BYTES: Final = 4_096  # of a distinguished name: to write down a longer one takes longer than to verify a chain
+RSA_BITS_MOST: Final = 8_192  # of a key that a peer sends: to use a longer one, or a longer exponent, takes too long
+RSA_EXPONENT_BITS_MOST: Final = 33
+
+# Of a chain that an event loop waits for: no honest one has more, and all together take a millisecond or two. What has
+# more is verified in a thread.
+QUICK_CERTIFICATES: Final = 6
+QUICK_BYTES: Final = 32_768  # four with ML-DSA-87 everywhere have 30,000; to parse more than that is slow by itself
+QUICK_CERTIFICATE_BYTES: Final = 12_288  # one with ML-DSA-87 for key and signature has 7,500; names take up the rest
+QUICK_EXTENSION_BYTES: Final = 6_144  # a hundred names have 2,500; to make objects of more takes milliseconds by itself
+QUICK_RSA_BITS: Final = 4_096
+QUICK_COMPARISONS: Final = 2_048
+QUICK_STEPS: Final = 16  # from a certificate to one that may have issued it, in every way
+
+# Of what is fetched because a certificate says so. How much, how long and from where is the FetchPolicy's.
+ISSUER_ADDRESSES: Final = 4  # of a certificate that are tried
+ISSUERS_OF_AN_ANSWER: Final = 32  # that are looked at
+CONCURRENT_COMPLETIONS: Final = 16  # chains of one Fetcher
+FETCH_URL: Final = 2_048  # characters; nobody needs more
+FETCH_HEADERS: Final = 32_768  # bytes of status lines and headers
+FETCH_ADDRESSES: Final = 4  # of a host that are tried
+
+SIGNING_REQUEST: Final = 65_536  # bytes of what an authority is asked to sign (PKCS#10)
+NAMES_OF_A_SIGNING_REQUEST: Final = 100
 
 RECORD_SIZE_LIMIT: Final = 64  # the least that a peer may ask for (RFC 8449 section 4)
 EMPTY_RECORDS_IN_A_ROW: Final = 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import ssl
 import subprocess
@@ -25,6 +26,7 @@ from handfast.certificates.policy import ChainVerifier
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.errors import MissingIntermediate
 from handfast.handshake.flow import VerifyPeer
+from handfast.limits import CONCURRENT_COMPLETIONS
 from handfast.transport.fetching import Fetcher, FetchingVerifier
 from tests.aia.farm import NOW, Missing, Site, answer, lacking, site
 
@@ -297,6 +299,7 @@ def test_on_a_loop_the_drop_in_says_that_it_cannot_wait(port: int, missing: Miss
 
 
 def test_a_fetcher_has_places_and_who_finds_none_is_told() -> None:
+    assert inspect.signature(Fetcher).parameters["concurrent"].default == CONCURRENT_COMPLETIONS
     fetcher = Fetcher(FetchPolicy(seconds=0.1), concurrent=1)
     assert fetcher._slots.acquire(timeout=1)
     missing = lacking("http://192.0.46.8/issuer.der")

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from handfast import reasons
 from handfast.certificates import pem
 from handfast.certificates.aia import (
-    CANDIDATES,
     Completion,
     Content,
     Fetch,
@@ -25,6 +24,7 @@ from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.clock import Clock
 from handfast.errors import ConfigurationError, FetchFailed, MissingIntermediate
+from handfast.limits import ISSUER_ADDRESSES, ISSUERS_OF_AN_ANSWER
 from handfast.testing import Authority
 from tests.aia.farm import NOW, Missing, lacking, points_to
 
@@ -87,7 +87,8 @@ def test_every_form_that_an_issuer_comes_in(chain: tuple[bytes, ...]) -> None:
 
 
 def test_of_a_crowd_only_the_first_are_looked_at(chain: tuple[bytes, ...]) -> None:
-    assert len(candidates(Content(pem.certificate(chain[0]) * 100))) == CANDIDATES
+    assert len(candidates(Content(pem.certificate(chain[0]) * ISSUERS_OF_AN_ANSWER))) == ISSUERS_OF_AN_ANSWER
+    assert len(candidates(Content(pem.certificate(chain[0]) * (ISSUERS_OF_AN_ANSWER + 1)))) == ISSUERS_OF_AN_ANSWER
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/json", "image/png", "application/ocsp-response"])
@@ -236,6 +237,16 @@ def test_the_next_address_is_asked_where_one_fails() -> None:
     assert asked == list(urls[1:])
     told = [None if attempt.failed is None else attempt.failed.reason for attempt in completion.attempts]
     assert told == [reasons.FETCH_NOT_HTTP, reasons.FETCH_UNREACHABLE, reasons.FETCH_NOT_THE_ISSUER, None]
+
+
+def test_of_many_addresses_only_the_first_are_tried() -> None:
+    down = [f"http://{number}.down.example/" for number in range(ISSUER_ADDRESSES)]
+    answers: dict[str, Content | FetchFailed] = {url: FetchFailed(reasons.FETCH_STATUS, status=404) for url in down}
+    last = lacking(*down[1:], URL)
+    assert run(last, answers | {URL: Content(last.missing[0])})[1] == [*down[1:], URL]
+    beyond = lacking(*down, URL)
+    error, asked, _ = run(beyond, answers | {URL: Content(beyond.missing[0])})
+    assert (type(error), asked) == (MissingIntermediate, down)
 
 
 def test_what_is_remembered_is_not_asked_again_and_is_checked_again() -> None:

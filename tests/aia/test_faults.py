@@ -17,6 +17,7 @@ from handfast import errors, reasons
 from handfast.certificates import pem
 from handfast.certificates.aia import IssuerCache
 from handfast.errors import CertificateError, FetchFailed, UnknownIssuer
+from handfast.limits import FETCH_ADDRESSES, FETCH_HEADERS, FETCH_URL
 from handfast.testing import Authority
 from handfast.transport import fetching_http
 from tests.aia.farm import NOW, Missing, Site, answer, lacking, moved, points_to, site
@@ -285,6 +286,22 @@ def test_of_several_addresses_those_that_are_allowed_are_tried(monkeypatch: pyte
     assert b"Host: several.example:" in here.requests[0]
 
 
+@pytest.mark.parametrize("dead", [FETCH_ADDRESSES - 1, FETCH_ADDRESSES])
+def test_of_many_addresses_of_a_host_only_the_first_are_tried(dead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(_: str, port: int, **__: Any) -> list[Any]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        return [*((*kind, (f"127.0.0.{number}", port)) for number in range(2, 2 + dead)), (*kind, ("127.0.0.1", port))]
+
+    monkeypatch.setattr(fetching_http.socket, "getaddrinfo", resolve)
+    with site() as here:
+        missing = lacking(here.url(host="many.example"))
+        here.talks["/issuer"] = answer(missing.missing[0])
+        if dead < FETCH_ADDRESSES:
+            assert missing.verifier().verify_server(missing.chain, "localhost", NOW)
+        else:
+            assert refused(missing)[1].reason is reasons.FETCH_UNREACHABLE
+
+
 @pytest.mark.parametrize("port", [22, 25, 443, 1])
 def test_a_port_of_another_protocol_is_never_connected_to(port: int) -> None:
     _, failed = refused(lacking(f"http://192.0.46.8:{port}/"), networks=())
@@ -322,6 +339,30 @@ def test_an_address_that_is_none_for_http(url: str) -> None:
 def here() -> Iterator[Site]:
     with site() as found:
         yield found
+
+
+def test_an_address_has_a_longest_length(here: Site) -> None:
+    path = "/" + "x" * (FETCH_URL - len(here.url("/")))
+    missing = lacking(here.url(path))
+    here.talks[path] = answer(missing.missing[0])
+    assert missing.verifier().verify_server(missing.chain, "localhost", NOW)
+    _, failed = refused(lacking(here.url(path + "x")))
+    assert (failed.reason, failed.evidence["problem"]) == (reasons.FETCH_NOT_HTTP, "it has more than 2048 characters")
+
+
+def test_headers_are_counted(here: Site) -> None:
+    missing = lacking(here.url())
+    body = missing.missing[0]
+
+    def padded(count: int) -> Callable[[socket.socket, bytes], None]:
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nX: ".encode()
+        return lambda peer, _: peer.sendall(head + b"x" * (count - len(head) - 4) + b"\r\n\r\n" + body)
+
+    here.talks["/issuer"] = padded(FETCH_HEADERS)
+    assert missing.verifier(size=len(body)).verify_server(missing.chain, "localhost", NOW)
+    here.talks["/issuer"] = padded(FETCH_HEADERS + 1)
+    _, failed = refused(missing, size=len(body))
+    assert (failed.reason, failed.evidence["allowed"]) == (reasons.FETCH_TOO_LARGE, FETCH_HEADERS + len(body))
 
 
 def test_certificates_that_point_to_each_other_end_soon(here: Site) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from handfast import ChainVerifier, ConfigurationError, reasons
 from handfast.authority import Authority, Limits, Request
 from handfast.authority.making import key_usage
-from handfast.authority.requests import LARGEST
+from handfast.limits import NAMES_OF_A_SIGNING_REQUEST, SIGNING_REQUEST
 from handfast.testing.keys import new_key
 from tests.peers import require_peer
 
@@ -200,8 +200,11 @@ def test_a_certificate_is_no_request(issuer: Authority) -> None:
 
 
 def test_what_is_too_much() -> None:
-    assert "65,536 bytes" in str(refused(bytes(LARGEST + 1)))
-    assert "101 names" in str(refused(request(*(f"a{number}.example" for number in range(101)))))
+    assert "65,536 bytes" not in str(refused(bytes(SIGNING_REQUEST)))
+    assert "65,536 bytes" in str(refused(bytes(SIGNING_REQUEST + 1)))
+    names = [f"a{number}.example" for number in range(NAMES_OF_A_SIGNING_REQUEST + 1)]
+    assert len(Request(request(*names[1:])).names) == NAMES_OF_A_SIGNING_REQUEST
+    assert "101 names" in str(refused(request(*names)))
 
 
 @given(st.integers(0, 300), st.integers(1, 255))

@@ -63,6 +63,27 @@ HELD_BY = {
     "CODEPOINTS_OF_A_LIST": "unit/wire/test_cursor.py::test_a_list_of_code_points_is_capped",
     "SERVER_NAME": "unit/test_limits.py::test_a_server_name",
     "PATH_DEPTH": "unit/certificates/test_paths.py::test_the_path_has_a_limit",
+    "ISSUERS_TRIED": "unit/certificates/test_paths.py::test_many_issuers_of_one_name_are_not_all_tried",
+    "COMPARISONS_OF_A_PATH": "unit/certificates/test_work.py::test_comparisons_of_a_path_have_one_budget",
+    "COMPARISONS_OF_A_CHAIN": "unit/certificates/test_work.py::test_what_is_just_not_too_many",
+    "NAME_BYTES": "unit/certificates/test_work.py::test_a_name_has_a_longest_length",
+    "RSA_BITS_MOST": "unit/certificates/test_work.py::test_keys_that_take_long_are_refused_unused",
+    "RSA_EXPONENT_BITS_MOST": "unit/certificates/test_work.py::test_keys_that_take_long_are_refused_unused",
+    "QUICK_CERTIFICATES": "unit/certificates/test_work.py::test_an_event_loop_waits_for_so_much_and_no_more",
+    "QUICK_BYTES": "unit/certificates/test_work.py::test_an_event_loop_waits_for_so_much_and_no_more",
+    "QUICK_CERTIFICATE_BYTES": "unit/certificates/test_work.py::test_an_event_loop_waits_for_so_much_and_no_more",
+    "QUICK_EXTENSION_BYTES": "unit/certificates/test_work.py::test_an_event_loop_waits_for_so_much_and_no_more",
+    "QUICK_RSA_BITS": "unit/certificates/test_work.py::test_an_event_loop_waits_for_so_much_and_no_more",
+    "QUICK_COMPARISONS": "unit/certificates/test_work.py::test_an_event_loop_waits_for_so_much_and_no_more",
+    "QUICK_STEPS": "unit/certificates/test_work.py::test_the_estimate_is_bounded_itself",
+    "ISSUER_ADDRESSES": "aia/test_decisions.py::test_of_many_addresses_only_the_first_are_tried",
+    "ISSUERS_OF_AN_ANSWER": "aia/test_decisions.py::test_of_a_crowd_only_the_first_are_looked_at",
+    "CONCURRENT_COMPLETIONS": "aia/test_connections.py::test_a_fetcher_has_places_and_who_finds_none_is_told",
+    "FETCH_URL": "aia/test_faults.py::test_an_address_has_a_longest_length",
+    "FETCH_HEADERS": "aia/test_faults.py::test_headers_are_counted",
+    "FETCH_ADDRESSES": "aia/test_faults.py::test_of_many_addresses_of_a_host_only_the_first_are_tried",
+    "SIGNING_REQUEST": "authority/test_requests.py::test_what_is_too_much",
+    "NAMES_OF_A_SIGNING_REQUEST": "authority/test_requests.py::test_what_is_too_much",
     "EMPTY_RECORDS_IN_A_ROW": "unit/record/test_layer.py::test_too_many_empty_records_in_a_row_are_refused",
     "CHANGE_CIPHER_SPECS": "unit/record/test_layer.py::test_a_few_change_cipher_specs_are_allowed_and_no_more",
     "WARNING_ALERTS": "unit/test_limits.py::test_warnings",
@@ -90,7 +111,7 @@ def test_the_test_of_a_limit_is_there_and_names_it(name: str) -> None:
     tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function]
     assert len(found) == 1
-    if path != "unit/certificates/test_paths.py":  # there the number stands in a sentence for people
+    if name != "PATH_DEPTH":  # there the number stands in a sentence for people
         names = {node.id for node in ast.walk(found[0]) if isinstance(node, ast.Name)}
         names |= {node.attr for node in ast.walk(found[0]) if isinstance(node, ast.Attribute)}
         assert name in names

@@ -7,20 +7,18 @@ ask to be an authority.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cryptography import x509
 
 from handfast.authority import names
 from handfast.certificates import pem
 from handfast.errors import ConfigurationError
+from handfast.limits import NAMES_OF_A_SIGNING_REQUEST, SIGNING_REQUEST
 from handfast.reasons import REQUEST_FOR_OTHER_NAMES, REQUEST_REFUSED
 
 if TYPE_CHECKING:
     from handfast.authority.names import Limits
-
-LARGEST: Final = 1 << 16  # bytes
-NAMES_MOST: Final = 100
 
 
 class Request:
@@ -34,8 +32,8 @@ class Request:
 
     def __init__(self, data: bytes, source: str = "the given request") -> None:
         """``data``: PEM or DER. Raises ConfigurationError (REQUEST_REFUSED)."""
-        if len(data) > LARGEST:
-            _refuse(source, f"a request of more than {LARGEST:,} bytes is not read")
+        if len(data) > SIGNING_REQUEST:
+            _refuse(source, f"a request of more than {SIGNING_REQUEST:,} bytes is not read")
         try:
             load = x509.load_pem_x509_csr if pem.is_pem(data) else x509.load_der_x509_csr
             request = load(data)
@@ -53,8 +51,8 @@ class Request:
             else:
                 left_out.append(_name_of(extension.oid))
         self.left_out = tuple(left_out)
-        if len(self.names) > NAMES_MOST:
-            _refuse(source, f"it asks for {len(self.names)} names, and {NAMES_MOST} is the most")
+        if len(self.names) > NAMES_OF_A_SIGNING_REQUEST:
+            _refuse(source, f"it asks for {len(self.names)} names, and {NAMES_OF_A_SIGNING_REQUEST} is the most")
         self.source = source
 
     def granted(self, named: Sequence[str], allowed: Limits, *, drop_others: bool = False) -> list[x509.GeneralName]:

@@ -28,14 +28,12 @@ from handfast.certificates.path import is_signed_by
 from handfast.certificates.strength import excessive_key
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.errors import CertificateError, FetchFailed, UnknownIssuer, shown
-from handfast.limits import CERTIFICATES_OF_A_CHAIN
+from handfast.limits import CERTIFICATES_OF_A_CHAIN, ISSUER_ADDRESSES, ISSUERS_OF_AN_ANSWER
 
 if TYPE_CHECKING:
     from handfast.certificates.fetch_policy import FetchPolicy
     from handfast.certificates.parsed import Parsed
 
-ADDRESSES_OF_A_CERTIFICATE: Final = 4  # that are tried
-CANDIDATES: Final = 32  # of one answer that are looked at
 _URL_SHOWN: Final = 200  # characters
 
 
@@ -97,7 +95,7 @@ def candidates(content: Content) -> list[bytes]:
     """The certificates (DER) in what was fetched: one in DER, or several in PKCS#7 or PEM. Raises FetchFailed."""
     check_type(content.media_type)
     try:
-        return containers.certificates(content.body)[:CANDIDATES]
+        return containers.certificates(content.body)[:ISSUERS_OF_AN_ANSWER]
     except CertificateError as error:
         problem = error.evidence.get("problem", "")
         raise FetchFailed(reasons.FETCH_NO_CERTIFICATE, bytes=len(content.body), problem=problem) from None
@@ -245,7 +243,7 @@ class Completion:
 
     def _fetch(self, last: Parsed) -> Generator[Fetch, Content | FetchFailed, bool]:
         """Ask for the issuer of the last certificate of a path: whether something new came."""
-        found = last.issuer_addresses[:ADDRESSES_OF_A_CERTIFICATE]
+        found = last.issuer_addresses[:ISSUER_ADDRESSES]
         self._levels += 1
         for url in found:
             if url in self._asked:

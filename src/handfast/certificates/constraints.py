@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 
+from handfast.limits import COMPARISONS_OF_A_PATH
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from handfast.certificates.parsed import Parsed
-
-COMPARISONS: Final = 1 << 14  # of a name with a constraint, on one path; some ten milliseconds
-
 
 TOO_MANY: Final = "its nameConstraints, and the names that they are for, are too many to compare"
 _UNSEEN: Final = frozenset(("Cc", "Cf"))  # control characters, soft hyphens, joiners and the like
@@ -35,7 +34,7 @@ class Budget:
     """How many comparisons are left for a path; each part of a directory name, which has to be read, is one too."""
 
     def __init__(self) -> None:
-        self.left = COMPARISONS
+        self.left = COMPARISONS_OF_A_PATH
 
     def spend(self, count: int) -> bool:
         """Take so many, if there are."""

@@ -23,6 +23,7 @@ from handfast.certificates.der import EMPTY_NAME, Raw, algorithm, parts, pss_par
 from handfast.certificates.names import Address, NameSet
 from handfast.crypto import signatures
 from handfast.errors import CertificateUnreadable
+from handfast.limits import NAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,8 +36,6 @@ SMALL_CERTIFICATES: Final = 512
 LARGE_CERTIFICATES: Final = 64
 SMALL_BYTES: Final = 2_048
 LARGE_BYTES: Final = 8_192
-# Bytes of a distinguished name: to write down one that is longer takes longer than to verify a chain.
-NAME_BYTES: Final = 4_096
 
 # The extensions that alike.py leaves out of an outline.
 OWN: Final = frozenset(

@@ -8,13 +8,13 @@ verifier does not (see policy.py).
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from handfast.certificates.der import pss_parameters
-from handfast.limits import PATH_DEPTH
+from handfast.limits import ISSUERS_TRIED, PATH_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from handfast.certificates.parsed import Parsed
     from handfast.certificates.store import TrustStore
-
-# Issuers that may be tried in one search. A hostile chain could have many of one name; an honest one has a handful.
-ISSUERS_TRIED: Final = 32
 
 
 class Path(NamedTuple):

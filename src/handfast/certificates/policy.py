@@ -38,7 +38,7 @@ from handfast.errors import (
     ConfigurationError,
     UnusableKey,
 )
-from handfast.limits import ACCEPTED_CHAINS, CERTIFICATES_OF_A_CHAIN, PATH_DEPTH
+from handfast.limits import ACCEPTED_CHAINS, CERTIFICATES_OF_A_CHAIN, COMPARISONS_OF_A_CHAIN, PATH_DEPTH
 from handfast.reasons import NO_CERTIFICATE, TOO_MANY_COMPARISONS
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class ChainVerifier:
         excessive = work.excessive(sent, self.trust)
         if excessive is not None:
             raise CertificateError(
-                TOO_MANY_COMPARISONS, certificate=sent[0].der, comparisons=excessive, limit=work.COMPARISONS_MOST
+                TOO_MANY_COMPARISONS, certificate=sent[0].der, comparisons=excessive, limit=COMPARISONS_OF_A_CHAIN
             )
         way = self._way(sent, purpose, server_name, now)
         identity = PeerIdentity(

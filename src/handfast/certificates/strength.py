@@ -12,6 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from handfast import reasons
 from handfast.certificates.der import rsa_numbers
 from handfast.crypto.signatures import SCHEMES
+from handfast.limits import RSA_BITS_MOST, RSA_EXPONENT_BITS_MOST
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from handfast.reasons import Reason
 
 RSA_BITS: Final = 2048
-RSA_BITS_MOST: Final = 8192
 RSA_EXPONENT: Final = 65_537  # the CA/Browser Forum's baseline requirements, section 6.1.6
-RSA_EXPONENT_BITS_MOST: Final = 33
 EC_BITS: Final = 256
 _TLS_KINDS: Final = frozenset(scheme.key for scheme in SCHEMES.values())
 _BROKEN_HASHES: Final = frozenset(("md5", "sha1"))

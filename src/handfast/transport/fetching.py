@@ -27,6 +27,7 @@ from handfast.certificates.aia import Completion, Content, Fetch, IssuerCache
 from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.crypto.process import forks
 from handfast.errors import FetchFailed, words
+from handfast.limits import CONCURRENT_COMPLETIONS
 from handfast.transport.fetching_http import Deadline, get
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from handfast.certificates.identity import PeerIdentity
 
 __all__ = ["Fetcher", "FetchingVerifier"]
-
-CONCURRENT = 16  # chains of one Fetcher that are completed at a time
 
 
 class Fetcher:
@@ -48,7 +47,11 @@ class Fetcher:
     """
 
     def __init__(
-        self, policy: FetchPolicy | None = None, cache: IssuerCache | None = None, *, concurrent: int = CONCURRENT
+        self,
+        policy: FetchPolicy | None = None,
+        cache: IssuerCache | None = None,
+        *,
+        concurrent: int = CONCURRENT_COMPLETIONS,
     ) -> None:
         self.policy = policy or FetchPolicy()
         self.cache = IssuerCache() if cache is None else cache

@@ -22,15 +22,13 @@ from handfast import reasons
 from handfast.certificates.aia import Content, check_type
 from handfast.certificates.fetch_policy import HTTP_PORT
 from handfast.errors import FetchFailed, words
+from handfast.limits import FETCH_ADDRESSES, FETCH_HEADERS, FETCH_URL
 from handfast.transport.lent import Lent, LentConnection
 
 if TYPE_CHECKING:
     from handfast.certificates.fetch_policy import FetchPolicy
 
-_URL: Final = 2_048  # characters; nobody needs more
-_HEADERS: Final = 32_768  # bytes of status lines and headers
 _PIECE: Final = 16_384
-_ADDRESSES: Final = 4  # of a host that are tried
 _MOVED: Final = (301, 302, 303, 307, 308)
 
 
@@ -86,8 +84,8 @@ def _split(url: str) -> SplitResult:
     except ValueError as error:
         raise FetchFailed(reasons.FETCH_NOT_HTTP, problem=str(error)) from None
     problem = None
-    if len(url) > _URL:
-        problem = f"it has more than {_URL} characters"
+    if len(url) > FETCH_URL:
+        problem = f"it has more than {FETCH_URL} characters"
     elif not url.isascii() or not url.isprintable() or " " in url:
         problem = "it has characters that stand in no address"
     elif not parts.hostname:
@@ -104,7 +102,7 @@ def _get(url: SplitResult, policy: FetchPolicy, deadline: Deadline) -> Content |
     host, port = url.hostname or "", url.port or HTTP_PORT
     sock = _connect(host, port, policy, deadline)
     with sock:
-        source = _Input(sock, deadline, _HEADERS + policy.size)
+        source = _Input(sock, deadline, FETCH_HEADERS + policy.size)
 
         def sendall(data: bytes) -> None:
             sock.settimeout(deadline.left)
@@ -168,7 +166,7 @@ def _connect(host: str, port: int, policy: FetchPolicy, deadline: Deadline) -> s
     """A connection to one of a host's addresses that is allowed. Raises FetchFailed."""
     found = _resolve(host, port, deadline)
     refused = {address: policy.why_not(str(address[0]), port) for _, address in found}
-    allowed = [(family, address) for family, address in found if refused[address] is None][:_ADDRESSES]
+    allowed = [(family, address) for family, address in found if refused[address] is None][:FETCH_ADDRESSES]
     if not allowed:
         raise refused[found[0][1]] or FetchFailed(reasons.FETCH_NAME, host=host)
     problem = ""

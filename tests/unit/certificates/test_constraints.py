@@ -17,6 +17,7 @@ from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateUnreadable
+from handfast.limits import COMPARISONS_OF_A_PATH
 from handfast.testing import Authority
 from handfast.testing.authority import certify
 from handfast.testing.chains import SERVER_NAME, root
@@ -157,7 +158,7 @@ def test_directory_names_are_read_once_and_long_ones_count_for_more() -> None:
         issued = authority.issue("a.example", extensions={x509.SubjectAlternativeName: (subjects, False)})
         budget = constraints.Budget()
         found = constraints.violation(parsed(authority.der), parsed(issued.chain[0]), budget)
-        return found, constraints.COMPARISONS - budget.left
+        return found, COMPARISONS_OF_A_PATH - budget.left
 
     found, spent = told(20, 3)
     assert found is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from handfast import errors, reasons
+from handfast import errors, limits, reasons
 from handfast.certificates import path
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
@@ -83,7 +83,7 @@ def test_many_issuers_of_one_name_are_not_all_tried(monkeypatch: pytest.MonkeyPa
         SERVER_NAME, extensions={x509.AuthorityKeyIdentifier: None}
     )
     assert isinstance(refused((made.chain[0], *doubles), root().trust), CertificateError)
-    assert 0 < tried <= path.ISSUERS_TRIED
+    assert 0 < tried <= limits.ISSUERS_TRIED
 
 
 def test_too_many_certificates() -> None:

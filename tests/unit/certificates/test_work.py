@@ -17,7 +17,8 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyB
 
 from handfast import errors, limits, reasons
 from handfast.certificates import constraints, path, strength, work
-from handfast.certificates.parsed import NAME_BYTES, parsed
+from handfast.certificates.der import parts
+from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateError
@@ -85,7 +86,7 @@ def test_twins_are_not_followed_in_every_way(count: int, side: str, counted: Cou
     sent = twins(count)
     with pytest.raises(CertificateError):
         VERIFIER.verify_server(sent, SERVER_NAME, NOW) if side == "server" else VERIFIER.verify_client(sent, NOW)
-    assert 0 < counted["signatures"] <= path.ISSUERS_TRIED
+    assert 0 < counted["signatures"] <= limits.ISSUERS_TRIED
 
 
 def test_the_verifier_does_not_follow_twins_in_every_way_either() -> None:
@@ -107,9 +108,9 @@ def test_the_verifier_does_not_follow_twins_in_every_way_either() -> None:
 
 def test_comparisons_of_a_path_have_one_budget(counted: Counter[str]) -> None:
     sent = constrained(levels=8, per_level=60, names=60)
-    assert constraints.COMPARISONS < 8 * 60 * 60
+    assert limits.COMPARISONS_OF_A_PATH < 8 * 60 * 60
     assert VERIFIER.verify_server(sent, SERVER_NAME, NOW)  # the verifier has compared them all
-    assert constraints.COMPARISONS // 2 < counted["comparisons"] <= constraints.COMPARISONS
+    assert limits.COMPARISONS_OF_A_PATH // 2 < counted["comparisons"] <= limits.COMPARISONS_OF_A_PATH
 
 
 def test_what_is_beyond_the_verifier_s_own_bound_is_refused() -> None:
@@ -121,7 +122,7 @@ def test_what_is_beyond_the_verifier_s_own_bound_is_refused() -> None:
 
 def test_a_budget() -> None:
     budget = constraints.Budget()
-    assert budget.spend(constraints.COMPARISONS - 1)
+    assert budget.spend(limits.COMPARISONS_OF_A_PATH - 1)
     assert not budget.spend(2)
     assert budget.spend(1)
     assert not budget.spend(1)
@@ -141,7 +142,10 @@ def with_key(key: Any) -> bytes:
     return certify(subject_of("slow"), key, root().certificate.subject, root().key, {}, validity())
 
 
-@pytest.mark.parametrize(("bits", "exponent"), [(2048, 3), (8192, 65537), (2048, (1 << 33) - 1)])
+@pytest.mark.parametrize(
+    ("bits", "exponent"),
+    [(2048, 3), (limits.RSA_BITS_MOST, 65537), (2048, (1 << limits.RSA_EXPONENT_BITS_MOST) - 1)],
+)
 def test_keys_that_do_not_take_long(bits: int, exponent: int) -> None:
     assert strength.excessive_key(parsed(with_key(rsa_public(bits, exponent)))) is None
 
@@ -149,9 +153,13 @@ def test_keys_that_do_not_take_long(bits: int, exponent: int) -> None:
 @pytest.mark.parametrize(
     ("bits", "exponent", "problem"),
     [
-        (8193, 65537, "RSA of 8193 bits, of which more than 8192 take too long to verify"),
+        (limits.RSA_BITS_MOST + 1, 65537, "RSA of 8193 bits, of which more than 8192 take too long to verify"),
         (16384, 65537, "RSA of 16384 bits, of which more than 8192 take too long to verify"),
-        (2048, (1 << 33) + 1, "RSA with an exponent of 34 bits, of which more than 33 take too long"),
+        (
+            2048,
+            (1 << limits.RSA_EXPONENT_BITS_MOST) + 1,
+            "RSA with an exponent of 34 bits, of which more than 33 take too long",
+        ),
         (3072, (1 << 2000) + 1, "RSA with an exponent of 2001 bits, of which more than 33 take too long"),
     ],
 )
@@ -189,20 +197,20 @@ def test_good_chains_are_fast(name: str) -> None:
 def test_a_chain_of_large_post_quantum_certificates_is_fast() -> None:
     authority = Authority.create(key="mldsa87")
     sent = authority.intermediate(key="mldsa87").issue(SERVER_NAME, key="mldsa87").chain
-    assert sum(map(len, (*sent, authority.der))) < work.BYTES
+    assert sum(map(len, (*sent, authority.der))) < limits.QUICK_BYTES
     assert not VERIFIER.is_slow((*sent, authority.der))
 
 
 def long_chain() -> tuple[bytes, ...]:
     authority = root()
-    for number in range(work.CERTIFICATES):
+    for number in range(limits.QUICK_CERTIFICATES):
         authority = authority.intermediate(f"authority {number}")
     return authority.issue(SERVER_NAME).chain
 
 
 SLOW: dict[str, Callable[[], tuple[bytes, ...]]] = {
     "many certificates": long_chain,
-    "many bytes": lambda: (bytes(work.BYTES + 1),),
+    "many bytes": lambda: (bytes(limits.QUICK_BYTES + 1),),
     "many names": lambda: (root().issue(*(f"{number}.example.com" for number in range(400))).chain[0],),
     "a large RSA key": lambda: (root().issue(SERVER_NAME).chain[0], with_key(rsa_public(4097, 65537))),
     "many constraints": lambda: constrained(levels=2, per_level=40, names=40),
@@ -221,7 +229,35 @@ def test_what_is_just_not_slow() -> None:
     assert not VERIFIER.is_slow(constrained(levels=2, per_level=20, names=40))
     assert not VERIFIER.is_slow(twins(1))
     leaf = root().issue(SERVER_NAME).chain[0]
-    assert not VERIFIER.is_slow((leaf,) * work.CERTIFICATES)
+    assert not VERIFIER.is_slow((leaf,) * limits.QUICK_CERTIFICATES)
+
+
+def with_extension_bytes(count: int) -> bytes:
+    """A certificate whose extensions have so many bytes."""
+
+    def made(padding: int) -> bytes:
+        filler = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(padding))
+        return root().issue(SERVER_NAME, extensions={x509.UnrecognizedExtension: (filler, False)}).chain[0]
+
+    return made(4_096 + count - len(parts(made(4_096)).extensions))
+
+
+def test_an_event_loop_waits_for_so_much_and_no_more() -> None:
+    some = limits.QUICK_BYTES // 4  # of one certificate; what cannot be read is refused at once
+    for just, more in (
+        ([b""] * limits.QUICK_CERTIFICATES, [b""]),
+        ([bytes(some)] * 4, [b"0"]),
+        ([bytes(limits.QUICK_CERTIFICATE_BYTES)], None),
+    ):
+        assert not VERIFIER.is_slow(just)
+        assert VERIFIER.is_slow([*just, *more] if more is not None else [just[0] + b"0"])
+    for of_size, most, step in (
+        (lambda bits: (with_key(rsa_public(bits, 65537)),), limits.QUICK_RSA_BITS, 1),
+        (lambda count: (with_extension_bytes(count),), limits.QUICK_EXTENSION_BYTES, 1),
+        (lambda count: constrained(levels=1, per_level=32, names=count // 32 - 2), limits.QUICK_COMPARISONS, 32),
+    ):
+        assert not VERIFIER.is_slow(of_size(most))
+        assert VERIFIER.is_slow(of_size(most + step))
 
 
 def test_that_it_is_slow_is_seen_without_looking_at_each_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +277,7 @@ def test_what_cannot_be_read_is_refused_at_once_and_so_not_slow(sent: tuple[byte
 
 def test_the_estimate_is_bounded_itself() -> None:
     found = work.steps([parsed(der) for der in twins(limits.CERTIFICATES_OF_A_CHAIN - 1)])
-    assert work.STEPS < found <= work.STEPS + limits.CERTIFICATES_OF_A_CHAIN
+    assert limits.QUICK_STEPS < found <= limits.QUICK_STEPS + limits.CERTIFICATES_OF_A_CHAIN
 
 
 def test_an_estimate_of_names() -> None:
@@ -290,7 +326,7 @@ def test_what_is_slow_leaves_the_event_loop_alone() -> None:
 
 def test_names_in_great_numbers_are_slow() -> None:
     many = root().issue(SERVER_NAME, *(f"n{number}.example" for number in range(1_000)))
-    assert len(many.chain[0]) > work.CERTIFICATE_BYTES
+    assert len(many.chain[0]) > limits.QUICK_CERTIFICATE_BYTES
     assert VERIFIER.is_slow(many.chain)
     assert VERIFIER.verify_server(many.chain, SERVER_NAME, NOW)
 
@@ -302,12 +338,12 @@ def test_too_many_comparisons_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> 
         verifier.verify_server(chain_of_it, SERVER_NAME, NOW)
     assert caught.value.reason is reasons.TOO_MANY_COMPARISONS
     assert caught.value.alert == 42
-    assert caught.value.evidence == {"comparisons": 300 * 1_001, "limit": work.COMPARISONS_MOST}
+    assert caught.value.evidence == {"comparisons": 300 * 1_001, "limit": limits.COMPARISONS_OF_A_CHAIN}
 
 
 def test_what_is_just_not_too_many() -> None:
     chain_of_it, verifier = below_a_constrained_root(261, 1_000)
-    assert work.COMPARISONS_MOST > 261 * 1_001
+    assert limits.COMPARISONS_OF_A_CHAIN > 261 * 1_001
     # Our own comparisons have a budget; beyond it the verifier alone has compared, and did so.
     assert verifier.verify_server(chain_of_it, SERVER_NAME, NOW)
 
@@ -319,7 +355,7 @@ def test_ways_are_gone_one_by_one_so_their_comparisons_add_up() -> None:
     extensions = {type(item.value): (item.value, item.critical) for item in made.certificate.extensions}
     copies = [certify(name, key.public_key(), name, key, extensions, validity()) for _ in range(4)]
     sent = [parsed(der) for der in (made.issue(*(f"n{n}.example" for n in range(200))).chain[0], *copies)]
-    assert work.comparisons(sent) < work.COMPARISONS_MOST
+    assert work.comparisons(sent) < limits.COMPARISONS_OF_A_CHAIN
     assert work.excessive(sent, root().trust) == work.comparisons(sent) * work.steps(sent)
     assert work.excessive(sent[:2], root().trust) is None
 
@@ -327,11 +363,24 @@ def test_ways_are_gone_one_by_one_so_their_comparisons_add_up() -> None:
 # --- names that nobody reads --------------------------------------------------------------------------------------------
 
 
+def test_a_name_has_a_longest_length() -> None:
+    def named(padding: int) -> bytes:
+        name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "a" * padding)])
+        return certify(name, root().key.public_key(), root().certificate.subject, root().key, {}, validity())
+
+    most = 4_000 + limits.NAME_BYTES - len(parsed(named(4_000)).raw.subject)
+    assert parsed(named(most)).subject == "O=" + "a" * most
+    parsed(named(most)).check_names()
+    assert parsed(named(most + 1)).subject == ""
+    with pytest.raises(errors.CertificateUnreadable):
+        parsed(named(most + 1)).check_names()
+
+
 def test_a_name_of_thousands_of_parts_is_not_written_down() -> None:
     parts = [x509.NameAttribute(x509.NameOID.COMMON_NAME, f"part {number}") for number in range(400)]
     key, name = root().key, x509.Name(parts)
     der = certify(name, key.public_key(), root().certificate.subject, key, root().leaf_extensions(key, []), validity())
-    assert len(parsed(der).raw.subject) > NAME_BYTES
+    assert len(parsed(der).raw.subject) > limits.NAME_BYTES
     assert parsed(der).subject == ""
     with pytest.raises(CertificateError) as caught:
         VERIFIER.verify_server((der,), SERVER_NAME, NOW)

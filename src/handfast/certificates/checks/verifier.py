@@ -13,9 +13,10 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from handfast.certificates.constraints import COMPARISONS, TOO_MANY
+from handfast.certificates.constraints import TOO_MANY
 from handfast.certificates.der import GENERALIZED_TIME, pss_parameters, time_tags
 from handfast.certificates.rules import Breach
+from handfast.limits import COMPARISONS_OF_A_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -95,7 +96,7 @@ def _limits(path: Path) -> Iterator[tuple[int, Breach]]:
             yield from _incomparable(below)
         count = len(trees) * sum(len(item.alternative_names) for item in below)
         problem = "its nameConstraints could not be compared with the names below it"
-        yield index, Breach(TOO_MANY if count > COMPARISONS else problem, section)
+        yield index, Breach(TOO_MANY if count > COMPARISONS_OF_A_PATH else problem, section)
 
 
 def _incomparable(below: Collection[Parsed]) -> Iterator[tuple[int, Breach]]:
