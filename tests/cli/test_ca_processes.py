@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -17,6 +18,7 @@ from handfast.authority import files
 from handfast.authority.index import Index
 from tests.cli.authorities import document, names, openssl, refused, told
 from tests.cli.running import SECONDS, handfast, lines_of
+from tests.cli.world import World
 
 
 def test_each_command_as_a_process(here: Path) -> None:
@@ -49,12 +51,15 @@ def test_passphrases(here: Path) -> None:
     assert "horse" not in b"".join(path.read_bytes() for path in Path("handfast-ca").glob("*.*")).decode("latin-1")
 
 
-def on_a_terminal(*arguments: object, answers: list[str], interrupt: bool = False) -> tuple[int, str]:
+INTERRUPT, END = b"\x03", b"\x04"  # what Ctrl-C and Ctrl-D are on a terminal
+
+
+def on_a_terminal(*arguments: object, answers: list[str], then: bytes = b"", command: str = "ca") -> tuple[int, str]:
     """Run a command on a terminal of its own, and answer what it asks; its exit code, and what it showed."""
-    command = [sys.executable, "-m", "handfast", "ca", *map(str, arguments)]
+    called = [sys.executable, "-m", "handfast", command, *map(str, arguments)]
     child, terminal = pty.fork()
     if child == 0:
-        os.execv(command[0], command)
+        os.execv(called[0], called)
     shown = b""
     until = time.monotonic() + SECONDS
     waiting = list(answers)
@@ -66,8 +71,8 @@ def on_a_terminal(*arguments: object, answers: list[str], interrupt: bool = Fals
         shown += data
         if data.rstrip().endswith(b":") and waiting:
             os.write(terminal, waiting.pop(0).encode() + b"\n")
-        elif data.rstrip().endswith(b":") and interrupt:
-            os.write(terminal, b"\x03")
+        elif data.rstrip().endswith(b":") and then:
+            os.write(terminal, then)
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
 
@@ -85,11 +90,26 @@ def test_whoever_has_a_terminal_is_asked(here: Path) -> None:
     for answers, words in ((["correct horse", "other"], "not the same"), (["short"], "at least 8 characters")):
         code, shown = on_a_terminal("init", "--dir", "d", "--passphrase", answers=answers)
         assert (code, words in shown) == (2, True)
-    code, shown = on_a_terminal("issue", "d.example", answers=[], interrupt=True)
+    code, shown = on_a_terminal("issue", "d.example", answers=[], then=INTERRUPT)
     assert code == 130
     assert "Traceback" not in shown
     assert not Path("d").exists()
     assert not Path("d.example.pem").exists()
+
+
+def test_to_answer_with_ctrl_d_is_to_give_no_password(here: Path, world: World) -> None:
+    told("init")
+    for arguments, words in (
+        (["init", "--dir", "other", "--passphrase"], "asks on a terminal"),
+        (["issue", "a.example", "--p12"], "needs a password"),
+    ):
+        code, shown = on_a_terminal(*arguments, answers=[], then=END)
+        assert (code, words in shown, "Aborted" in shown) == (2, True, False), shown
+    code, shown = on_a_terminal("show", world / "locked.p12", answers=[], then=END, command="cert")
+    assert (code, "has a password" in shown, "Aborted" in shown) == (2, True, False), shown
+    code, shown = on_a_terminal("show", world / "locked.p12", "--json", answers=[], then=END, command="cert")
+    assert json.loads(shown[shown.index("{") :])["error"]["evidence"]["setting"] == "--password-file"
+    assert not Path("a.example.pem").exists()
 
 
 # --- full disks, and ends in the middle -------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import signal
 import sys
@@ -19,7 +18,7 @@ from handfast.authority.outputs import file_name
 from handfast.authority.places import Places
 from handfast.authority.revoked import check_why
 from handfast.cli import ca_show, report, show
-from handfast.cli.identity import STDIN, first_line
+from handfast.cli.identity import STDIN, first_line, typed
 from handfast.cli.streams import Paper, say, unwritable
 from handfast.errors import ConfigurationError, TLSError, shown
 from handfast.reasons import AUTHORITY_KEY_LOCKED
@@ -102,16 +101,16 @@ class Init(_Command):
             return _first_line(self.passphrase_file)
         if not self.ask:
             return None
-        if not sys.stdin.isatty():
+        first = typed("Passphrase for the authority's keys: ")
+        if first is None:
             raise ConfigurationError(
                 setting="--passphrase", problem="asks on a terminal; without one: --passphrase-file"
             )
-        first = getpass.getpass("Passphrase for the authority's keys: ")
         if len(first) < _PASSPHRASE_LEAST:
             raise ConfigurationError(
                 setting="--passphrase", problem=f"a passphrase has at least {_PASSPHRASE_LEAST} characters"
             )
-        if getpass.getpass("Once more: ") != first:
+        if typed("Once more: ") != first:
             raise ConfigurationError(setting="--passphrase", problem="the two are not the same")
         return first
 
@@ -170,9 +169,10 @@ class Issue(_Issuing):
     def _password(self) -> str:
         if self.p12_password_file is not None:
             return _first_line(self.p12_password_file) or ""
-        if not sys.stdin.isatty():
+        answer = typed("Password of the .p12: ")
+        if answer is None:
             raise ConfigurationError(setting="--p12", problem="needs a password: --p12-password-file FILE")
-        return getpass.getpass("Password of the .p12: ")
+        return answer
 
 
 @dataclass(frozen=True)
@@ -300,9 +300,10 @@ def _open(folder: Path, passphrase_file: Path | None) -> AuthorityFolder:
 
 def _ask(key: Path) -> str:
     """Who has a terminal is asked."""
-    if not sys.stdin.isatty():
+    answer = typed(f"Passphrase of {shown(key)}: ")
+    if answer is None:
         raise ConfigurationError(AUTHORITY_KEY_LOCKED, file=str(key), problem="no passphrase was given")
-    return getpass.getpass(f"Passphrase of {key}: ")
+    return answer
 
 
 def _first_line(path: Path | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,9 @@ from handfast.certificates.loading import is_pkcs12
 from handfast.certificates.parsed import parsed
 from handfast.cli import names
 from handfast.cli.connect import address
-from handfast.cli.identity import first_line
+from handfast.cli.identity import first_line, typed
 from handfast.config import ClientConfig
-from handfast.errors import CertificateError, ConfigurationError, TLSError
+from handfast.errors import CertificateError, ConfigurationError, TLSError, shown
 from handfast.insecure import NoVerification
 from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE
 from handfast.transport.blocking import dial
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from handfast.certificates.identity import PeerIdentity
+    from handfast.certificates.peer import PeerIdentity
     from handfast.cli.cert_run import Options
 
 LARGEST: Final = 16 << 20  # bytes of a file
@@ -105,9 +104,10 @@ def _in_pkcs12(data: bytes, name: str, password_file: Path | None) -> list[bytes
     except ConfigurationError as error:
         if error.evidence.get("setting") is None:
             raise
-    if not sys.stdin.isatty():
+    answer = typed(f"Password of {shown(name)}: ")
+    if answer is None:
         raise ConfigurationError(setting="--password-file", problem=f"is needed: {name} is PKCS#12, and has a password")
-    return _opened(data, name, [getpass.getpass(f"Password of {name}: ")])
+    return _opened(data, name, [answer])
 
 
 def _opened(data: bytes, name: str, passwords: Sequence[str | None]) -> list[bytes]:

@@ -50,14 +50,14 @@ def opened(key: str | Path | None) -> Key:
     from handfast.signers import KeyUri, Pkcs11Signer
 
     uri = KeyUri.parse(str(key))
-    return Pkcs11Signer(uri, lambda: uri.pin() or _asked(f"PIN for {shown(uri)}: "))
+    return Pkcs11Signer(uri, lambda: uri.pin() or typed(f"PIN for {shown(uri)}: "))
 
 
 def password(cert: Path, key: str | Path | None, file: Path | None = None) -> Callable[[], str]:
     """What knows the password of an encrypted key, from a file, or by asking where there is somebody to ask."""
     if file is not None:
         return lambda: first_line(file)
-    return lambda: _asked(f"Password of {shown(key or cert)}: ") or ""
+    return lambda: typed(f"Password of {shown(key or cert)}: ") or ""
 
 
 def first_line(path: Path) -> str:
@@ -79,11 +79,14 @@ def told(notes: Iterable[Note]) -> list[str]:
     return [str(note) for note in notes]
 
 
-def _asked(prompt: str) -> str | None:
+def typed(prompt: str) -> str | None:
     """What is typed, unseen; None where nobody is there to type."""
     if not sys.stdin.isatty():
         return None
     try:
         return getpass.getpass(prompt)
-    except (EOFError, OSError):
+    except EOFError:  # Ctrl-D, which ends no line
+        print(file=sys.stderr)
+        return None
+    except OSError:
         return None
