@@ -17,8 +17,8 @@ from fuzz.steps import Step
 from fuzz.target import Change, Target, check_refusal, may_refuse
 from handfast.certificates import names, strength
 from handfast.certificates.alike import Alike
-from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import Parsed, parsed
+from handfast.certificates.peer import PeerIdentity
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.rules import Role, Rule, findings
 from handfast.certificates.usages import Purpose

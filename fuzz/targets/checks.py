@@ -24,8 +24,8 @@ from handfast.certificates.aia import Completion, Content, Fetch, IssuerCache
 from handfast.certificates.examined import examine
 from handfast.certificates.facts import facts
 from handfast.certificates.fetch_policy import FetchPolicy
-from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import parsed
+from handfast.certificates.peer import PeerIdentity
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.rules import Rule
 from handfast.certificates.spiffe import AllowSpiffe

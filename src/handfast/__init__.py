@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from handfast import errors, insecure, reasons, testing
     from handfast.certificates.fetch_policy import FetchPolicy
-    from handfast.certificates.identity import Identity, PeerIdentity, Signer
+    from handfast.certificates.identity import Identity, Signer
     from handfast.certificates.leaked import KeyList
+    from handfast.certificates.peer import PeerIdentity
     from handfast.certificates.policy import ChainVerifier, Policy, ServiceVerifier
     from handfast.certificates.spiffe import AllowSpiffe
     from handfast.certificates.store import TrustStore
@@ -82,8 +83,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "handfast.certificates.fetch_policy": ("FetchPolicy",),
-    "handfast.certificates.identity": ("Identity", "PeerIdentity", "Signer"),
+    "handfast.certificates.identity": ("Identity", "Signer"),
     "handfast.certificates.leaked": ("KeyList",),
+    "handfast.certificates.peer": ("PeerIdentity",),
     "handfast.certificates.policy": ("ChainVerifier", "Policy", "ServiceVerifier"),
     "handfast.certificates.spiffe": ("AllowSpiffe",),
     "handfast.certificates.store": ("TrustStore",),

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from datetime import datetime
 
-    from handfast.certificates.identity import Identity, PeerIdentity
+    from handfast.certificates.identity import Identity
+    from handfast.certificates.peer import PeerIdentity
     from handfast.certificates.store import TrustStore
     from handfast.sessions.external import ExternalPsk
     from handfast.sessions.protocols import PskFinder, ReplayGuard, SessionCache, SessionStore, TicketSealer

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from handfast.certificates.identity import Identity, PeerIdentity
+    from handfast.certificates.identity import Identity
+    from handfast.certificates.peer import PeerIdentity
     from handfast.sessions.session import Session
     from handfast.sessions.verdict import Resumption
 

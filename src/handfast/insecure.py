@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.parsed import parsed
+from handfast.certificates.peer import PROOF, PeerIdentity
 from handfast.errors import CertificateError, UnusableKey
 from handfast.reasons import NO_CERTIFICATE
 

@@ -12,8 +12,8 @@ from fuzz.peers import message
 from fuzz.steps import Step
 from fuzz.targets import TARGETS, connections, messages, records
 from handfast.certificates.accepted import Accepted
-from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.names import NameSet
+from handfast.certificates.peer import PeerIdentity
 from handfast.connection import Connection
 from handfast.events import ApplicationData
 from handfast.handshake import authenticate12, server13

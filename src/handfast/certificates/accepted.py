@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from handfast.certificates.identity import PeerIdentity
+from handfast.certificates.peer import PeerIdentity
 from handfast.limits import ACCEPTED_CHAIN
 
 if TYPE_CHECKING:

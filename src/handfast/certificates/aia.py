@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Final
 
 from handfast import reasons
 from handfast.certificates import containers
-from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.parsed import parsed
 from handfast.certificates.path import is_signed_by
+from handfast.certificates.peer import PROOF, PeerIdentity
 from handfast.certificates.strength import excessive_key
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.errors import CertificateError, FetchFailed, UnknownIssuer, shown

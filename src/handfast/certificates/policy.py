@@ -22,10 +22,10 @@ from handfast.certificates.accepted import Accepted
 from handfast.certificates.checks import check
 from handfast.certificates.checks.evidence import about
 from handfast.certificates.checks.verifier import NOT_OF_THE_WEB, likely_cause, odd_signature
-from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.leaked import KeyList
 from handfast.certificates.parsed import Parsed, parsed
 from handfast.certificates.path import Path
+from handfast.certificates.peer import PROOF, PeerIdentity
 from handfast.certificates.rules import Rule
 from handfast.certificates.spiffe import AllowSpiffe
 from handfast.certificates.store import TrustStore

@@ -25,7 +25,7 @@ from handfast.errors import CertificateError, ConfigurationError, ConnectionFail
 from handfast.reasons import READ_TIMEOUT
 
 if TYPE_CHECKING:
-    from handfast.certificates.identity import PeerIdentity
+    from handfast.certificates.peer import PeerIdentity
     from handfast.certificates.usages import Purpose
 
 

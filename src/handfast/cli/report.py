@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handfast.certificates.identity import PeerIdentity
 from handfast.certificates.parsed import Parsed, parsed
+from handfast.certificates.peer import PeerIdentity
 from handfast.certificates.surplus import Surplus
 from handfast.certificates.surplus import surplus as found_in
 from handfast.cli.facts import ClientProof, Retry

@@ -9,7 +9,8 @@ import hmac
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.certificates.identity import Identity
+from handfast.certificates.peer import PeerIdentity
 from handfast.crypto import signatures
 from handfast.errors import PeerMisbehaved, TLSError
 from handfast.handshake.flow import CheckPeer, ChooseClientIdentity, Flow, Sign, VerifyPeer, expect

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.certificates.identity import Identity
+from handfast.certificates.peer import PeerIdentity
 from handfast.crypto import signatures
 from handfast.crypto.schedule12 import RecordKey
 from handfast.crypto.signatures import SCHEMES_12

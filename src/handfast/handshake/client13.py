@@ -20,7 +20,8 @@ with application keys, ``*`` is not always there::
 
 from __future__ import annotations
 
-from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.certificates.identity import Identity
+from handfast.certificates.peer import PeerIdentity
 from handfast.config import ClientConfig
 from handfast.crypto.suites import Suite
 from handfast.errors import PeerMisbehaved

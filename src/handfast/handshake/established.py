@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.certificates.identity import Identity
+from handfast.certificates.peer import PeerIdentity
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule12 import Exporter12

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from datetime import datetime
 
-    from handfast.certificates.identity import Identity, PeerIdentity
+    from handfast.certificates.identity import Identity
+    from handfast.certificates.peer import PeerIdentity
     from handfast.wire.hello import ClientHello
     from handfast.wire.messages12 import CertificateRequest12
     from handfast.wire.messages13 import CertificateRequest

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from handfast.certificates.identity import PeerIdentity
+from handfast.certificates.peer import PeerIdentity
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto.guard import Guarded
 from handfast.crypto.schedule13 import EarlySecret, PskSecret

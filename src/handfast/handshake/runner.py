@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.certificates.identity import Identity
+from handfast.certificates.peer import PeerIdentity
 from handfast.config import ASK, ServerConfig
 from handfast.crypto.guard import Guarded
 from handfast.errors import ConnectionFailed, HandshakeTimeout, ProtocolError, TLSError, shown

@@ -23,7 +23,8 @@ in the clear, certificates too::
 
 from __future__ import annotations
 
-from handfast.certificates.identity import Identity, PeerIdentity
+from handfast.certificates.identity import Identity
+from handfast.certificates.peer import PeerIdentity
 from handfast.config import ServerConfig
 from handfast.crypto.schedule12 import MainSecret
 from handfast.errors import PeerIncompatible

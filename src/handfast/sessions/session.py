@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Self
 
-from handfast.certificates.identity import PROOF, PeerIdentity
 from handfast.certificates.parsed import parsed
+from handfast.certificates.peer import PROOF, PeerIdentity
 from handfast.crypto.guard import Guarded
 from handfast.crypto.suites import SUITES, SUITES_12, Suite
 from handfast.errors import CertificateUnreadable, DecodeError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from handfast.config import ClientConfig, ServerConfig
 
 if TYPE_CHECKING:
-    from handfast.certificates.identity import PeerIdentity
+    from handfast.certificates.peer import PeerIdentity
     from handfast.wire.hello import ClientHello
 
 C = TypeVar("C", ClientConfig, ServerConfig)

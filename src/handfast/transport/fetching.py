@@ -33,7 +33,7 @@ from handfast.transport.fetching_http import Deadline, get
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from handfast.certificates.identity import PeerIdentity
+    from handfast.certificates.peer import PeerIdentity
 
 __all__ = ["Fetcher", "FetchingVerifier"]
 

@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from handfast import errors, reasons
 from handfast.certificates import described
-from handfast.certificates.identity import PeerIdentity
+from handfast.certificates.peer import PeerIdentity
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.rules import Rule
 from handfast.certificates.spiffe import AllowSpiffe

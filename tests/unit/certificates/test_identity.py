@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from handfast import reasons
 from handfast.certificates import pem
-from handfast.certificates.identity import Identity, LocalSigner, PeerIdentity, Signer
+from handfast.certificates.identity import Identity, LocalSigner, Signer
 from handfast.certificates.parsed import parsed
+from handfast.certificates.peer import PeerIdentity
 from handfast.config import ClientConfig, ServerConfig
 from handfast.crypto import signatures
 from handfast.errors import ConfigurationError, MisuseError, PeerIncompatible

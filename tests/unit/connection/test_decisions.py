@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handfast import ASK, AlertReceived, CertificateRefused, HandshakeRefused, MisuseError, TLSError, reasons
-from handfast.certificates.identity import PeerIdentity
+from handfast.certificates.peer import PeerIdentity
 from handfast.config import ServerConfig
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.errors import CertificateError, PeerIncompatible

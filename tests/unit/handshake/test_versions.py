@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handfast import reasons
-from handfast.certificates.identity import PeerIdentity
+from handfast.certificates.peer import PeerIdentity
 from handfast.crypto.suites import SUITES, SUITES_12
 from handfast.errors import PeerIncompatible, PeerMisbehaved
 from handfast.handshake import client12, negotiate12, resume12

@@ -28,7 +28,7 @@ from handfast.reasons import NO_CERTIFICATE
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from handfast.certificates.identity import PeerIdentity
+    from handfast.certificates.peer import PeerIdentity
 
 _FILES_KEPT: Final = 8
 _SEQUENCE: Final = 0x30
