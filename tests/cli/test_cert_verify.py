@@ -196,3 +196,21 @@ def test_roots_that_are_left_out_are_named(world: World, tmp_path: Path) -> None
     assert (
         lines_of(called("cert", "verify", world / "good.pem", "--ca", many))[-1] == "handfast: --ca: left out, 2 more"
     )
+
+
+def test_roots_may_be_the_files_of_a_folder(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "roots"
+    folder.mkdir()
+    empty = called("cert", "verify", world / "good.pem", "--ca", folder)
+    assert (empty.returncode, str(folder) in empty.stderr.decode()) == (2, True)
+    (folder / "root.pem").write_bytes(world.root.pem)
+    (folder / "cut.pem").write_bytes(world.root.pem[:200])
+    other = tmp_path / "other.pem"
+    other.write_bytes(Authority.create("another").pem)
+    for given in (["--ca", folder], ["--ca", folder, "--ca", other], ["--ca", other, "--ca", folder]):
+        run = called("cert", "verify", world / "good.pem", *given)
+        assert run.returncode == 0, run.stderr
+        assert lines_of(run) == [f"handfast: --ca: left out, cut.pem, certificate 1: {pem.CUT}"]
+    refused = called("connect", "127.0.0.1:1", "--ca", folder)
+    assert "left out" in lines_of(refused)[0]
+    assert refused.returncode == 3

@@ -80,7 +80,7 @@ _ProxyCa = Annotated[
 ]
 _ServerName = Annotated[str | None, _option(_SERVER, "NAME", "The name to ask for and to verify, if it is not HOST.")]
 _Ca = Annotated[
-    list[Path] | None, _option(_SERVER, "FILE", "Trust the roots in this file, not the system's. Repeatable.")
+    list[Path] | None, _option(_SERVER, "FILE", "Trust the roots in this file or folder, not the system's. Repeatable.")
 ]
 _Relax = Annotated[list[str] | None, _option(_SERVER, "RULE", "Let a certificate break this rule; an error names it.")]
 _KnownKeys = Annotated[

@@ -81,7 +81,8 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
     name: _Name = None,
     purpose: Annotated[str, _option(_WHO, "server|client", "What the certificate has to be for.")] = "server",
     ca: Annotated[
-        list[Path] | None, _option(_WHO, "FILE", "Trust the roots in this file, not the system's. Repeatable.")
+        list[Path] | None,
+        _option(_WHO, "FILE", "Trust the roots in this file or folder, not the system's. Repeatable."),
     ] = None,
     relax: Annotated[
         list[str] | None, _option(_WHO, "RULE", "Let a certificate break this rule; an error names it.")

@@ -137,9 +137,7 @@ class Settings:
         if proxy.scheme != "https":
             problem = f"is for https proxies: {proxy} is not spoken to over TLS"
             raise ConfigurationError(setting="--proxy-ca", problem=problem)
-        proxy.config = ClientConfig(
-            trust=TrustStore.from_files(*self.options.proxy_ca), handshake_timeout=self.options.timeout
-        )
+        proxy.config = ClientConfig(trust=roots(self.options.proxy_ca), handshake_timeout=self.options.timeout)
         return proxy
 
     def _fetched(self, completion: Completion) -> None:

@@ -19,18 +19,19 @@ GIVEN: Final = "--ca"
 _TOLD: Final = 5  # roots that are left out, before the rest is only counted
 
 
-def roots(files: Sequence[Path]) -> TrustStore:
-    """Those of --ca, or else those that the machine trusts. Raises ConfigurationError."""
-    return TrustStore.from_files(*files) if files else TrustStore.default()
+def roots(given: Sequence[Path]) -> TrustStore:
+    """Those of --ca, each a file or a folder, or else those that the machine trusts. Raises ConfigurationError."""
+    if not any(path.is_dir() for path in given):
+        return TrustStore.from_files(*given) if given else TrustStore.default()
+    first, *others = [TrustStore.from_folder(path) if path.is_dir() else TrustStore.from_files(path) for path in given]
+    return first.union(*others) if others else first
 
 
 def left_out(option: str, trust: TrustStore) -> list[str]:
     """The roots of what was given that cannot be read, or of which their file says that they are not for TLS: a line each."""
-    lines = [
-        f"{option}: left out, {shown(str(bad) if bad.file else f'{trust.source}, {bad}')}"
-        for bad in trust.skipped[:_TOLD]
-    ]
-    more = len(trust.skipped) - len(lines)
+    places = [str(bad) if bad.file else f"{trust.source}, {bad}" for bad in trust.skipped]
+    lines = [f"{option}: left out, {shown(place)}" for place in places[:_TOLD]]
+    more = len(places) - len(lines)
     return [*lines, f"{option}: left out, {more} more"] if more else lines
 
 
