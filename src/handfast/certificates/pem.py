@@ -154,6 +154,9 @@ def instead(data: bytes) -> str:
     return "it is neither PEM nor DER"
 
 
+_BLANKS: Final = b" \t\xef\xbb\xbf"  # and the mark of UTF-8, with which editors of Windows begin a file
+
+
 class Block(NamedTuple):
     """A block of PEM: its label, and what stands between its two lines."""
 
@@ -164,14 +167,18 @@ class Block(NamedTuple):
 def blocks(data: bytes, *labels: str) -> Iterator[Block]:
     """The blocks with these labels, in their order; one that does not end is passed over.
 
+    A block begins its line, after blanks at most, or follows another one: a root whose first line is commented out is not
+    there, as OpenSSL has it.
+
     Whoever has written ``data``, the work grows with its length alone: each label's missing end is looked for once.
     """
     begin = re.compile(rb"-----BEGIN (%b)-----" % b"|".join(re.escape(label.encode("ascii")) for label in labels))
     endless: set[bytes] = set()
     at = 0
     while found := begin.search(data, at):
+        before = data[at : found.start()].replace(b"\r", b"\n").rpartition(b"\n")[2]
         at = found.end()
-        if found[1] in endless:
+        if before.strip(_BLANKS) or found[1] in endless:
             continue
         last = b"-----END %b-----" % found[1]
         end = data.find(last, at)

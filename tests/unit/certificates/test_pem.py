@@ -28,6 +28,20 @@ def test_a_block_without_its_end_is_passed_over_and_what_follows_is_found() -> N
     assert pem.certificates(data) == [AUTHORITY.der]
 
 
+@pytest.mark.parametrize("before", [b"# ", b"#", b"<!-- ", b"-", b"removed: ", b"\n# \t", b"x\r\n; "])
+def test_a_root_that_is_commented_out_is_not_there(before: bytes) -> None:
+    """Also where it is its first line alone."""
+    other = Authority.create("another one")
+    for data in (before + AUTHORITY.pem + other.pem, other.pem + before + AUTHORITY.pem):
+        assert TrustStore.from_bytes(data).roots == (other.certificate,)
+
+
+@pytest.mark.parametrize("before", [b"", b"  ", b"\t", b"\xef\xbb\xbf", b"# a root\n", b"a root\r\n ", b"a root\r"])
+def test_a_block_may_have_blanks_before_it_and_lines_of_text(before: bytes) -> None:
+    assert pem.certificates(before + AUTHORITY.pem) == [AUTHORITY.der]
+    assert pem.certificates(AUTHORITY.pem.strip() + before + AUTHORITY.pem) == [AUTHORITY.der] * 2
+
+
 def test_a_file_that_is_cut_is_said_to_be() -> None:
     whole = AUTHORITY.pem
     assert all("it is cut" in pem.instead(whole[:length]) for length in (30, 100, len(whole) - 30))
