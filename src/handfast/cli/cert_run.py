@@ -147,8 +147,7 @@ def _document(
     options: Options, source: Source | None, verified: Verified | None, failure: TLSError | None
 ) -> dict[str, Any]:
     document = cert_report.document(options.command, source, verified)
-    if failure is not None:
-        document["error"] = report.error(failure, given=bool(options.ca))
+    document["error"] = None if failure is None else report.error(failure, given=bool(options.ca))
     return document
 
 

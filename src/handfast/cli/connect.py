@@ -144,8 +144,7 @@ class Command:
         document: dict[str, Any] = self._visits[-1].report() if self._visits else report.nothing()
         document["server_name"] = self._server_name
         document["connections"] = [report.connection(visit) for visit in self._visits]
-        if failure is not None:
-            document["error"] = report.error(failure, given=bool(self._options.ca))
+        document["error"] = None if failure is None else report.error(failure, given=bool(self._options.ca))
         return document
 
 

@@ -70,6 +70,7 @@ def nothing() -> dict[str, Any]:
         "exports": [],
         "messages": [],
         "timings_ms": timings(None, None, 0.0),
+        "response": None,
     }
 
 

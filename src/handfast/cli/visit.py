@@ -262,6 +262,7 @@ class Visit:
             "exports": [item.document() for item in self._exports],
             "messages": report.messages(self.trace.messages),
             "timings_ms": report.timings(facts, self.tcp_seconds, time.perf_counter() - self._started),
+            "response": None,
         }
         if self._response is not None:
             document["response"] = {
