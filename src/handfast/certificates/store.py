@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import string
 import threading
 import warnings
 import weakref
@@ -25,11 +24,10 @@ from cryptography.x509.verification import Store
 
 from handfast.certificates import native, pem, places
 from handfast.certificates.der import parts
+from handfast.certificates.distrust import Root, digests, fingerprints_of
 from handfast.certificates.parsed import Parsed, parsed_root
 from handfast.errors import CertificateUnreadable, ConfigurationError
 from handfast.reasons import NOT_A_CERTIFICATE
-
-Root = x509.Certificate | bytes | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +157,14 @@ class TrustStore:
                   may still be trusted by another certificate of its key, such as one that another root has signed. The
                   SHA-256 of a public key (subjectPublicKeyInfo) in hexadecimal stands for a key in any case
         """
-        fingerprints = [each for certificate in certificates for each in _fingerprints(certificate, keys=keys)]
+        fingerprints = [each for certificate in certificates for each in fingerprints_of(certificate, keys=keys)]
         return self._less(self._refused.union(fingerprints))
 
     def refuses(self, certificate: Parsed) -> bool:
         """Whether a certificate was distrusted by :meth:`without`, or its key was, be it a root or not."""
         if not self._refused:
             return False
-        return not self._refused.isdisjoint(_digests(certificate.der))
+        return not self._refused.isdisjoint(digests(certificate.der))
 
     def named(self, name: str) -> TrustStore:
         """The same, by another name, for explanations."""
@@ -180,7 +178,7 @@ class TrustStore:
         return cls(roots, source, skipped, name=name)
 
     def _less(self, refused: frozenset[bytes]) -> TrustStore:
-        gone = [root for root in self.roots if not refused.isdisjoint(_digests(root.public_bytes(Encoding.DER)))]
+        gone = [root for root in self.roots if not refused.isdisjoint(digests(root.public_bytes(Encoding.DER)))]
         kept = [root for root in self.roots if root not in gone]
         if not kept:
             raise ConfigurationError(
@@ -385,34 +383,6 @@ def _once(name: str, load: Callable[[], TrustStore]) -> TrustStore:
         if name not in _loaded:
             _loaded[name] = load()
         return _loaded[name]
-
-
-def _fingerprints(given: Root, *, keys: bool) -> list[bytes]:
-    """What stands for a certificate, or for each one of PEM or DER, in what a store refuses."""
-    if isinstance(given, str):
-        digits = given.replace(":", "").replace(" ", "")
-        if len(digits) != 64 or not set(digits) <= set(string.hexdigits):
-            problem = "the SHA-256 of a certificate or of a key has 64 hexadecimal digits"
-            raise ConfigurationError(setting="without", value=given, problem=problem)
-        if keys:
-            problem = "a hash does not tell the key: give the certificate, or the SHA-256 of the key without keys=True"
-            raise ConfigurationError(setting="without", value=given, problem=problem)
-        return [bytes.fromhex(digits)]
-    ders = [given.public_bytes(Encoding.DER)] if isinstance(given, x509.Certificate) else pem.certificates(given)
-    if not ders:
-        raise ConfigurationError(NOT_A_CERTIFICATE, file="what is to be distrusted", problem="it has none")
-    for der in ders:
-        try:
-            x509.load_der_x509_certificate(der)
-        except (ValueError, x509.InvalidVersion) as error:  # else it would distrust nobody, and say nothing
-            problem = str(error)
-            raise ConfigurationError(NOT_A_CERTIFICATE, file="what is to be distrusted", problem=problem) from None
-    return [digest for der in ders for digest in _digests(der)[: 1 + keys]]
-
-
-def _digests(der: bytes) -> tuple[bytes, bytes]:
-    """The SHA-256 of a certificate and of its public key."""
-    return hashlib.sha256(der).digest(), hashlib.sha256(parts(der).subject_public_key_info).digest()
 
 
 @contextmanager

@@ -101,12 +101,8 @@ def issued(
         if cut:
             paragraph(out, "It is shorter than was asked for: the intermediate ends then.", 14, "bold")
         if left_out:
-            row(
-                out,
-                "not granted",
-                ", ".join(map(shown, left_out)),
-                "the request asks for it; it was neither named nor allowed",
-            )
+            why = "the request asks for it; it was neither named nor allowed"
+            row(out, "not granted", ", ".join(map(shown, left_out)), why)
         out.print()
         row(out, "chain", str(outputs.chain))
         if key is not None:
@@ -114,16 +110,12 @@ def issued(
         if both is not None:
             row(out, "both", str(both), "PKCS#12")
         row(out, "trusted by", str(places.root))
-        if key is not None and (tries := _tries(entry, outputs, places)):
-            out.print()
-            for number, command in enumerate(tries):  # each on one line, so that it can be copied
-                out.print(Text(f"{'' if number else 'try it':<14}", "cyan").append(command))
+        if key is not None:
+            _suggest(out, _tries(entry, outputs, places))
 
     document = {
         "certificate": _entry(entry),
-        "request": None
-        if request is None
-        else {"subject": shown(request.subject), "left_out": list(map(shown, left_out))},
+        "request": request and {"subject": shown(request.subject), "left_out": list(map(shown, left_out))},
         "shortened": cut,
         "chain_file": str(outputs.chain),
         "key_file": None if key is None else str(key),
@@ -131,6 +123,13 @@ def issued(
         "root_file": str(places.root),
     }
     return Shown(document, tell)
+
+
+def _suggest(out: Paper, commands: Sequence[str]) -> None:
+    if commands:
+        out.print()
+    for number, command in enumerate(commands):  # each on one line, so that it can be copied
+        out.print(Text(f"{'' if number else 'try it':<14}", "cyan").append(command))
 
 
 def _tries(entry: Entry, outputs: Outputs, places: Places) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +10,10 @@ from rich.text import Text
 
 from handfast.certificates.facts import Facts, facts
 from handfast.certificates.parsed import parsed
-from handfast.cli.lines import WIDEST, moment, paragraph, span
+from handfast.cli.lines import moment, paragraph, span
 from handfast.cli.show import not_needed
 from handfast.cli.streams import Paper
+from handfast.cli.tree import Node, draw, marked
 from handfast.errors import CertificateError, shown
 from handfast.observe.phrases import count
 
@@ -23,78 +22,8 @@ if TYPE_CHECKING:
     from handfast.cli.cert_run import StoreVerdict, Verified
     from handfast.cli.cert_source import Source
 
-_FIELD: Final = 12  # columns for the name of a field
-_LEAST: Final = 24  # columns for a value, however deep in the tree
 _NAMES: Final = 12  # that are shown, before the rest is only counted
 _SOON: Final = 14  # days before the end from which the end is the news
-
-
-@dataclass
-class Node:
-    """A certificate in the tree, or in place of one what is known of a missing one.
-
-    ``lines``  names and values that stand below it
-    ``below``  what it has issued
-    """
-
-    title: str
-    lines: list[tuple[str, str, str]] = field(default_factory=list)
-    below: list[Node] = field(default_factory=list)
-    style: str = "bold"
-
-
-@dataclass(frozen=True)
-class _Signs:
-    """The characters of a drawing: lines where the terminal has them, letters where it has ASCII alone."""
-
-    branch: str
-    last: str
-    down: str
-    good: str
-    bad: str
-    open: str
-
-
-_LINES: Final = _Signs("├── ", "└── ", "│   ", "✓", "✗", "-")
-_ASCII: Final = _Signs("|-- ", "`-- ", "|   ", "ok", "no", "--")
-
-
-def _signs(out: Paper) -> _Signs:
-    try:
-        "├└│✓✗".encode(out.encoding)
-    except (UnicodeEncodeError, LookupError):
-        return _ASCII
-    return _LINES
-
-
-# --- the tree -----------------------------------------------------------------------------------------------------------------
-
-
-def draw(out: Paper, node: Node) -> None:
-    """A tree, with what stands below each certificate."""
-    out.print(Text(node.title, node.style))
-    _draw_below(out, node, "", _signs(out))
-    out.print()
-
-
-def _draw_below(out: Paper, node: Node, margin: str, signs: _Signs) -> None:
-    inner = margin + (signs.down if node.below else "    ")
-    for name, value, style in node.lines:
-        _line(out, inner, name, value, style)
-    for number, below in enumerate(node.below, 1):
-        out.print(Text(f"{margin}{signs.down}".rstrip(), "dim"))
-        is_last = number == len(node.below)
-        lines = margin + (signs.last if is_last else signs.branch)
-        out.print(Text().append(lines, "dim").append(below.title, below.style))  # Text's own style is for all of it
-        _draw_below(out, below, margin + ("    " if is_last else signs.down), signs)
-
-
-def _line(out: Paper, margin: str, name: str, value: str, style: str) -> None:
-    room = max(min(out.width, WIDEST) - len(margin) - _FIELD, _LEAST)
-    values = textwrap.wrap(value, room, break_long_words=False, break_on_hyphens=False) or [""]
-    for number, text in enumerate(values):
-        head = Text().append(margin, "dim").append(f"{name if number == 0 else '':<{_FIELD}}", "cyan")
-        out.print(head.append(text, style))
 
 
 def title(about: Facts) -> str:
@@ -255,14 +184,13 @@ def verified(out: Paper, source: Source, result: Verified) -> None:
         out.print()
     if result.completion is not None and result.completion.attempts:
         _fetched(out, result)
-    signs = _signs(out)
     out.print(Text("checks", "bold"))
     for verdict in seen.verdicts:
-        _checked(out, signs, verdict, result)
+        _checked(out, verdict, result)
     out.print()
     out.print(Text("trust stores", "bold"))
     for says in result.stores:
-        _store(out, signs, says)
+        _store(out, says)
     out.print()
     if result.identity is not None:
         _accepted(out, result)
@@ -341,10 +269,9 @@ def _found(der: bytes, index: int, source: Source, result: Verified) -> str:
 
 def _fetched(out: Paper, result: Verified) -> None:
     assert result.completion is not None
-    signs = _signs(out)
     out.print(Text("fetched", "bold"))
     for attempt in result.completion.attempts:
-        _marked(out, signs, attempt.failed is None, "AIA", str(attempt))
+        marked(out, attempt.failed is None, "AIA", str(attempt))
     out.print()
 
 
@@ -362,7 +289,7 @@ _PASSED: Final = {
 }
 
 
-def _checked(out: Paper, signs: _Signs, verdict: Verdict, result: Verified) -> None:
+def _checked(out: Paper, verdict: Verdict, result: Verified) -> None:
     if verdict.error is not None:
         text = _failed(verdict.error)
     elif verdict.passed is None and verdict.check == "signatures":
@@ -378,7 +305,7 @@ def _checked(out: Paper, signs: _Signs, verdict: Verdict, result: Verified) -> N
         text = f"the certificate is for {shown(result.name)}"
     else:
         text = _PASSED[verdict.check]
-    _marked(out, signs, verdict.passed, verdict.check, text)
+    marked(out, verdict.passed, verdict.check, text)
 
 
 def _failed(error: CertificateError) -> str:
@@ -391,21 +318,10 @@ def _failed(error: CertificateError) -> str:
     return f"{error.reason.sentence}{f' ({told})' if told else ''}"
 
 
-def _marked(out: Paper, signs: _Signs, passed: bool | None, name: str, text: str) -> None:
-    mark, style = {True: (signs.good, "green"), False: (signs.bad, "bold red"), None: (signs.open, "dim")}[passed]
-    start = 3 + len(mark) + _FIELD
-    room = max(min(out.width, WIDEST) - start, _LEAST)
-    values = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-    head = Text("  ").append(f"{mark} ", style).append(f"{name:<{_FIELD}}", "cyan")
-    out.print(head.append(values[0]))
-    for value in values[1:]:
-        out.print(" " * start + value)
-
-
-def _store(out: Paper, signs: _Signs, says: StoreVerdict) -> None:
+def _store(out: Paper, says: StoreVerdict) -> None:
     if says.store is None:
         text = f"there is none: {shown((says.error.evidence.get('problem') if says.error else '') or '')}"
-        _marked(out, signs, None, says.name, text)
+        marked(out, None, says.name, text)
         return
     place = f"{count(len(says.store), 'root')} of {shown(says.store.source)}"
     root = "" if says.root is None else f" leads to {title(facts(says.root))}"
@@ -415,4 +331,4 @@ def _store(out: Paper, signs: _Signs, says: StoreVerdict) -> None:
         text = f"{place}:{root}, and refuses it: {says.error.reason.sentence}"
     else:
         text = f"{place}: the chain {'leads to none of them' if len(says.store) > 1 else 'does not lead to it'}"
-    _marked(out, signs, says.error is None, says.name, text)
+    marked(out, says.error is None, says.name, text)
