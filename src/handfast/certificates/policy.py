@@ -96,6 +96,8 @@ def _rule(name: Rule | str) -> Rule:
 class ChainVerifier:
     """Verifies certificate chains up to trusted roots. Any number of connections share one.
 
+    ``trust`` and ``policy`` are never changed: sessions, and what is remembered, stand on them. For others make another one.
+
     ``remember``  how many accepted chains are remembered, so that a client that connects to the same server again, or a
                   server that the same client comes back to, verifies its chain once; see handfast.certificates.accepted.
                   0 verifies each chain each time
@@ -109,6 +111,12 @@ class ChainVerifier:
         self._accepted = Accepted(remember)
         self._accepted_unnamed = Accepted(remember)
         self._narrower: dict[TrustStore, ChainVerifier | None] = {}  # by the roots of a SPIFFE trust domain
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Raises AttributeError for another trust or policy, which would count for some chains and not for others."""
+        if name in ("trust", "policy") and name in self.__dict__:
+            raise AttributeError(f"a verifier's {name} never changes: make another verifier")
+        super().__setattr__(name, value)
 
     def verify_server(self, chain: Sequence[bytes], server_name: str | None, now: datetime) -> PeerIdentity:
         """The identity of a server.

@@ -9,7 +9,7 @@ import pytest
 
 from handfast import CertificateError, limits
 from handfast.certificates import policy
-from handfast.certificates.policy import ChainVerifier
+from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.testing import Authority
 
 NAME = "server.example"
@@ -155,3 +155,11 @@ def test_who_was_accepted_is_not_changed_by_whoever_gets_it(authority: Authority
         with pytest.raises(AttributeError, match="never changes"):
             setattr(peer, name, None)
     assert verifier.verify_server(chain, NAME, NOW).server_name == NAME
+
+
+def test_a_verifier_does_not_come_to_trust_others(authority: Authority) -> None:
+    """What it has accepted, and the sessions that stand on it, would go on by what was asked before."""
+    verifier, other = ChainVerifier(authority.trust), ChainVerifier(Authority.create().trust, Policy(depth=0))
+    for name in ("trust", "policy"):
+        with pytest.raises(AttributeError, match="make another verifier"):
+            setattr(verifier, name, getattr(other, name))
