@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pkcs11
 import pytest
@@ -140,6 +140,10 @@ def test_what_is_not_there(hsm: SoftHsm) -> None:
     assert "there is no private key like that" in str(refused(reasons.KEY_NOT_FOUND, hsm.uri(object="p256", id="%02")))
     for other in ({"library-version": "99.1"}, {"library-manufacturer": "x"}, {"model": "x"}, {"slot-id": "99999"}):
         assert "there is no token like that" in str(refused(reasons.KEY_NOT_FOUND, hsm.uri(object="p256", **other)))
+    nowhere = refused(reasons.KEY_NOT_FOUND, hsm.uri("nowhere", object="p256"))
+    assert any(name.startswith("handfast (serial ") for name in cast("list[str]", nowhere.evidence["there_are"]))
+    nothing = refused(reasons.KEY_NOT_FOUND, hsm.uri(object="nothing"))
+    assert {"p256", "p384"} <= set(cast("list[str]", nothing.evidence["there_are"]))
     assert "5 private keys are like that" in str(refused(reasons.KEY_AMBIGUOUS, hsm.uri()))
     assert "tokens are like that" in str(refused(reasons.KEY_AMBIGUOUS, hsm.uri("", manufacturer="SoftHSM project")))
 
@@ -147,7 +151,10 @@ def test_what_is_not_there(hsm: SoftHsm) -> None:
 def test_a_library_that_is_none(hsm: SoftHsm, tmp_path: Path) -> None:
     empty = tmp_path / "empty.so"
     empty.write_bytes(b"")
-    assert "empty.so" in str(refused(reasons.KEY_UNAVAILABLE, f"pkcs11:object=x?module-path={empty}"))
+    other = next(Path("/usr/lib").glob("*-linux-gnu/libc.so.6"), empty)
+    for library in (empty, other, Path(__file__)):
+        none = refused(reasons.BAD_KEY_URI, f"pkcs11:object=x?module-path={library}")
+        assert none.evidence == {"module": str(library), "problem": "it is no PKCS#11 module"}
     refused(reasons.BAD_KEY_URI, f"pkcs11:object=x?module-path={tmp_path}/missing.so")
 
 

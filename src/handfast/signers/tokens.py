@@ -21,6 +21,7 @@ from pkcs11 import Attribute, ObjectClass, PKCS11Error, TokenFlag, UserAlreadyLo
 from handfast.crypto.guard import Guarded
 from handfast.errors import KeyUnavailable, shown
 from handfast.reasons import (
+    BAD_KEY_URI,
     KEY_AMBIGUOUS,
     KEY_NOT_FOUND,
     KEY_UNAVAILABLE,
@@ -49,6 +50,10 @@ _FOR_GOOD: Final = frozenset(
      "KeySizeRange", "KeyTypeInconsistent", "MechanismInvalid", "MechanismParamInvalid")
 )  # fmt: skip
 
+# How the loader says that a file is no library, or one of something else.
+_NO_MODULE: Final = ("C_GetFunctionList", "invalid ELF header", "file too short")
+_NAMED: Final = 8  # tokens or keys, where none is like the one that is wanted
+
 _locks: Final[dict[tuple[str, int], threading.RLock]] = {}
 _logins: Final[dict[tuple[str, int], tuple[Any, set[int]]]] = {}  # by library and slot: a session, and for whom
 # By library: the process that has initialized it, and how often that was done. What was found before the last time is void,
@@ -63,7 +68,12 @@ def lock_of(module: str) -> threading.RLock:
 
 def _library(module: str) -> Any:
     """A token's library, initialized in this process: PKCS #11 3.0 section 5.4.1, what a process has does not go with a fork."""
-    library = pkcs11.lib(module)
+    try:
+        library = pkcs11.lib(module)
+    except PKCS11Error as error:
+        if any(words in str(error) for words in _NO_MODULE):
+            raise KeyUnavailable(BAD_KEY_URI, module=module, problem="it is no PKCS#11 module") from None
+        raise
     process, count = _started.setdefault(module, (os.getpid(), 0))
     if process != os.getpid():
         library.reinitialize()
@@ -171,10 +181,11 @@ class TokenKey(Guarded):
         library = _library(self._module)
         self._start = _started[self._module]
         _forget_errors()
-        tokens = [token for token in library.get_tokens() if self._is_meant(library, token)]
+        there = list(library.get_tokens())
+        tokens = [token for token in there if self._is_meant(library, token)]
         if not tokens:
             _start_again(self._module)
-        token = self._one(tokens, "token")
+        token = self._one(tokens, "token", [_named(token) for token in there if _is_made(token)])
         self._slot = token.slot.slot_id
         self._find(token)
         self._each_time = needs_pin_each_time(self._key)
@@ -216,7 +227,8 @@ class TokenKey(Guarded):
         if not keys and token.flags & TokenFlag.LOGIN_REQUIRED:
             self._login(token)
             keys = list(self._session.get_objects(wanted))
-        self._key = self._one(keys, "private key")
+        others = [] if keys else self._session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
+        self._key = self._one(keys, "private key", [_plain(key.label) or "a key without a label" for key in others])
         _logins.get((self._module, self._slot), (None, set()))[1].add(id(self))
 
     def _login(self, token: Any) -> None:
@@ -233,14 +245,19 @@ class TokenKey(Guarded):
             raise
         _logins[self._module, self._slot] = (session, set())
 
-    def _one(self, found: list[Any], kind: str) -> Any:
+    def _one(self, found: list[Any], kind: str, there: list[str]) -> Any:
+        """The only one that was found; of what is ``there`` in its place people are told."""
         if len(found) == 1:
             return found[0]
         self._drop()
         if found:
             raise self._unavailable(KEY_AMBIGUOUS, f"{len(found)} {kind}s are like that")
         self._not_before = time.monotonic() + _PAUSE
-        raise self._unavailable(KEY_NOT_FOUND, f"there is no {kind} like that")
+        error = self._unavailable(KEY_NOT_FOUND, f"there is no {kind} like that")
+        if there:
+            more = [f"and {len(there) - _NAMED} more"] if len(there) > _NAMED else []
+            error.evidence["there_are"] = [*map(shown, there[:_NAMED]), *more]
+        raise error
 
     def _fail(self, error: PKCS11Error) -> NoReturn:
         name = type(error).__name__
@@ -270,6 +287,16 @@ def _forget_errors() -> None:
     """
     with suppress(ssl.SSLError):
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers("none")  # which fails, and clears it
+
+
+def _is_made(token: Any) -> bool:
+    """Whether there is a token in this slot, and not only a place for one."""
+    return bool(token.flags & TokenFlag.TOKEN_INITIALIZED)
+
+
+def _named(token: Any) -> str:
+    """A token by what a URI may say of it."""
+    return f"{_plain(token.label)} (serial {_plain(token.serial)})"
 
 
 def _plain(value: str | bytes) -> str:
