@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handfast.certificates.notes import Note, described
+from handfast.certificates.notes import Note, placed
 from handfast.certificates.path import is_signed_by
 from handfast.reasons import CHAIN_REORDERED, DUPLICATE_LEFT_OUT, ROOT_LEFT_OUT, STRAY_LEFT_OUT
 
@@ -48,7 +48,7 @@ def arranged(certificates: Sequence[Parsed], is_ours: Callable[[Parsed], bool]) 
     if [der for der in known if der in sent] != list(sent):
         notes.append(Note(CHAIN_REORDERED, {"sent": ", then ".join(item.subject or "(empty)" for item in chain)}))
     for position, der in enumerate(ders, 1):
-        where = described(known[der], position, len(ders))
+        where = placed(known[der], position, len(ders))
         if der in ders[: position - 1]:
             notes.append(Note(DUPLICATE_LEFT_OUT, where))
         elif der in roots:

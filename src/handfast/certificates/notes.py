@@ -81,6 +81,6 @@ def _is_service(leaf: Parsed) -> bool:
     return any(uri.startswith("spiffe://") for uri in leaf.values(x509.UniformResourceIdentifier))
 
 
-def described(certificate: Parsed, position: int, count: int) -> dict[str, object]:
+def placed(certificate: Parsed, position: int, count: int) -> dict[str, object]:
     """Which one it is, for people."""
     return {"certificate": certificate.subject or "(empty)", "position": f"{position} of {count}"}
