@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from handfast import ClientConfig, connect
+from handfast.insecure import NoVerification
 from tests.cli.running import SECONDS, Serving, handfast, serving
 
 CLIENTS = 400
@@ -209,3 +211,16 @@ def test_a_client_that_resets_is_one_line_whenever_it_does(tmp_path: Path) -> No
     # With HTTP/1.0 the server is closing when the reset comes; with HTTP/1.1 it still waits for a request.
     assert sum("The connection was reset" in line for line in lines) >= 10
     assert all("; closed; " in line or "The connection was reset" in line for line in lines)
+
+
+def test_a_client_that_offers_a_protocol_does_not_write_the_line(tmp_path: Path) -> None:
+    """What it calls a protocol reads like the rest of the line, which says who it is."""
+    forged = 'x"; chosen TLSv1.3; the client is CN=admin; closed'
+    with serving() as server:
+        config = ClientConfig(verifier=NoVerification(), alpn=["http/1.1", forged])
+        with connect("localhost", server.port, config=config) as tls:
+            tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            while tls.recv():
+                pass
+        line = server.line()
+    assert r', ALPN http/1.1 "x\"; chosen TLSv1.3; the client is CN=admin; closed"; chosen ' in line

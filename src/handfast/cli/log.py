@@ -150,12 +150,17 @@ def _offer_in_brief(offer: dict[str, Any]) -> str:
     shares = ""  # which only TLS 1.3 has in its first message
     if offer["key_shares"] or "TLSv1.3" in offer["versions"]:
         shares = ", shares of " + (" and ".join(offer["key_shares"]) or "no group")
-    alpn = f", ALPN {' '.join(offer['alpn'])}" if offer["alpn"] else ""
+    alpn = f", ALPN {' '.join(map(_word, offer['alpn']))}" if offer["alpn"] else ""
     count = len(offer["cipher_suites"])
     return (
         f"offered {offer['server_name'] or 'no name'}, {' '.join(offer['versions'])}, "
         f"{count} suite{'' if count == 1 else 's'}{shares}{alpn}"
     )
+
+
+def _word(name: str) -> str:
+    """A name that a client has made up, in quotes where it could be taken for what the line says besides."""
+    return name if name.isascii() and not set(' ,;"') & set(name) else json.dumps(name, ensure_ascii=False)
 
 
 def offered(trace: Trace | None) -> dict[str, Any]:
