@@ -141,6 +141,21 @@ def test_folders_that_are_none(tmp_path: Path, content: str | None, reason: Any)
     assert why(caught) is reason
 
 
+def test_a_key_that_is_another_one_s_is_named_by_its_file(tmp_path: Path) -> None:
+    folders = [AuthorityFolder.create(tmp_path / name) for name in ("one", "two")]
+    keys = [folder.path / "intermediate.key" for folder in folders]
+    keys[0].write_bytes(keys[1].read_bytes())
+    with pytest.raises(ConfigurationError) as caught:
+        AuthorityFolder(folders[0].path).issue("a.example")
+    assert why(caught) is reasons.KEY_MISMATCH
+    assert caught.value.evidence["file"] == str(keys[0])
+    keys[0].write_bytes(keys[1].read_bytes()[:99])
+    with pytest.raises(ConfigurationError) as caught:
+        AuthorityFolder(folders[0].path).issue("a.example")
+    assert why(caught) is reasons.AUTHORITY_DAMAGED
+    assert caught.value.hint.startswith("Put the file back from a copy. Do not begin index.jsonl anew")
+
+
 def test_settings_are_kept(tmp_path: Path) -> None:
     urls = {"crl_url": "http://a.example/x.crl", "issuer_url": "http://a.example/x.cer"}
     AuthorityFolder.create(tmp_path / "ca", "Prüfstelle", permit=["example.com"], exclude=["10.0.0.0/8"], **urls)

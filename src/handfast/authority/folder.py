@@ -15,7 +15,7 @@ time; a crash leaves it as it was before, or as it is after, but for a list that
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +35,13 @@ from handfast.certificates.parsed import serial_text
 from handfast.clock import SYSTEM_CLOCK, Clock
 from handfast.crypto.guard import Guarded
 from handfast.errors import ConfigurationError
-from handfast.reasons import AUTHORITY_DAMAGED, AUTHORITY_KEY_ELSEWHERE, FILE_THERE_ALREADY, NOT_ISSUED_HERE
+from handfast.reasons import (
+    AUTHORITY_DAMAGED,
+    AUTHORITY_KEY_ELSEWHERE,
+    FILE_THERE_ALREADY,
+    KEY_MISMATCH,
+    NOT_ISSUED_HERE,
+)
 
 if TYPE_CHECKING:
     from handfast.authority.issued import IssuedIdentity
@@ -283,16 +289,9 @@ class AuthorityFolder(Guarded):
     def issuer(self) -> Authority:
         """The intermediate, with its key."""
         if self._issuer is None:
-            key = self._key(self._places.intermediate_key)
             settings = self.settings
-            self._issuer = Authority(
-                self._places.chain(),
-                key,
-                limits=settings.limits,
-                crl_url=settings.crl_url,
-                issuer_url=settings.issuer_url,
-                clock=self._clock,
-            )
+            addresses = {"crl_url": settings.crl_url, "issuer_url": settings.issuer_url}
+            self._issuer = self._authority(self._places.chain(), self._places.intermediate_key, **addresses)
         return self._issuer
 
     def root(self, key_file: PathLike | None = None) -> Authority:
@@ -300,9 +299,18 @@ class AuthorityFolder(Guarded):
         place = Path(key_file) if key_file is not None else self._places.root_key
         if key_file is None and not place.exists():
             raise ConfigurationError(AUTHORITY_KEY_ELSEWHERE, file=str(place))
-        return Authority(self._places.chain()[-1:], self._key(place), limits=self.settings.limits, clock=self._clock)
+        return self._authority(self._places.chain()[-1:], place)
 
     # --- how
+
+    def _authority(self, chain: Sequence[bytes], key_file: Path, **addresses: str) -> Authority:
+        key = self._key(key_file)
+        try:
+            return Authority(chain, key, limits=self.settings.limits, clock=self._clock, **addresses)
+        except ConfigurationError as error:
+            if error.reason is KEY_MISMATCH:  # which is another one's, or was put into another folder
+                error.evidence["file"] = str(key_file)
+            raise
 
     def _key(self, path: Path) -> Any:
         data = files.read(path)

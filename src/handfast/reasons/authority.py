@@ -30,7 +30,7 @@ AUTHORITY_DAMAGED = reason(
     None,
     "",
     "A file of the authority is not as handfast writes it.",
-    "Put the file back from a copy. Do not take it away: what was issued and revoked stands there.",
+    "Put the file back from a copy. Do not begin index.jsonl anew: what was issued and revoked stands in it.",
 )
 AUTHORITY_KEY_LOCKED = reason(
     "authority_key_locked",
