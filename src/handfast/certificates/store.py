@@ -373,9 +373,19 @@ class TrustStore:
         return tuple(self.parsed(root) for root in self._by_subject.get(subject, ()) if self._is_readable(root))
 
 
-_lock: Final = threading.RLock()  # certifi's store may be loaded while the system's is
+_lock = threading.RLock()  # certifi's store may be loaded while the system's is
 _loaded: Final[dict[str, TrustStore]] = {}  # for good
 _shared: Final[weakref.WeakValueDictionary[tuple[object, ...], TrustStore]] = weakref.WeakValueDictionary()
+
+
+def _forked() -> None:
+    """The thread that held the lock, for as long as a bundle takes to be parsed, is in the other process."""
+    global _lock  # noqa: PLW0603 - whoever holds the old one here lets go of that
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _once(name: str, load: Callable[[], TrustStore]) -> TrustStore:

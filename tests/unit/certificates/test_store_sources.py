@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
@@ -415,3 +416,28 @@ def test_what_is_to_be_distrusted_has_to_be_a_certificate(spoiled: Any) -> None:
     authority = Authority.create()
     with pytest.raises(ConfigurationError):
         (authority.trust | Authority.create().trust).without(spoiled(authority.der))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process")  # is multi-threaded
+def test_a_forked_process_does_not_wait_for_a_thread_that_loads_roots_in_the_other() -> None:
+    loading, go_on = threading.Event(), threading.Event()
+
+    def load() -> None:
+        with store._lock:
+            loading.set()
+            go_on.wait(20)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        assert loading.wait(10)
+        child = os.fork()
+        if not child:
+            free = store._lock.acquire(timeout=5)
+            os._exit(0 if free and len(TrustStore.from_bytes(ONE.der, source="a child")) == 1 else 1)
+        _, ended = os.waitpid(child, 0)
+    finally:
+        go_on.set()
+        thread.join(20)
+    assert os.waitstatus_to_exitcode(ended) == 0
