@@ -57,10 +57,10 @@ def violation(authority: Parsed, certificate: Parsed, budget: Budget) -> str | N
     limited = {type(limit) for limit in (*permitted, *excluded)}
     if not limited.isdisjoint(_OF_SUBJECTS):
         certificate.check_names()  # the verifier accepts subjects that cannot be read
-    mailboxes = x509.RFC822Name in limited and certificate.extension(x509.SubjectAlternativeName) is None
-    if mailboxes:
-        # "does not include a subject alternative name": then those of the subject count (RFC 5280 section 4.2.1.10)
-        names += certificate.mailboxes
+    # By RFC 5280 section 4.2.1.10 those of the subject count where there is no subjectAltName. A program may go by them
+    # where there is one, too, so they always count, as they do for OpenSSL and GnuTLS.
+    mailboxes = certificate.mailboxes if x509.RFC822Name in limited else []
+    names += mailboxes
     if x509.DirectoryName in limited and certificate.has_subject:
         names.insert(0, x509.DirectoryName(certificate.certificate.subject))
     parts = sum(

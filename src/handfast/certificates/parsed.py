@@ -154,7 +154,7 @@ class Parsed:
 
     @property
     def mailboxes(self) -> list[x509.RFC822Name]:
-        """The subject's emailAddress attributes, as old certificates have them in place of a subjectAltName."""
+        """The subject's emailAddress attributes, as old certificates have them in place of a subjectAltName, or beside it."""
         found = _name(self.certificate, "subject").get_attributes_for_oid(NameOID.EMAIL_ADDRESS)
         return [x509.RFC822Name._init_without_validation(str(item.value)) for item in found]
 

@@ -7,6 +7,7 @@ from cryptography import x509
 from handfast.certificates.policy import Policy
 from handfast.testing import Authority, IssuedIdentity
 from handfast.testing.chains import SERVER_NAME
+from tests.certificates.forging import forged
 from tests.certificates.making import (
     COMPARISONS,
     RULE,
@@ -53,6 +54,12 @@ case(
         name=None,
         client=True,
     ),
+    RULE,
+    "somebody@example.org: its nameConstraints permit only example.com",
+)
+case(
+    "an e-mail address of another host in the subject",
+    lambda: _with_mailbox("somebody@example.org"),
     RULE,
     "somebody@example.org: its nameConstraints permit only example.com",
 )
@@ -104,6 +111,15 @@ case(
     RULE,
     "in a path with an authority whose key is ed25519",
 )
+
+
+def _with_mailbox(mailbox: str) -> Made:
+    """A server's certificate with its name in the subjectAltName, and a mailbox in its subject."""
+    limits = constrained([x509.RFC822Name("example.com")])
+    authority = root().intermediate(extensions={x509.NameConstraints: limits})
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.EMAIL_ADDRESS, mailbox)]).public_bytes()
+    own = forged(authority.issue(SERVER_NAME).chain[0], authority.key, lambda fields: fields.update(subject=subject))
+    return presented((own, authority.der))
 
 
 def _edwards() -> Authority:
