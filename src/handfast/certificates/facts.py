@@ -124,8 +124,7 @@ def signature(certificate: Parsed) -> str:
         name = next((family for begin, family in _FAMILIES if oid.dotted_string.startswith(begin)), oid.dotted_string)
     if hashed is None:
         return name
-    words = hashed.name.upper()
-    return f"{name} with {words if '-' in words else words.replace('SHA', 'SHA-')}"
+    return f"{name} with {kinds.hash_called(hashed.name)}"
 
 
 def _key_usage(certificate: Parsed) -> tuple[str, ...] | None:

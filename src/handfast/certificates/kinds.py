@@ -1,4 +1,4 @@
-"""What kinds of keys are called where people read it: the same name everywhere."""
+"""What kinds of keys and hashes are called where people read it: the same name everywhere."""
 
 from __future__ import annotations
 
@@ -29,3 +29,9 @@ def called(kind: str, key: Any, *, for_pss: bool = False) -> str:
         return f"ECDSA {_CURVES.get(kind, kind)}"
     name = _KINDS.get(kind, kind)
     return name if bits is None else f"{name} {bits}"
+
+
+def hash_called(name: str) -> str:
+    """A hash by its name in `cryptography`, as its standard writes it: "SHA-256", "SHA-1", "SHA3-256", "MD5"."""
+    found = name.upper()
+    return found if "-" in found else found.replace("SHA", "SHA-")

@@ -11,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from handfast import reasons
 from handfast.certificates.der import rsa_numbers
+from handfast.certificates.kinds import hash_called
 from handfast.crypto.signatures import SCHEMES
 from handfast.limits import RSA_BITS_MOST, RSA_EXPONENT_BITS_MOST
 
@@ -184,4 +185,4 @@ def weak_signature(certificate: Parsed) -> str | None:
         algorithm = certificate.signature_hash
     except (UnsupportedAlgorithm, ValueError):
         return "the hash of the signature is not known here"  # MD2 and older
-    return algorithm.name.upper() if algorithm is not None and algorithm.name in _BROKEN_HASHES else None
+    return hash_called(algorithm.name) if algorithm is not None and algorithm.name in _BROKEN_HASHES else None

@@ -111,8 +111,8 @@ case("secp256k1", lambda: keyed(info(_new("secp256k1"))), UNUSABLE, "secp256k1")
 case("brainpoolP256r1", shared("unusable_curve"), UNUSABLE, "brainpoolP256r1")
 case("DSA", shared("dsa"), WEAK_KEY, "DSA, which is no longer used")
 case("an intermediate with RSA of 1024 bits", shared("weak_intermediate"), WEAK_KEY, "certificate 2 of 2")
-case("signed with SHA-1", shared("weak_signature"), WEAK_SIGNATURE, "SHA1")
-case("an intermediate signed with SHA-1", _sha1_intermediate, WEAK_SIGNATURE, "SHA1", "sha1-intermediate")
+case("signed with SHA-1", shared("weak_signature"), WEAK_SIGNATURE, "SHA-1")
+case("an intermediate signed with SHA-1", _sha1_intermediate, WEAK_SIGNATURE, "SHA-1", "sha1-intermediate")
 case("a signature that says MD5", _says_md5, WEAK_SIGNATURE, "MD5")
 
 

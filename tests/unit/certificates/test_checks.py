@@ -155,6 +155,7 @@ def test_a_signature_that_does_not_go_with_the_issuer_s_key() -> None:
         (timedelta(minutes=119), "1 hour"),
         (timedelta(hours=47), "1 day"),
         (timedelta(days=700), "700 days"),
+        (timedelta(days=7270), "7,270 days"),
     ],
 )
 def test_spans(span: timedelta, text: str) -> None:

@@ -87,9 +87,9 @@ _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)
 
 
 def lasted(span: timedelta) -> str:
-    """A span of time in its largest unit, rounded down: "3 days", "1 hour"."""
+    """A span of time in its largest unit, rounded down: "1,024 days", "1 hour"."""
     seconds = int(span.total_seconds())
     for unit, size in _UNITS:
         if seconds >= size:
-            return f"{seconds // size} {unit}{'s' * (seconds // size != 1)}"
+            return f"{seconds // size:,} {unit}{'s' * (seconds // size != 1)}"
     return "less than a second"

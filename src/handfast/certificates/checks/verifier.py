@@ -15,6 +15,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from handfast.certificates.constraints import TOO_MANY
 from handfast.certificates.der import GENERALIZED_TIME, pss_parameters, time_tags
+from handfast.certificates.kinds import hash_called
 from handfast.certificates.rules import Breach
 from handfast.limits import COMPARISONS_OF_A_PATH
 
@@ -63,7 +64,7 @@ def odd_signature(certificate: Parsed) -> str | None:
     except (UnsupportedAlgorithm, ValueError):
         return "it is signed in a way that is not known here"
     if used is not None and used.name not in _HASHES:
-        return f"it is signed with {used.name.upper().replace('SHA2', 'SHA-2')}, which few verifiers know"
+        return f"it is signed with {hash_called(used.name)}, which few verifiers know"
     if certificate.certificate.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS:
         return None
     found = pss_parameters(certificate.raw.signature)
