@@ -80,7 +80,7 @@ class PeerIdentity(Guarded):
     @property
     def kind(self) -> str:
         """The kind of that key: "rsa", "secp256r1", "ed25519", ..."""
-        return signatures.kind_of(self._leaf.key, pss=self._leaf.pss)
+        return self._leaf.kind
 
     @property
     def pss(self) -> signatures.PssKey | None:
