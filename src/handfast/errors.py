@@ -26,13 +26,13 @@ sentence and a hint, and ``evidence``: what was offered and what came, as plain 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from handfast import reasons
 from handfast.reasons import Reason, alert_words
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from typing import Self
 
 Party = Literal["us", "peer", "nobody"]
@@ -122,6 +122,8 @@ def shown(value: object) -> str:
         text = bytes(value[:64]).hex(" ") + (" ..." if len(value) > 64 else "")
     elif isinstance(value, (list, tuple, set, frozenset)):
         text = ", ".join(shown(item) for item in value) or "nothing"
+    elif isinstance(value, datetime) and value.utcoffset() == timedelta(0):
+        text = f"{value:%Y-%m-%d %H:%M} UTC"
     else:
         text = str(value)
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:2001])

@@ -70,7 +70,10 @@ def test_each_check_that_fails_is_told_and_the_exit_code_is_1(world: World) -> N
     assert text.rstrip().endswith("refused")
     assert lines_of(run)[0] == "handfast: A certificate has expired."
     assert "broken off" not in run.stderr.decode()
+    ended = NOW - timedelta(days=3)
+    assert f"not after {ended:%Y-%m-%d %H:%M} UTC" in " ".join(run.stderr.decode().split())
     found = verified(world / "expired.pem", "--ca", world / "ca.pem", "--name", "other.example")
+    assert found["error"]["evidence"]["not_after"] == f"{ended:%Y-%m-%dT%H:%M:%S+00:00}"  # for programs
     failed = {item["check"]: item["error"]["reason"] for item in found["verified"]["checks"] if not item["passed"]}
     assert failed == {"dates": "certificate_expired", "name": "certificate_name_mismatch"}
     assert found["error"]["reason"] == "certificate_expired"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import traceback
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -257,6 +258,8 @@ def test_errors_can_be_copied(kind: type[TLSError]) -> None:
         (frozenset(), "nothing"),
         (None, "None"),
         (0x0304, "772"),
+        (datetime(2026, 12, 21, 19, 24, 59, tzinfo=UTC), "2026-12-21 19:24 UTC"),
+        (datetime(2026, 12, 21, 19, 24, tzinfo=timezone(timedelta(hours=1))), "2026-12-21 19:24:00+01:00"),
         ({"key\n": "\x1b"}, r"{'key\n': '\x1b'}"),
     ],
     ids=lambda value: ascii(bytes(value) if isinstance(value, memoryview) else value),

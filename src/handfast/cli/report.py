@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from handfast.certificates.parsed import Parsed, parsed
@@ -204,6 +205,8 @@ def error(problem: TLSError, *, serving: bool = False, given: bool = False) -> d
 def _plain(value: object) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return shown(value)

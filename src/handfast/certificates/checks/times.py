@@ -33,8 +33,8 @@ def _expired(path: Path, index: int, now: datetime) -> None:
     error = CertificateExpired(
         certificate=certificate.der,
         **about(path, index),
-        not_after=certificate.not_after.isoformat(),
-        now=now.isoformat(timespec="seconds"),
+        not_after=certificate.not_after,
+        now=now,
         expired_for=lasted(late),
         **({"problem": "it ends before it begins"} if backwards else _clock_of_an_expired_one(path, late, now)),
     )
@@ -48,8 +48,8 @@ def _early(path: Path, index: int, now: datetime) -> None:
     error = CertificateNotYetValid(
         certificate=certificate.der,
         **about(path, index),
-        not_before=certificate.not_before.isoformat(),
-        now=now.isoformat(timespec="seconds"),
+        not_before=certificate.not_before,
+        now=now,
         valid_in=lasted(wait),
         **_clock_of_an_early_one(path, wait, now),
     )
