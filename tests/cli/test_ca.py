@@ -207,6 +207,7 @@ def test_an_option_of_limits_without_a_value_is_not_passed_over(here: Path, opti
         (["init", "--dir", "new", "--from", "gone"], "There is no certificate authority in this folder"),
         (["issue", "Alice Smith"], "name Alice Smith"),
         (["issue", "a.example", "--kind", "king"], "--kind: no kind of certificate is called king"),
+        (["issue", "there.example", "--kind", "king"], "--kind: no kind of certificate is called king"),
         (["issue", "a.example", "--lifetime", "1"], "--lifetime: 1 is no time"),
         (["issue", "a.example", "--name", "../a"], "--name: it is the name of a file without a folder"),
         (["issue", "a.example", "--out", "gone"], "No such file or directory"),

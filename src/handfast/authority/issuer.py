@@ -13,7 +13,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from handfast.authority import lifetimes, names
 from handfast.authority.issued import IssuedIdentity
 from handfast.authority.keys import KEY_KINDS, new_key
-from handfast.authority.lifetimes import KINDS, Kind, validity
+from handfast.authority.lifetimes import Kind, known_kind, validity
 from handfast.authority.making import certify, hash_for, key_identifier, of_authority, of_leaf
 from handfast.authority.names import Limits
 from handfast.authority.revoked import Revoked
@@ -289,9 +289,7 @@ def _kind(found: Sequence[x509.GeneralName], kind: Kind | None) -> Kind:
         raise ConfigurationError(NAME_NOT_ISSUED, name="", problem="a certificate is for at least one name")
     ids = [name for name in found if isinstance(name, x509.UniformResourceIdentifier)]
     spiffe = any(map(names.is_spiffe, ids))
-    chosen = kind or ("spiffe" if spiffe else "server")
-    if chosen not in KINDS:
-        raise ConfigurationError(setting="kind", problem=f"no kind of certificate is called {chosen}", known=KINDS)
+    chosen = known_kind(kind or ("spiffe" if spiffe else "server"))
     if spiffe and len(ids) > 1:
         problem = "a certificate with a SPIFFE id has one, and no other URI (X.509-SVID section 2)"
         raise ConfigurationError(NAME_NOT_ISSUED, name=", ".join(map(names.text_of, ids)), problem=problem)

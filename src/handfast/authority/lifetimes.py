@@ -29,6 +29,14 @@ _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timede
 _LEAST, _MOST = timedelta(minutes=1), timedelta(days=100 * 365)
 
 
+def known_kind(text: str) -> Kind:
+    """A kind of certificate by its name. Raises ConfigurationError."""
+    for kind in KINDS:
+        if kind == text:
+            return kind
+    raise ConfigurationError(setting="kind", problem=f"no kind of certificate is called {text}", known=KINDS)
+
+
 def lifetime(text: str, setting: str = "lifetime") -> timedelta:
     """From "90m", "24h", "30d" or "10y". Raises ConfigurationError."""
     found = _TEXT.fullmatch(text.strip().lower())

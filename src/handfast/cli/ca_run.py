@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from handfast.authority import AuthorityFolder, Outputs, Request
 from handfast.authority.files import exposed, read
-from handfast.authority.lifetimes import Kind, lifetime
+from handfast.authority.lifetimes import known_kind, lifetime
 from handfast.authority.names import general_name, text_of
 from handfast.authority.outputs import file_name
 from handfast.authority.places import Places
@@ -141,7 +141,7 @@ class _Issuing(_Command):
     def asked(self) -> dict[str, Any]:
         """For the authority."""
         return {
-            "kind": cast("Kind | None", self.kind),
+            "kind": None if self.kind is None else known_kind(self.kind),
             "lifetime": None if self.lifetime is None else lifetime(self.lifetime),
         }
 
