@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from handfast.certificates import pem
 from handfast.testing import Authority, IssuedIdentity
-from tests.aia.farm import points_to
+from tests.aia.farm import NOW, points_to
 from tests.cli.running import called, handfast, lines_of
 from tests.cli.world import World, document
 
@@ -143,6 +146,19 @@ def test_a_file_without_certificates_is_one_sentence(tmp_path: Path, content: by
     assert (run.returncode, run.stdout) == (2, b"")
     assert lines_of(run)[0] == "handfast: There is no readable certificate in this file."
     assert words in " ".join(lines_of(run))
+
+
+def test_in_der_too_it_is_called_by_its_name(tmp_path: Path) -> None:
+    key, name, path = ed25519.Ed25519PrivateKey.generate(), x509.Name([]), tmp_path / "odd.der"
+    revoked = x509.CertificateRevocationListBuilder(name, NOW, NOW + timedelta(days=1)).sign(key, None)
+    for made, words in (
+        (revoked, "it is a revocation list (CRL), and no certificate"),
+        (x509.CertificateSigningRequestBuilder(name).sign(key, None), "it is a request for a certificate (CSR)"),
+    ):
+        path.write_bytes(made.public_bytes(Encoding.DER))
+        run = called("cert", "show", path)
+        assert run.returncode == 2
+        assert words in " ".join(lines_of(run))
 
 
 @pytest.mark.parametrize(

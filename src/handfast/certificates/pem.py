@@ -7,8 +7,11 @@ import binascii
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from cryptography import x509
 
 from handfast.certificates.der import elements
 from handfast.errors import ConfigurationError, words
@@ -127,10 +130,12 @@ def _objects(content: bytes) -> set[bytes]:
 
 _BEGINNING: Final = 4_096  # bytes, in which the first label is
 # What people give in place of a certificate, by the label that PEM has for it.
+_REQUEST: Final = "it is a request for a certificate (CSR), and no certificate yet"
+_REVOCATIONS: Final = "it is a revocation list (CRL), and no certificate"
 _OTHERS: Final = (
     (b"PRIVATE KEY-----", "it has a private key, and no certificate"),
-    (b"CERTIFICATE REQUEST-----", "it is a request for a certificate (CSR), and no certificate yet"),
-    (b"X509 CRL-----", "it is a revocation list (CRL), and no certificate"),
+    (b"CERTIFICATE REQUEST-----", _REQUEST),
+    (b"X509 CRL-----", _REVOCATIONS),
     (b"PUBLIC KEY-----", "it is a public key, and no certificate"),
 )
 CUT: Final = "it is cut: a certificate begins, and does not end (-----END CERTIFICATE-----)"
@@ -149,9 +154,18 @@ def instead(data: bytes) -> str:
     if is_cut(data):
         return CUT
     found = next((words for label, words in _OTHERS if label in data[:_BEGINNING]), "")
-    if found or is_pem(data) or data[:1] == _SEQUENCE:
+    if found or is_pem(data):
         return found
-    return "it is neither PEM nor DER"
+    return _in_der(data) if data[:1] == _SEQUENCE else "it is neither PEM nor DER"
+
+
+def _in_der(data: bytes) -> str:
+    """What it is, which has no label in DER; "" where it may be a certificate."""
+    for load, words_of_it in ((x509.load_der_x509_crl, _REVOCATIONS), (x509.load_der_x509_csr, _REQUEST)):
+        with suppress(ValueError, x509.InvalidVersion):
+            load(data)
+            return words_of_it
+    return ""
 
 
 _BLANKS: Final = b" \t\xef\xbb\xbf"  # and the mark of UTF-8, with which editors of Windows begin a file
