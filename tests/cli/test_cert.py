@@ -45,6 +45,7 @@ def test_a_url_is_neither_a_file_nor_a_host() -> None:
     run = called("cert", "show", "https://localhost:1/")
     assert run.returncode == 2
     assert "a host is needed, and no URL" in lines_of(run)[0]
+    assert "--get" not in run.stderr.decode()  # which is an option of connect
 
 
 def test_a_file_that_is_cut_is_said_to_be(world: World, tmp_path: Path) -> None:

@@ -295,7 +295,7 @@ def test_a_dead_port_is_no_connection() -> None:
         (["localhost", "--get", "/a b"], "--get"),
         (["localhost", "--get", "/", "--output", "/nonexistent/file"], "/nonexistent/file"),
         (["localhost", "--relax", "missing-key-usage", "--no-verify"], "--relax"),
-        (["https://localhost/"], "no URL"),
+        (["https://localhost/"], "no URL; a path goes with --get"),
         (["localhost", "--pipe", "--json"], "--pipe"),
         (["localhost", "--output", "x"], "--output"),
         (["localhost", "--relax", "everything"], "everything"),

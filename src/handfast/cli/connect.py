@@ -83,11 +83,11 @@ def exit_code(failure: TLSError | None) -> int:
     return UNREACHED if failure.reason in _NO_CONNECTION else FAILED
 
 
-def address(target: str, default: int = 443) -> tuple[str, int]:
-    """HOST[:PORT] as host and port; an IPv6 address with a port stands in brackets."""
+def address(target: str, default: int = 443, *, get: bool = False) -> tuple[str, int]:
+    """HOST[:PORT] as host and port; an IPv6 address with a port stands in brackets. ``get``: there is --get for a path."""
     host, port = target, str(default)
     if "/" in target:
-        problem = "a host is needed, and no URL; a path goes with --get"
+        problem = "a host is needed, and no URL" + ("; a path goes with --get" if get else "")
         raise ConfigurationError(setting="HOST[:PORT]", value=target, problem=problem)
     if target.startswith("["):
         host, bracket, rest = target[1:].partition("]")
@@ -116,7 +116,7 @@ class Command:
         options = self._options
         _check(options)
         dialogue = None if options.starttls is None else Dialogue(options.starttls)
-        host, port = address(options.target, dialogue.protocol.port if dialogue else 443)
+        host, port = address(options.target, dialogue.protocol.port if dialogue else 443, get=True)
         server_name = self._server_name = options.server_name or host
         settings = self._settings = Settings(options)
         for number in range(1, options.reconnect + 2):
