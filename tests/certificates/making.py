@@ -176,10 +176,10 @@ def alternatives(*names: x509.GeneralName) -> tuple[x509.SubjectAlternativeName,
     return x509.SubjectAlternativeName(names), False
 
 
-def raw_names(content: bytes) -> IssuedIdentity:
+def raw_names(content: bytes, **options: Any) -> IssuedIdentity:
     """A leaf whose subjectAltName has any content."""
     odd = raw_extension("2.5.29.17", element(SEQUENCE, content))
-    return root().issue(extensions={x509.UnrecognizedExtension: (odd, False)})
+    return root().issue(extensions={x509.UnrecognizedExtension: (odd, False)}, **options)
 
 
 def usages(*names: x509.ObjectIdentifier) -> tuple[x509.ExtendedKeyUsage, bool]:

@@ -99,8 +99,11 @@ class PeerIdentity(Guarded):
 
     @property
     def subject_alternative_names(self) -> tuple[str, ...]:
-        """All of them, in the certificate's order: "DNS:example.com", "IP:192.0.2.1", "URI:spiffe://..."."""
-        return self._leaf.alternative_names
+        """All of them, in the certificate's order: "DNS:example.com", "IP:192.0.2.1", "URI:spiffe://...".
+
+        No verifier accepts a certificate with a name that cannot be printed, or that has ", " in it.
+        """
+        return tuple(map(_listable, self._leaf.alternative_names))
 
     @property
     def dns_names(self) -> tuple[str, ...]:
@@ -154,3 +157,8 @@ def _printable(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else "".join(f"\\{byte:02X}" for byte in c.encode("utf-8")) for c in name)
+
+
+def _listable(name: str) -> str:
+    """A name without what would end it in a list: a directory's (RFC 4514) may have a comma and a blank in a value."""
+    return _printable(name).replace("\\, ", "\\2C ") if name.startswith("DIR:") else name

@@ -9,7 +9,9 @@ from tests.certificates.forging import element
 from tests.certificates.making import (
     NAME,
     NAMELESS,
+    RULE,
     Group,
+    Made,
     alternatives,
     leaf,
     leaf_with,
@@ -79,6 +81,37 @@ case(
     NAME,
     "is not in the form that is compared",
 )
+case(
+    "a zero byte in a name that was not asked for",
+    lambda: raw_names(element(0x82, b"server.example") + element(0x82, b"a.example\0.evil.example")),
+    RULE,
+    'its DNS name "a.example\\x00.evil.example" has U+0000, which cannot be printed',
+)
+case(
+    "the end of a line in a client's URI",
+    lambda: _client(element(0x86, b"spiffe://example.org/a\r\nX-Admin: 1")),
+    RULE,
+    "has U+000D, which cannot be printed",
+)
+case(
+    "an escape sequence in a client's e-mail address",
+    lambda: _client(element(0x81, b"a\x1b[2J@example.org")),
+    RULE,
+    "its e-mail address",
+)
+case(
+    "a second name within a client's DNS name",
+    lambda: _client(element(0x82, b"client.example, DNS:admin.example")),
+    RULE,
+    "has a comma, which ends a name in a list of them",
+)
+case(
+    "a second name within a client's URI",
+    lambda: _client(element(0x86, b"spiffe://example.org/a, DNS:admin.example")),
+    RULE,
+    "has a comma, which ends a name in a list of them",
+)
+case("a comma in a client's URI", lambda: _client(element(0x86, b"https://example.org/a,b")))
 case("an internationalised name", lambda: presented(leaf("xn--bcher-kva.example"), name="xn--bcher-kva.example"))
 case("another case of letters", lambda: leaf("SERVER.Example"))
 case("a wildcard", shared("wildcard"))
@@ -89,3 +122,8 @@ case(
     lambda: presented(leaf(f"{'long.' * 40}example"), name=f"{'long.' * 40}example"),
     badssl="long-extended-subdomain-name-containing-many-letters-and-dashes",
 )
+
+
+def _client(names: bytes) -> Made:
+    """A client with any content of its subjectAltName."""
+    return presented(raw_names(names, usage=("client",)), name=None, client=True)

@@ -340,3 +340,30 @@ def test_a_subject_ends_no_line_of_a_header(name: str, shown: str) -> None:
     peer = ChainVerifier(authority.trust).verify_client(chain, datetime.now(UTC))
     assert peer.subject == f"{shown},O=handfast testing"
     assert peer.issuer == peer.subject
+
+
+def test_names_that_are_none_are_looked_for_in_each_certificate() -> None:
+    """Those that are alike share what the rules say of them, and not this."""
+    verifier = ChainVerifier(root().trust)
+    odd = x509.SubjectAlternativeName([x509.DNSName._init_without_validation("a.example\r\nX-Admin: 1")])
+    for _ in range(2):
+        assert verifier.verify_client(issued("client.example").chain, NOW)
+    refusal = refused(issued("client.example", extensions={x509.SubjectAlternativeName: (odd, False)}))
+    assert isinstance(refusal, CertificateRuleBroken)
+    assert "has U+000D, which cannot be printed" in str(refusal.evidence["rule"])
+
+
+def test_a_directory_s_name_ends_no_name_in_a_list() -> None:
+    """It may have a comma and a blank in it, as RFC 4514 writes it, or in hexadecimal digits."""
+    name = x509.Name(
+        [
+            x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Us, DNS:admin.example\r\n"),
+            x509.NameAttribute(x509.NameOID.COMMON_NAME, "a\\"),
+        ]
+    )
+    own = x509.SubjectAlternativeName([x509.DirectoryName(name), x509.DNSName("client.example")])
+    peer = accepted(issued("client.example", extensions={x509.SubjectAlternativeName: (own, False)}))
+    assert peer.subject_alternative_names == (
+        "DIR:CN=a\\\\,O=Us\\2C DNS:admin.example\\0D\\0A",
+        "DNS:client.example",
+    )

@@ -1,4 +1,4 @@
-"""Whether the peer's certificate is for the name that was asked for (RFC 9525 section 6)."""
+"""Whether the peer's certificate is for the name that was asked for (RFC 9525 section 6), and whether all its names are names."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from cryptography import x509
 from handfast import reasons
 from handfast.certificates.checks.evidence import about
 from handfast.certificates.names import near_miss
+from handfast.certificates.rules import Breach
 from handfast.errors import CertificateNameMismatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from handfast.certificates.parsed import Parsed
     from handfast.certificates.path import Path
 
@@ -43,3 +46,26 @@ def _problem(leaf: Parsed, server_name: str) -> str | None:
     if not leaf.names and leaf.values(x509.RFC822Name):
         return "it names a mailbox, and no host"
     return near_miss(server_name, leaf.values(x509.DNSName))
+
+
+def odd_name(leaf: Parsed) -> Breach | None:
+    """A name that is none, or is two where several stand in one line: applications put them into headers, logs and lists.
+
+    It is looked for in each certificate: those that are alike in all else have names of their own.
+    """
+    for called, comma, names in _texts(leaf):
+        for name in names:
+            if name.isprintable() and comma not in name:
+                continue
+            odd = next((f"U+{ord(character):04X}" for character in name if not character.isprintable()), None)
+            has = "a comma, which ends a name in a list of them" if odd is None else f"{odd}, which cannot be printed"
+            return Breach(f'its {called} "{name}" has {has}', "RFC 5280 section 4.2.1.6")
+    return None
+
+
+def _texts(leaf: Parsed) -> Iterator[tuple[str, str, Iterable[str]]]:
+    """What the names of each kind are called, the comma that none of them may have, and the names."""
+    yield "DNS name", ",", leaf.names.texts  # and addresses, in which there is nothing to find
+    if not leaf.only_dns:
+        yield "e-mail address", ",", leaf.values(x509.RFC822Name)
+        yield "URI", ", ", leaf.values(x509.UniformResourceIdentifier)  # a comma alone may stand there (RFC 3986)

@@ -8,6 +8,7 @@ from cryptography import x509
 
 from handfast.certificates import constraints
 from handfast.certificates.checks.evidence import about
+from handfast.certificates.checks.naming import odd_name
 from handfast.certificates.path import misused_key
 from handfast.certificates.rules import Breach
 from handfast.errors import CertificateRuleBroken
@@ -44,6 +45,9 @@ def check_profile(path: Path, found: Sequence[Findings], relax: Collection[Rule]
 def _breaches(path: Path, found: Sequence[Findings], depth: int) -> Iterator[tuple[int, Breach]]:
     is_own_root = path.anchored and len(found) == 1
     budget = constraints.Budget()
+    odd = odd_name(path.certificates[0])
+    if odd is not None:
+        yield 0, odd
     for index, item in enumerate(found):
         for breach in item.breaches:
             # A peer's own certificate among the trusted ones is trusted as it is; no authority has to have made it.
