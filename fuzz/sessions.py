@@ -223,7 +223,7 @@ class Memory:
         """The configuration is there: sessions stand on what it trusts."""
         self.trust = config.trust_id
         if isinstance(config, ServerConfig):
-            self.required = config.client_authentication == "required"
+            self.required = config.demand == "required"
             return
         name = settings.get("session")
         self.ours = None if name is None else clients_session(name, config)

@@ -370,6 +370,7 @@ def _trust_id(verifier: object) -> bytes:
 
 
 Chooser = Callable[["ClientHello"], "Identity | Awaitable[Identity | None] | None"]
+Demand = Literal["none", "optional", "required"]
 HelloReview = Callable[["ClientHello"], "ServerConfig | Awaitable[ServerConfig | None] | None"]
 
 
@@ -385,7 +386,8 @@ class ServerConfig(_Config):
     ``unknown_names``    what a client gets that asks for a name no identity has: the first identity, or an alert
     ``client_authentication``  whether clients are asked for a certificate, and whether they have to have one. A
                          certificate that does not verify ends the handshake in both cases. A client with a key from
-                         outside (``psks``) is not asked, so "required" does not go with those
+                         outside (``psks``) is not asked, so "required" does not go with those. It has to be said where
+                         anything else here is about clients' certificates; without all of these it is "none"
     ``client_trust``     the roots that clients' certificates have to lead to
     ``client_verifier``  decides on clients' certificates, instead of the roots above; ASK makes it an event
     ``client_authorities``  the names (DER) that clients are told to choose their certificate by; None for those of the
@@ -410,7 +412,7 @@ class ServerConfig(_Config):
     choose_identity: Chooser | _Later | None = None
     suite_order: Literal["server", "client"] = "server"
     unknown_names: Literal["default", "refuse"] = "default"
-    client_authentication: Literal["none", "optional", "required"] = "none"
+    client_authentication: Demand | None = None
     client_trust: TrustStore | None = None
     client_verifier: ClientVerifier | _Later | None = None
     client_authorities: Sequence[bytes] | None = None
@@ -427,6 +429,7 @@ class ServerConfig(_Config):
 
     psk_mode_ids: bytes = field(init=False, repr=False)
     verifier_of_clients: ClientVerifier | _Later | None = field(init=False, repr=False)
+    demand: Demand = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -450,7 +453,7 @@ class ServerConfig(_Config):
             raise ConfigurationError(setting="identities", problem="a server needs a certificate and its key")
         _one_of("suite_order", self.suite_order, "server", "client")
         _one_of("unknown_names", self.unknown_names, "default", "refuse")
-        _one_of("client_authentication", self.client_authentication, "none", "optional", "required")
+        self._set("demand", self._demanded())
         if self.psks is not None and self.client_authentication == "required":
             problem = (
                 'with psks it cannot be "required": who has a key shows no certificate; "optional" is what there is'
@@ -472,16 +475,27 @@ class ServerConfig(_Config):
 
         b"" where the verifier cannot say that: then it has to verify each time, and nothing is resumed.
         """
-        if self.client_authentication == "none":
+        if self.demand == "none":
             return _NOBODY
         return _trust_id(self.verifier_of_clients)
+
+    def _demanded(self) -> Demand:
+        if self.client_authentication is not None:
+            _one_of("client_authentication", self.client_authentication, "none", "optional", "required")
+            return self.client_authentication
+        for setting in ("client_trust", "client_verifier", "check_peer"):
+            if getattr(self, setting) is not None:
+                # Whoever says who may come in does not mean everybody.
+                problem = f'with {setting} it has to be said: "required", "optional", or "none" to ask no client'
+                raise ConfigurationError(setting="client_authentication", problem=problem)
+        return "none"
 
     def _default_verifier(self) -> ClientVerifier | None:
         from handfast.certificates.policy import ChainVerifier
 
         if self.client_trust is not None:
             return ChainVerifier(self.client_trust)
-        if self.client_authentication != "none":
+        if self.demand != "none":
             # The system's roots are for servers: a certificate from one of them says nothing about a client.
             raise ConfigurationError(
                 setting="client_trust", problem="to ask for client certificates, say which roots they have to lead to"

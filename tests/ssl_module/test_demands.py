@@ -109,6 +109,20 @@ def test_what_handfast_was_told_to_demand_stays_too(authority: Authority, server
     assert shaken(client_with(True), first).server.getpeercert()["subjectAltName"] == (("DNS", "me.test"),)
 
 
+@pytest.mark.parametrize("told", ["none", "optional"])
+def test_what_ssl_was_told_to_demand_is_not_loosened_by_handfast(
+    authority: Authority, server_of: Make, client_with: Make, told: str
+) -> None:
+    server = server_of()
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.handfast = ServerConfig(
+        identities=[authority.issue("localhost")], client_authentication=told, client_trust=authority.trust
+    )
+    error = failure(Pair(client_with(False), server).shake)
+    assert error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE"  # type: ignore[attr-defined]
+    assert shaken(client_with(True), server).server.getpeercert()["subjectAltName"] == (("DNS", "me.test"),)
+
+
 def test_versions_stay(module: ModuleType, server_of: Make, client_of: Make) -> None:
     first, second = server_of(module), server_of(module)
     first.minimum_version = ssl.TLSVersion.TLSv1_3

@@ -66,7 +66,10 @@ WRONG_SERVER: list[tuple[str, dict[str, Any], str]] = [
     ("suite_order", {"suite_order": "ours"}, '"server" or "client"'),
     ("unknown_names", {"unknown_names": "ignore"}, '"default" or "refuse"'),
     ("client_authentication", {"client_authentication": "maybe"}, '"none" or "optional" or "required"'),
-    ("client_authentication", {"client_authentication": None}, '"none" or "optional" or "required"'),
+    ("client_authentication", {"client_authentication": ""}, '"none" or "optional" or "required"'),
+    ("client_authentication", {"client_authentication": None, "client_trust": trust()}, "with client_trust"),
+    ("client_authentication", {"client_authentication": None, "client_verifier": ASK}, "with client_verifier"),
+    ("client_authentication", {"client_authentication": None, "client_trust": None, "check_peer": print}, "with check_peer"),
     ("retry", {"retry": "never"}, '"when_needed" or "always"'),
     ("retry", {"retry": "always"}, "needs a cookie_key"),
     ("cookie_key", {"cookie_key": b""}, "32 bytes or more"),
@@ -91,6 +94,13 @@ def test_wrong_settings_of_a_server(setting: str, settings: dict[str, Any], prob
         server_config(**settings)
     assert caught.value.evidence["setting"] == setting
     assert problem in str(caught.value.evidence["problem"])
+
+
+def test_who_is_trusted_may_be_said_where_nobody_is_asked() -> None:
+    """For programs that switch it off for a while."""
+    assert server_config(client_authentication="none", client_trust=trust()).demand == "none"
+    assert server_config().demand == "none"
+    assert server_config(client_authentication="optional", client_trust=trust()).demand == "optional"
 
 
 def test_a_ticket_lives_no_longer_than_the_keys_of_a_fleet() -> None:
@@ -232,7 +242,7 @@ def test_clients_are_verified_by_roots_that_are_named() -> None:
     verifier = server_config(client_authentication="optional").verifier_of_clients
     assert isinstance(verifier, ChainVerifier)
     assert verifier.trust is trust()
-    assert isinstance(server_config(client_trust=trust()).verifier_of_clients, ChainVerifier)
+    assert isinstance(server_config(client_authentication="optional").verifier_of_clients, ChainVerifier)
 
 
 def test_a_verifier_of_clients_takes_the_place_of_the_roots() -> None:

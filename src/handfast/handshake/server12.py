@@ -71,7 +71,7 @@ def server12(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
         chosen = yield ChooseIdentity(hello)
     terms = negotiate12.terms(config, hello, chosen)
     suite = terms.suite
-    asking = config.client_authentication != "none"
+    asking = config.demand != "none"
 
     # ServerHello and Certificate: in the clear, for everybody to see.
     named = hello.server_name is not None and terms.identity.fits(hello.server_name)
@@ -138,6 +138,6 @@ def client_chain(link: Link, config: ServerConfig) -> Flow[tuple[bytes, ...]]:
     """The client's chain; empty for a client without certificate, where it may do without."""
     certificate = yield from expect(Certificate12)
     link.transcript.add(certificate)
-    if not certificate.certificate_list and config.client_authentication == "required":
+    if not certificate.certificate_list and config.demand == "required":
         raise PeerIncompatible(CERTIFICATE_REQUIRED_12)
     return tuple(certificate.certificate_list)

@@ -211,7 +211,7 @@ def agree_on_record_sizes(link: Link, config: ServerConfig, hello: ClientHello, 
 
 def certificate_request(config: ServerConfig) -> CertificateRequest | None:
     """How a client is asked who it is (RFC 9846 section 4.4.2); None if it is not."""
-    if config.client_authentication == "none":
+    if config.demand == "none":
         return None
     return CertificateRequest(
         signature_algorithms=list(config.scheme_ids),
@@ -233,6 +233,6 @@ def verify_client(
     if chain:
         question = VerifyPeer(chain, link.clock.wall(), "client")
         return (yield from verify_identity(link, config, question, CLIENT_CONTEXT))
-    if config.client_authentication == "required":
+    if config.demand == "required":
         raise PeerIncompatible(CERTIFICATE_REQUIRED)
     return None, 0

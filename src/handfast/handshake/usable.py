@@ -118,7 +118,7 @@ def objection(config: ServerConfig, session: Session, hello: ClientHello, versio
         return WhyNot.OTHER_ALGORITHM
     by_key = bool(session.basis.identity)
     without_certificate = not config.identities and config.choose_identity is None
-    unproven = config.client_authentication == "required" and not session.chain
+    unproven = config.demand == "required" and not session.chain
     if (by_key and config.psks is None) or (without_certificate and not by_key) or unproven:
         return WhyNot.OTHER_IDENTITY
     return None

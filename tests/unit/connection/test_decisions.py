@@ -116,7 +116,9 @@ def test_callbacks_of_the_other_configuration_are_called() -> None:
     other = server_config(
         choose_identity=choose, client_authentication="required", check_peer=checked.append, on_client_hello=never
     )
-    config = server_config(choose_identity=never, check_peer=never, on_client_hello=lambda hello: other)
+    config = server_config(
+        choose_identity=never, client_authentication="none", check_peer=never, on_client_hello=lambda hello: other
+    )
     client, server = pair(client_config(identities=[client_identity()]), config)
     assert chosen == ["localhost"]
     assert server.handshake is not None

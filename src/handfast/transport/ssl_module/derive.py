@@ -10,7 +10,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar
 
-from handfast.config import ClientConfig, ServerConfig
+from handfast.config import ClientConfig, Demand, ServerConfig
 from handfast.crypto.suites import SUITES
 from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
@@ -143,8 +143,9 @@ def server_config(settings: Settings, given: Given, base: ServerConfig | None) -
         changes["tickets"] = given.tickets
     changes["ticket_count"] = min(settings.num_tickets, TICKETS)
     changes["suite_order"] = "server" if settings.options & ssl.OP_CIPHER_SERVER_PREFERENCE else "client"
-    if settings.verify_mode != ssl.CERT_NONE:
-        changes["client_authentication"] = "required" if settings.verify_mode == ssl.CERT_REQUIRED else "optional"
+    asked = _ASKED[settings.verify_mode]
+    if asked != "none":
+        changes["client_authentication"] = asked
         trust = given.trust if base is None or base.client_trust is None else base.client_trust
         changes["client_verifier"] = _verifier(settings, trust)
         changes["client_authorities"] = ()  # ssl names none either
@@ -152,7 +153,11 @@ def server_config(settings: Settings, given: Given, base: ServerConfig | None) -
         changes["choose_identity"] = None
     elif base is None:
         changes["choose_identity"] = _nobody
-    return _replaced(base or ServerConfig(choose_identity=_nobody), changes)
+    config = _replaced(base or ServerConfig(choose_identity=_nobody), changes)
+    return _demanding(config, asked, config.verifier_of_clients)  # the stricter one of the two counts
+
+
+_ASKED: Final[dict[int, Demand]] = {ssl.CERT_NONE: "none", ssl.CERT_OPTIONAL: "optional", ssl.CERT_REQUIRED: "required"}
 
 
 def refuse_early_data(config: ServerConfig) -> None:
@@ -265,10 +270,15 @@ def without_alpn(config: ServerConfig) -> ServerConfig:
 
 def as_strict(config: ServerConfig, first: ServerConfig) -> ServerConfig:
     """A configuration that comes in place of another one: clients are asked for no less than by ``first``."""
-    if _DEMANDS.index(config.client_authentication) >= _DEMANDS.index(first.client_authentication):
+    return _demanding(config, first.demand, first.verifier_of_clients)
+
+
+def _demanding(config: ServerConfig, demand: Demand, verifier: object) -> ServerConfig:
+    """The same, which asks clients for no less than ``demand``; by ``verifier`` where it has none of its own."""
+    if _DEMANDS.index(config.demand) >= _DEMANDS.index(demand):
         return config
-    verifier = first.verifier_of_clients if config.verifier_of_clients is None else config.verifier_of_clients
-    return _copied(config, client_authentication=first.client_authentication, verifier_of_clients=verifier)
+    own = config.verifier_of_clients
+    return _copied(config, demand=demand, verifier_of_clients=verifier if own is None else own)
 
 
 _DEMANDS: Final = ("none", "optional", "required")
