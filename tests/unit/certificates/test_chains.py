@@ -21,26 +21,8 @@ from handfast.testing import BROKEN, GOOD, Authority, chain
 from handfast.testing.authority import certify
 from handfast.testing.chains import SERVER_NAME, root
 from handfast.testing.keys import new_key
+from tests.certificates.alerts import ALERTS
 from tests.unit.certificates.made import NOW, refusal, refused, root_with_full_serial
-
-# The alerts of RFC 9846 section 6.2, written down a second time.
-ALERTS = {
-    "certificate_expired": 45,
-    "certificate_not_yet_valid": 42,
-    "certificate_name_mismatch": 42,
-    "certificate_without_names": 42,
-    "certificate_wrong_usage": 43,
-    "not_a_ca": 42,
-    "self_signed_certificate": 48,
-    "unknown_issuer": 48,
-    "missing_intermediate": 48,
-    "bad_certificate_signature": 42,
-    "weak_key": 42,
-    "weak_signature": 42,
-    "unsupported_public_key": 43,
-    "certificate_rule_broken": 42,
-    "certificate_unreadable": 42,
-}
 
 
 @pytest.mark.parametrize("name", GOOD)
