@@ -108,26 +108,43 @@ class Fetcher:
 
     def _waited(self, other: Future[Content | FetchFailed], deadline: Deadline) -> Content | FetchFailed:
         try:
-            answer = other.result(deadline.left)
+            while not other.done():
+                with suppress(NotYet):
+                    other.result(deadline.step)
         except FetchFailed as error:
             return error
-        except NotYet:
-            return FetchFailed(reasons.FETCH_TIMEOUT, seconds=deadline.seconds)
+        answer = other.result()
         return answer.copy() if isinstance(answer, FetchFailed) else answer
 
-    def run(self, script: Generator[Fetch, Content | FetchFailed, PeerIdentity], first: Fetch) -> PeerIdentity:
-        """The end of a script that has asked for ``first``. Blocks for as long as the policy allows."""
+    def run(
+        self,
+        script: Generator[Fetch, Content | FetchFailed, PeerIdentity],
+        first: Fetch,
+        given_up: threading.Event | None = None,
+    ) -> PeerIdentity:
+        """The end of a script that has asked for ``first``. Blocks for as long as the policy allows.
+
+        ``given_up``  is set once nobody waits for it any more. Then others get its place, and FetchFailed is raised
+        """
         if self._forks != forks():  # the threads that had something under way are in the other process
             self._begin()
-        deadline = Deadline(self.policy.seconds)
+        deadline = Deadline(self.policy.seconds, given_up)
         slots = self._slots
-        if not slots.acquire(timeout=self.policy.seconds):
+        try:
+            while not slots.acquire(timeout=deadline.step):
+                pass
+        except FetchFailed:
+            if deadline.is_given_up:
+                raise
             return _ended(script, FetchFailed(reasons.FETCH_BUSY, seconds=self.policy.seconds))
         try:
             while True:
                 url = first.url
                 try:
-                    first = script.send(self._fetch(first, deadline))
+                    answer = self._fetch(first, deadline)
+                    if deadline.is_given_up and isinstance(answer, FetchFailed):
+                        raise answer  # which says nothing of the address, and is not remembered
+                    first = script.send(answer)
                 finally:
                     self._answered(url)
         except StopIteration as end:
@@ -225,10 +242,14 @@ class FetchingVerifier:
         return _in_thread(rest) if _has_loop() else rest()
 
     def _rest(
-        self, completion: Completion, script: Generator[Fetch, Content | FetchFailed, PeerIdentity], first: Fetch
+        self,
+        completion: Completion,
+        script: Generator[Fetch, Content | FetchFailed, PeerIdentity],
+        first: Fetch,
+        given_up: threading.Event | None = None,
     ) -> PeerIdentity:
         try:
-            return self.fetcher.run(script, first)
+            return self.fetcher.run(script, first, given_up)
         finally:
             self._done(completion)
 
@@ -245,12 +266,13 @@ def _has_loop() -> bool:
     return True
 
 
-async def _in_thread(work: Callable[[], PeerIdentity]) -> PeerIdentity:
+async def _in_thread(work: Callable[[threading.Event], PeerIdentity]) -> PeerIdentity:
     """Work in a thread of its own: the executor's threads are few, and the program waits for them when it ends.
 
-    Who gives up waiting leaves the thread behind, which ends when its time is over.
+    Who gives up waiting leaves the thread behind, which ends soon: ``work`` gets an event that is set then.
     """
     loop = asyncio.get_running_loop()
+    given_up = threading.Event()
     done: asyncio.Future[PeerIdentity] = loop.create_future()
 
     def settle(identity: PeerIdentity | None, error: BaseException | None) -> None:
@@ -264,11 +286,14 @@ async def _in_thread(work: Callable[[], PeerIdentity]) -> PeerIdentity:
     def run() -> None:
         identity, failure = None, None
         try:
-            identity = work()
+            identity = work(given_up)
         except BaseException as error:
             failure = error
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, identity, failure)
 
     threading.Thread(target=run, name="handfast-fetch", daemon=True).start()
-    return await done
+    try:
+        return await done
+    finally:
+        given_up.set()

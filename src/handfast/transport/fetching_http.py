@@ -10,10 +10,13 @@ from __future__ import annotations
 import http.client
 import io
 import ipaddress
+import os
 import queue
+import selectors
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -29,23 +32,38 @@ if TYPE_CHECKING:
     from handfast.certificates.fetch_policy import FetchPolicy
 
 _PIECE: Final = 16_384
+_STEP: Final = 0.25  # seconds after which a thread looks whether anybody waits for it still
 _MOVED: Final = (301, 302, 303, 307, 308)
 
 
 class Deadline:
-    """When everything has to be over; ``policy.seconds`` from now on."""
+    """When everything has to be over; ``policy.seconds`` from now on.
 
-    def __init__(self, seconds: float) -> None:
+    ``given_up``  is set by whoever waits for another thread's work, and does so no longer
+    """
+
+    def __init__(self, seconds: float, given_up: threading.Event | None = None) -> None:
         self.seconds = seconds
+        self._given_up = given_up
         self._until = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
-        """Seconds that are left. Raises FetchFailed (FETCH_TIMEOUT) where there are none."""
+        """Seconds that are left. Raises FetchFailed (FETCH_TIMEOUT) where there are none, or nobody waits any more."""
         left = self._until - time.monotonic()
-        if left <= 0:
+        if left <= 0 or self.is_given_up:
             self.over()
         return left
+
+    @property
+    def step(self) -> float:
+        """Seconds to wait before this is asked again, so that who is given up notices soon. Raises as ``left``."""
+        return self.left if self._given_up is None else min(self.left, _STEP)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._given_up is not None and self._given_up.is_set()
 
     @property
     def is_ahead(self) -> bool:
@@ -174,8 +192,7 @@ def _connect(host: str, port: int, policy: FetchPolicy, deadline: Deadline) -> s
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             # An address that swallows packets leaves time for the others.
-            sock.settimeout(deadline.left / left)
-            sock.connect(address)
+            _dial(sock, address, deadline, deadline.left / left)
             forbidden = policy.why_not(str(sock.getpeername()[0]), port)
             if forbidden is not None:
                 raise forbidden
@@ -189,6 +206,23 @@ def _connect(host: str, port: int, policy: FetchPolicy, deadline: Deadline) -> s
             return sock
     _ = deadline.left
     raise FetchFailed(reasons.FETCH_UNREACHABLE, host=host, port=port, problem=problem)
+
+
+def _dial(sock: socket.socket, address: Any, deadline: Deadline, seconds: float) -> None:
+    """Connect within so many seconds. Raises OSError, and FetchFailed where the time of the whole is over."""
+    until = time.monotonic() + seconds
+    sock.settimeout(min(seconds, deadline.step))
+    with suppress(TimeoutError):
+        sock.connect(address)
+        return
+    with selectors.DefaultSelector() as selector:  # it goes on connecting
+        selector.register(sock, selectors.EVENT_WRITE)
+        while not selector.select(min(max(until - time.monotonic(), 0), deadline.step)):
+            if time.monotonic() >= until:
+                raise TimeoutError
+    error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
 
 
 def _resolve(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
@@ -212,9 +246,12 @@ def _resolve(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
             answers.put(error)
 
     threading.Thread(target=ask, name="handfast-resolve", daemon=True).start()
+    answer = None
     try:
-        answer = answers.get(timeout=deadline.left)
-    except queue.Empty:
+        while answer is None:
+            with suppress(queue.Empty):
+                answer = answers.get(timeout=deadline.step)
+    except FetchFailed:
         raise FetchFailed(reasons.FETCH_TIMEOUT, seconds=deadline.seconds, problem=f"no address of {host}") from None
     if isinstance(answer, Exception) or not answer:
         problem = words(answer) if isinstance(answer, Exception) else "it has no address"
@@ -234,12 +271,12 @@ class _Input(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        try:
-            self._sock.settimeout(self._deadline.left)
-            count = self._sock.recv_into(buffer)
-            self._left -= count
-            if self._left < 0:
-                raise FetchFailed(reasons.FETCH_TOO_LARGE, allowed=self._allowed)
-        except TimeoutError:
-            self._deadline.over()
+        while True:
+            self._sock.settimeout(self._deadline.step)
+            with suppress(TimeoutError):
+                count = self._sock.recv_into(buffer)
+                break
+        self._left -= count
+        if self._left < 0:
+            raise FetchFailed(reasons.FETCH_TOO_LARGE, allowed=self._allowed)
         return count
