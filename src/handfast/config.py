@@ -12,7 +12,7 @@ from handfast.crypto.entropy import SYSTEM_ENTROPY, Entropy
 from handfast.crypto.groups import CLASSICAL_HALF
 from handfast.crypto.signatures import CERTIFICATE_SCHEMES, SCHEMES, SCHEMES_12
 from handfast.crypto.suites import SUITES, SUITES_12
-from handfast.errors import ConfigurationError
+from handfast.errors import ConfigurationError, kind_wanted
 from handfast.profiles import (
     INTERMEDIATE,
     KNOWN_GROUPS,
@@ -152,6 +152,22 @@ def _check_roles(psks: Iterable[ExternalPsk], role: str) -> None:
             raise ConfigurationError(setting="psks", problem=problem)
 
 
+def _check_verifier(setting: str, value: object, method: str) -> None:
+    if value is None or value is ASK:
+        return
+    if isinstance(value, type) or not callable(getattr(value, method, None)):
+        raise kind_wanted(setting, value, f"an object that has {method}, such as a ChainVerifier")
+
+
+def _check_roots(setting: str, value: object) -> None:
+    if value is None:
+        return
+    from handfast.certificates.store import TrustStore
+
+    if not isinstance(value, TrustStore):
+        raise kind_wanted(setting, value, "a TrustStore, such as TrustStore.from_files(...) gives")
+
+
 def _lacking(**lists: tuple[int, ...]) -> str:
     """Which of the lists has nothing for a version of TLS; "" if none is empty."""
     return ", ".join(f"{name} has nothing for it" for name, values in lists.items() if not values)
@@ -224,6 +240,8 @@ class _Config:
             "certificate_signature_schemes", self.certificate_signature_schemes, SignatureScheme, CERTIFICATE_SCHEMES
         )
         self._set("certificate_scheme_ids", schemes)
+        if self.check_peer is not None and self.check_peer is not ASK and not callable(self.check_peer):
+            raise kind_wanted("check_peer", self.check_peer, "a function")
         self._set("identities", tuple(self.identities))
         self._set("protocols", _protocols(self.alpn))
         self._set("entropy", self.entropy_for_tests or SYSTEM_ENTROPY)
@@ -323,6 +341,8 @@ class ClientConfig(_Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set("psk_mode_ids", _psk_modes(self.psk_modes))
+        _check_roots("trust", self.trust)
+        _check_verifier("verifier", self.verifier, "verify_server")
         _check_roles(self.psks, "client")
         _check_tickets(self.ticket_request)
         if len(self.psks) >= limits.PSK_IDENTITIES:  # one is for a session
@@ -434,6 +454,8 @@ class ServerConfig(_Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set("psk_mode_ids", _psk_modes(self.psk_modes))
+        _check_roots("client_trust", self.client_trust)
+        _check_verifier("client_verifier", self.client_verifier, "verify_client")
         if isinstance(self.psks, Mapping):
             _check_roles(self.psks.values(), "server")
             if any(psk.identity != name for name, psk in self.psks.items()):

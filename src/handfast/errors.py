@@ -112,6 +112,14 @@ def words(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
+def kind_wanted(setting: str, value: object, wanted: str) -> ConfigurationError:
+    """For a setting that is no ``wanted``, which would come to light in each handshake, and only there."""
+    given = (
+        f"the class {value.__name__} itself" if isinstance(value, type) else f"a value of type {type(value).__name__}"
+    )
+    return ConfigurationError(setting=setting, problem=f"has to be {wanted}, and is {given}")
+
+
 def shown(value: object) -> str:
     """One piece of evidence as text on one line, with whatever a peer may have put in it made harmless.
 

@@ -57,9 +57,24 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("record_size_limit", {"record_size_limit": 16_386}, "64 to 16385"),
     ("record_padding", {"record_padding": -1}, "0 to 16385"),
     ("record_padding", {"record_padding": 16_386}, "0 to 16385"),
+    ("check_peer", {"check_peer": False}, "a function, and is a value of type bool"),
 ]
 WRONG_CLIENT: list[tuple[str, dict[str, Any], str]] = [
     ("key_shares", {"groups": ["x25519"], "key_shares": ["secp256r1"]}, "not known"),
+    (
+        "trust",
+        {"trust": "roots.pem"},
+        "a TrustStore, such as TrustStore.from_files(...) gives, and is a value of type str",
+    ),
+    ("trust", {"trust": False}, "of type bool"),
+    ("trust", {"trust": []}, "of type list"),
+    (
+        "verifier",
+        {"verifier": False},
+        "an object that has verify_server, such as a ChainVerifier, and is a value of type",
+    ),
+    ("verifier", {"verifier": lambda *_: None}, "of type function"),
+    ("verifier", {"verifier": NoVerification}, "the class NoVerification itself"),
 ]
 WRONG_SERVER: list[tuple[str, dict[str, Any], str]] = [
     ("identities", {"identities": []}, "a certificate and its key"),
@@ -69,12 +84,19 @@ WRONG_SERVER: list[tuple[str, dict[str, Any], str]] = [
     ("client_authentication", {"client_authentication": ""}, '"none" or "optional" or "required"'),
     ("client_authentication", {"client_authentication": None, "client_trust": trust()}, "with client_trust"),
     ("client_authentication", {"client_authentication": None, "client_verifier": ASK}, "with client_verifier"),
-    ("client_authentication", {"client_authentication": None, "client_trust": None, "check_peer": print}, "with check_peer"),
+    (
+        "client_authentication",
+        {"client_authentication": None, "client_trust": None, "check_peer": print},
+        "with check_peer",
+    ),
     ("retry", {"retry": "never"}, '"when_needed" or "always"'),
     ("retry", {"retry": "always"}, "needs a cookie_key"),
     ("cookie_key", {"cookie_key": b""}, "32 bytes or more"),
     ("cookie_key", {"cookie_key": bytes(31)}, "32 bytes or more"),
     ("client_trust", {"client_authentication": "optional", "client_trust": None}, "which roots"),
+    ("client_trust", {"client_authentication": "optional", "client_trust": "roots.pem"}, "of type str"),
+    ("client_verifier", {"client_authentication": "optional", "client_verifier": False}, "that has verify_client"),
+    ("client_verifier", {"client_verifier": ChainVerifier}, "the class ChainVerifier itself"),
     ("client_trust", {"client_authentication": "required", "client_trust": None}, "which roots"),
 ]
 

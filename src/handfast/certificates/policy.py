@@ -37,6 +37,7 @@ from handfast.errors import (
     CertificateUnreadable,
     ConfigurationError,
     UnusableKey,
+    kind_wanted,
 )
 from handfast.limits import ACCEPTED_CHAINS, CERTIFICATES_OF_A_CHAIN, COMPARISONS_OF_A_CHAIN, PATH_DEPTH
 from handfast.reasons import NO_CERTIFICATE, TOO_MANY_COMPARISONS
@@ -61,7 +62,8 @@ class Policy:
                     to have that as well
     ``known_keys``  keys that somebody else has too, see :class:`~handfast.certificates.leaked.KeyList`
 
-    Raises ConfigurationError for a depth that is out of bounds, and for a rule that there is not.
+    Raises ConfigurationError for a depth that is out of bounds, for a rule that there is not, and for what is of another
+    kind.
     """
 
     relax: frozenset[Rule] = frozenset()
@@ -77,6 +79,14 @@ class Policy:
         allow: AllowSpiffe | None = None,
         known_keys: KeyList | None = None,
     ) -> None:
+        if isinstance(depth, bool) or not isinstance(depth, int):
+            raise kind_wanted("depth", depth, "a number")
+        if not isinstance(relax, Iterable):
+            raise kind_wanted("relax", relax, "a list of rules")
+        if allow is not None and not isinstance(allow, AllowSpiffe):
+            raise kind_wanted("allow", allow, "an AllowSpiffe")
+        if known_keys is not None and not isinstance(known_keys, KeyList):
+            raise kind_wanted("known_keys", known_keys, "a KeyList")
         if not 0 <= depth <= PATH_DEPTH:
             raise ConfigurationError(setting="depth", value=depth, problem=f"it has to be from 0 to {PATH_DEPTH}")
         object.__setattr__(self, "relax", frozenset(map(_rule, [relax] if isinstance(relax, str) else relax)))
@@ -101,9 +111,15 @@ class ChainVerifier:
     ``remember``  how many accepted chains are remembered, so that a client that connects to the same server again, or a
                   server that the same client comes back to, verifies its chain once; see handfast.certificates.accepted.
                   0 verifies each chain each time
+
+    Raises ConfigurationError for a trust or a policy of another kind.
     """
 
     def __init__(self, trust: TrustStore, policy: Policy | None = None, *, remember: int = ACCEPTED_CHAINS) -> None:
+        if not isinstance(trust, TrustStore):
+            raise kind_wanted("trust", trust, "a TrustStore")
+        if policy is not None and not isinstance(policy, Policy):
+            raise kind_wanted("policy", policy, "a Policy")
         self.trust = trust
         self.policy = policy or Policy()
         self._servers = relaxing.builder(trust, self.policy, "server")
@@ -267,6 +283,8 @@ class ServiceVerifier(ChainVerifier):
     """
 
     def __init__(self, trust: TrustStore, policy: Policy, *, remember: int = ACCEPTED_CHAINS) -> None:
+        if not isinstance(policy, Policy):
+            raise kind_wanted("policy", policy, "a Policy")
         if policy.allow is None:
             raise ConfigurationError(setting="allow", problem="without it any certificate of these roots would do")
         super().__init__(trust, policy, remember=remember)
