@@ -318,6 +318,32 @@ def test_files_that_never_come_to_rest(folder: Path) -> None:
     assert caught.value.evidence["problem"] == "they change while they are read"
 
 
+def test_whose_certificate_it_is_shows_where_the_signer_can_be_asked(folder: Path) -> None:
+    """docs/reload.md says which cannot: one that is async signs in handshakes alone."""
+
+    class Token:
+        def __init__(self, signer: Any) -> None:
+            self.schemes, self.sign = signer.schemes, signer.sign
+
+    class AsyncToken:
+        def __init__(self, signer: Any) -> None:
+            self.schemes, self._sign = signer.schemes, signer.sign
+
+        async def sign(self, scheme: int, content: bytes) -> bytes:
+            signature: bytes = self._sign(scheme, content)
+            return signature
+
+    own, other = issued("one.example"), issued("two.example")
+    for kind, in_force in ((Token, "one.example"), (AsyncToken, "two.example")):
+        put_chain(folder, own)
+        token = kind(own.signer)
+        live = Reloading(lambda files, token=token: ServerConfig(identities=[files.identity(folder / CHAIN, token)]))
+        put_chain(folder, other)
+        with suppress(ConfigurationError):
+            live.reload()
+        assert names(live) == ("localhost", in_force)
+
+
 def test_the_same_content_is_no_change(folder: Path) -> None:
     live = Reloading(settings_of(folder))
     for file in (CHAIN, KEY):

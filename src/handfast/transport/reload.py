@@ -95,7 +95,7 @@ class Reloading(Generic[C]):
 
     Certificate and key, and whatever else is read, come into force together or not at all. The files may be replaced one
     after the other, through symbolic links, or written in place: a key that does not belong to its certificate is never
-    used, and files that change while they are read are read again.
+    used (but for an async Signer, which is not asked), and files that change while they are read are read again.
 
     A certificate that is not valid now does not replace one that is: an old file put back by mistake, or a clock that is
     wrong, must not take down a server that works. A watcher takes it as soon as it is valid. Where nothing valid is in
