@@ -58,7 +58,7 @@ def client(**settings: Any) -> ClientConfig:
 
 
 def server(**settings: Any) -> ServerConfig:
-    return server_config(**settings)
+    return server_config(client_authentication="optional", **settings)
 
 
 # The question, the side that it is put to, the setting that answers, and what that is called with.
