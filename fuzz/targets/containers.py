@@ -128,11 +128,14 @@ def _is_for_servers(behind: bytes) -> bool:
     members = der.elements(outer[0].content) if outer else None
     if not outer or len(outer) != 1 or outer[0].tag != 0x30 or members is None:
         return False
+    tags = [each.tag for each in members]
+    if tags != [tag for tag in (0x30, 0xA0, 0x0C, 0x04, 0xA1) if tag in tags]:  # each once at most, in this order
+        return False
     of_tag = {each.tag: der.elements(each.content) for each in members}
     lists = [of_tag[tag] for tag in (0x30, 0xA0) if tag in of_tag]
-    if not of_tag.keys() <= {0x30, 0xA0, 0x0C, 0x04, 0xA1} or None in lists:
+    if any(each is None or any(item.tag != OID for item in each) for each in lists):
         return False
-    usages = {tag: {each.content for each in of_tag.get(tag) or () if each.tag == OID} for tag in (0x30, 0xA0)}
+    usages = {tag: {each.content for each in of_tag.get(tag) or ()} for tag in (0x30, 0xA0)}
     rejected = usages[0xA0] & {SERVER_AUTH, CLIENT_AUTH, ANY_USAGE}
     return not rejected and (0x30 not in of_tag or bool(usages[0x30] & {SERVER_AUTH, ANY_USAGE}))
 
