@@ -91,10 +91,15 @@ def _number(value: int) -> str:
     return str(value) if value.bit_length() <= 64 else f"of {value.bit_length()} bits"
 
 
+def _primes(most: int) -> tuple[int, ...]:
+    """The odd primes up to ``most``."""
+    return tuple(p for p in range(3, most + 1, 2) if all(p % q for q in range(3, isqrt(p) + 1, 2)))
+
+
 # The primes up to 167: the library takes its own from the powers of 65537 modulo the product of the first 39 primes and
 # more (Nemec, Sys, Svenda, Klinec, Matyas: The Return of Coppersmith's Attack, ACM CCS 2017, section 2). Modulo each
 # small prime the modulus is then a power of 65537 as well, which by chance all of them are once in 2^150 keys.
-_SMALL_PRIMES: Final = tuple(p for p in range(3, 168) if all(p % q for q in range(2, int(p**0.5) + 1)))
+_SMALL_PRIMES: Final = _primes(167)
 
 
 @cache
@@ -115,7 +120,7 @@ def has_roca(modulus: int) -> bool:
 @cache
 def _tried() -> tuple[tuple[int, ...], int]:
     """The odd primes that a modulus is divided by, up to 751 as NIST SP 800-89 section 5.3.3 has them; their product."""
-    primes = tuple(p for p in range(3, 752, 2) if all(p % q for q in range(3, int(p**0.5) + 1, 2)))
+    primes = _primes(751)
     return primes, prod(primes)
 
 
