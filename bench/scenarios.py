@@ -13,7 +13,7 @@ from typing import Any, cast
 from bench import credentials, http, streams
 from bench.measure import Effort, alternate, ratio
 from bench.peers import HYBRID, X25519, Peer, Task, Unavailable, resumption_of, streams_of, verification_of
-from handfast.certificates.parsed import CACHED_CERTIFICATES
+from handfast.certificates.parsed import SMALL_CERTIFICATES
 
 # The columns of the result, and the module of each.
 PEERS = {
@@ -53,8 +53,8 @@ class Scenario:
 def scenarios() -> list[Scenario]:
     """All of them; certificates are made here."""
     p256, rsa = credentials.p256(), credentials.rsa2048()
-    fresh = credentials.many(2 * CACHED_CERTIFICATES)  # more than are kept, so that none is known when it comes again
-    public = credentials.public(2 * CACHED_CERTIFICATES)
+    fresh = credentials.many(2 * SMALL_CERTIFICATES)  # more than are kept, so that none is known when it comes again
+    public = credentials.public(2 * SMALL_CERTIFICATES)
     return [
         Scenario("full_13", "handshake, X25519, P-256", "us", lambda peer: peer.handshake(p256, X25519)),
         Scenario(
