@@ -80,12 +80,7 @@ def _dns(text: str) -> x509.DNSName:
             text,
             "a * stands for one whole label, the first of three or more, such as *.example.com (RFC 9525 section 6.3)",
         )
-    try:
-        name = normalized(host)
-    except ConfigurationError as error:
-        _refuse(text, str(error.evidence["problem"]))
-    if address(name) is not None:
-        _refuse(text, "an IP address is no DNS name: leave out dns:")
+    name = _domain(host, text, "an IP address is no DNS name: leave out dns:")
     if host != text and "." not in name:
         _refuse(text, "a wildcard needs two labels behind it, such as *.example.com (RFC 9525 section 6.3)")
     return x509.DNSName(f"*.{name}" if host != text else name)
@@ -102,14 +97,18 @@ def _email(text: str) -> x509.RFC822Name:
     mailbox, _, host = text.rpartition("@")
     if not _MAILBOX.fullmatch(mailbox):
         _refuse(text, "it is no e-mail address of letters, digits and the usual signs")
-    return x509.RFC822Name(f"{mailbox}@{_dns_value(host, text)}")
+    # RFC 5321 section 4.1.3 writes mailboxes at an address as alice@[192.0.2.1]: nobody has one here either.
+    return x509.RFC822Name(f"{mailbox}@{_domain(host, text, 'behind the @ stands a domain, and no IP address')}")
 
 
-def _dns_value(host: str, whole: str) -> str:
+def _domain(host: str, whole: str, without_address: str) -> str:
     try:
-        return normalized(host)
+        name = normalized(host)
     except ConfigurationError as error:
         _refuse(whole, str(error.evidence["problem"]))
+    if address(name) is not None:
+        _refuse(whole, without_address)
+    return name
 
 
 def _uri(text: str) -> x509.UniformResourceIdentifier:
