@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from handfast.config import ClientConfig, ServerConfig
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.crypto import signatures
 from handfast.crypto.groups import GROUPS, Share
+from handfast.crypto.mac import Key, mac
 from handfast.crypto.schedule13 import EarlySecret, Exporter, HandshakeSecret, MainSecret, expand_label
 from handfast.crypto.suites import SUITES
 from handfast.crypto.transcript import Transcript
@@ -174,10 +176,15 @@ def test_the_hash_of_nothing() -> None:
     assert hashlib.new(SUITE.hash).digest() == HASHES["empty"]
 
 
+def is_key(key: Key, secret: bytes) -> bool:
+    """Whether a stage of the schedule has this secret, which it keeps as the key of an HMAC."""
+    return mac(key, b"") == hmac.digest(secret, b"", SUITE.hash)
+
+
 def test_each_stage_of_the_schedule() -> None:
-    assert EarlySecret(SUITE)._salt == SECRETS["derived_from_early"]
-    assert handshake_secret()._secret == SECRETS["handshake_secret"]
-    assert main_secret()._secret == SECRETS["main_secret"]
+    assert is_key(EarlySecret(SUITE)._salt, SECRETS["derived_from_early"])
+    assert is_key(handshake_secret()._secret, SECRETS["handshake_secret"])
+    assert is_key(main_secret()._secret, SECRETS["main_secret"])
 
 
 def test_each_traffic_secret() -> None:

@@ -6,6 +6,7 @@ The server there wants a share of secp256r1 and sends a cookie; the client has s
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from handfast.config import ClientConfig, ServerConfig
 from handfast.connection import ClientConnection, ServerConnection
 from handfast.crypto import signatures
 from handfast.crypto.groups import GROUPS, Share
+from handfast.crypto.mac import Key, mac
 from handfast.crypto.schedule13 import EarlySecret, HandshakeSecret
 from handfast.crypto.suites import SUITES
 from handfast.crypto.transcript import Transcript
@@ -170,9 +172,14 @@ def test_both_sides_agree_on_the_shared_secret() -> None:
     assert client.open(server.public).hex() == server.open(client.public).hex() == TRACE["shared_secret"]
 
 
+def is_key(key: Key, secret: bytes) -> bool:
+    """Whether a stage of the schedule has this secret, which it keeps as the key of an HMAC."""
+    return mac(key, b"") == hmac.digest(secret, b"", SUITE.hash)
+
+
 def test_each_secret() -> None:
-    assert handshake_secret()._secret == SECRETS["handshake_secret"]
-    assert handshake_secret().main_secret()._secret == SECRETS["main_secret"]
+    assert is_key(handshake_secret()._secret, SECRETS["handshake_secret"])
+    assert is_key(handshake_secret().main_secret()._secret, SECRETS["main_secret"])
     for epoch, secret in TRAFFIC.items():
         generation = "_traffic_0" if "application" in epoch else "_traffic"
         assert secret().secret == SECRETS[epoch + generation]

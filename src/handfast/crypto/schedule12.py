@@ -6,27 +6,25 @@ connection could be given the keys of another one (the triple handshake).
 
 from __future__ import annotations
 
-import hmac
 from typing import Final, Self
 
 from handfast.crypto.aead import NONCE_LENGTH, Cipher
 from handfast.crypto.guard import Guarded
+from handfast.crypto.mac import Key, keyed, mac
 from handfast.crypto.suites import Suite
 
 MAIN_SECRET_LENGTH: Final = 48
 VERIFY_DATA_LENGTH: Final = 12
 
-_digest = hmac.digest
 
-
-def prf(hash_name: str, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
-    """The pseudorandom function (RFC 5246 section 5): ``length`` bytes."""
+def prf(secret: Key, label: bytes, seed: bytes, length: int) -> bytes:
+    """The pseudorandom function (RFC 5246 section 5), with the hash of the key: ``length`` bytes."""
     seed = label + seed
     output = b""
     a = seed
     while len(output) < length:
-        a = _digest(secret, a, hash_name)
-        output += _digest(secret, a + seed, hash_name)
+        a = mac(secret, a)
+        output += mac(secret, a + seed)
     return output[:length]
 
 
@@ -52,20 +50,25 @@ class RecordKey(Guarded):
 class MainSecret(Guarded):
     """The main secret of a connection, which people search for as the master secret."""
 
-    __slots__ = ("_randoms", "_secret", "suite")
+    __slots__ = ("_key", "_randoms", "_secret", "suite")
 
     def __init__(self, suite: Suite, shared_secret: bytes, session_hash: bytes, randoms: tuple[bytes, bytes]) -> None:
         """``session_hash``: over the messages up to ClientKeyExchange (RFC 7627 section 4). ``randoms``: client, server."""
-        self.suite = suite
-        self._secret = prf(suite.hash, shared_secret, b"extended master secret", session_hash, MAIN_SECRET_LENGTH)
-        self._randoms = randoms
+        shared = keyed(suite.hash, shared_secret)
+        self._keep(suite, prf(shared, b"extended master secret", session_hash, MAIN_SECRET_LENGTH), randoms)
 
     @classmethod
     def resumed(cls, suite: Suite, secret: bytes, randoms: tuple[bytes, bytes]) -> Self:
         """That of a session, with the randoms of the connection that resumes it."""
         main = cls.__new__(cls)
-        main.suite, main._secret, main._randoms = suite, secret, randoms
+        main._keep(suite, secret, randoms)
         return main
+
+    def _keep(self, suite: Suite, secret: bytes, randoms: tuple[bytes, bytes]) -> None:
+        self.suite = suite
+        self._secret = secret
+        self._key = keyed(suite.hash, secret)
+        self._randoms = randoms
 
     @property
     def secret(self) -> bytes:
@@ -77,17 +80,17 @@ class MainSecret(Guarded):
         suite = self.suite
         key, iv = suite.key_length, suite.iv_length
         client_random, server_random = self._randoms
-        block = prf(suite.hash, self._secret, b"key expansion", server_random + client_random, 2 * (key + iv))
+        block = prf(self._key, b"key expansion", server_random + client_random, 2 * (key + iv))
         ivs = block[2 * key :]
         return RecordKey(suite, block[:key], ivs[:iv]), RecordKey(suite, block[key : 2 * key], ivs[iv:])
 
     def client_finished(self, transcript_hash: bytes) -> bytes:
         """verify_data of the client's Finished (RFC 5246 section 7.4.9)."""
-        return prf(self.suite.hash, self._secret, b"client finished", transcript_hash, VERIFY_DATA_LENGTH)
+        return prf(self._key, b"client finished", transcript_hash, VERIFY_DATA_LENGTH)
 
     def server_finished(self, transcript_hash: bytes) -> bytes:
         """verify_data of the server's Finished."""
-        return prf(self.suite.hash, self._secret, b"server finished", transcript_hash, VERIFY_DATA_LENGTH)
+        return prf(self._key, b"server finished", transcript_hash, VERIFY_DATA_LENGTH)
 
     def exporter(self) -> Exporter12:
         """Keys for other protocols (RFC 5705)."""
@@ -117,4 +120,4 @@ class Exporter12(Guarded):
         seed = b"".join(self._randoms)
         if context is not None:
             seed += len(context).to_bytes(2) + context
-        return prf(self.suite.hash, self._secret, label, seed, length)
+        return prf(keyed(self.suite.hash, self._secret), label, seed, length)

@@ -4,22 +4,20 @@
 
     EarlySecret --(shared secret of the key exchange)--> HandshakeSecret --> MainSecret
 
-HKDF is made of HMAC alone (RFC 5869), and hmac.digest is one call to C: a fifth of the work of a handshake is here.
-Secrets are bytes; they live as long as the frame or object that holds them, and no repr shows them.
+HKDF is made of HMAC alone (RFC 5869): see mac.py. Secrets are the keys of HMACs, and bytes where they are more than that;
+they live as long as the frame or object that holds them, and no repr shows them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 from functools import cache
 from typing import Final
 
 from handfast.crypto.aead import NONCE_LENGTH, Cipher
 from handfast.crypto.guard import Guarded
+from handfast.crypto.mac import Key, keyed, mac, mac_once
 from handfast.crypto.suites import Suite
-
-_digest = hmac.digest
 
 
 @cache
@@ -44,16 +42,16 @@ def _empty_hash(hash_name: str) -> bytes:
 def expand_label(suite: Suite, secret: bytes, label: str, context: bytes, length: int) -> bytes:
     """HKDF-Expand-Label (RFC 9846 section 7.1). All lengths of TLS 1.3 fit into one block of HKDF-Expand."""
     assert length <= suite.hash_length, "one block of HKDF-Expand is all that TLS 1.3 needs"
-    return _digest(secret, _label(label, context, length), suite.hash)[:length]
+    return mac_once(suite.hash, secret, _label(label, context, length))[:length]
 
 
-def _derive(suite: Suite, secret: bytes, label: str, transcript_hash: bytes) -> bytes:
+def _derive(suite: Suite, secret: Key, label: str, transcript_hash: bytes) -> bytes:
     """Derive-Secret (RFC 9846 section 7.1) over a transcript."""
     length = suite.hash_length
-    return _digest(secret, _prefix(label, length, length) + transcript_hash + b"\x01", suite.hash)
+    return mac(secret, _prefix(label, length, length) + transcript_hash + b"\x01")
 
 
-def _derived(suite: Suite, secret: bytes) -> bytes:
+def _derived(suite: Suite, secret: Key) -> bytes:
     """``Derive-Secret(., "derived", "")``: the salt of the next stage."""
     return _derive(suite, secret, "derived", _empty_hash(suite.hash))
 
@@ -61,30 +59,36 @@ def _derived(suite: Suite, secret: bytes) -> bytes:
 class TrafficSecret(Guarded):
     """A secret that protects records in one direction: the root of a key and an IV (RFC 9846 section 7.3)."""
 
-    __slots__ = ("secret", "suite")
+    __slots__ = ("_keyed", "secret", "suite")
 
     def __init__(self, suite: Suite, secret: bytes) -> None:
         self.suite = suite
         self.secret = secret
+        self._keyed: Key | None = None
 
     def cipher(self) -> tuple[Cipher, int]:
         """The AEAD with its key, and the IV as a number, ready to be XORed with a sequence number (section 5.3)."""
-        suite = self.suite
-        key = _digest(self.secret, _label("key", b"", suite.key_length), suite.hash)[: suite.key_length]
-        iv = _digest(self.secret, _label("iv", b"", NONCE_LENGTH), suite.hash)[:NONCE_LENGTH]
+        suite, secret = self.suite, self._key()
+        key = mac(secret, _label("key", b"", suite.key_length))[: suite.key_length]
+        iv = mac(secret, _label("iv", b"", NONCE_LENGTH))[:NONCE_LENGTH]
         return suite.aead(key), int.from_bytes(iv)
 
     def next(self) -> TrafficSecret:
         """The secret of the next generation, after a KeyUpdate (RFC 9846 section 7.2)."""
         suite = self.suite
-        label = _label("traffic upd", b"", suite.hash_length)
-        return TrafficSecret(suite, _digest(self.secret, label, suite.hash))
+        return TrafficSecret(suite, mac(self._key(), _label("traffic upd", b"", suite.hash_length)))
 
     def verify_data(self, transcript_hash: bytes) -> bytes:
         """The content of Finished (RFC 9846 section 4.5.3) for the side that this secret belongs to."""
         suite = self.suite
-        finished_key = _digest(self.secret, _label("finished", b"", suite.hash_length), suite.hash)
-        return _digest(finished_key, transcript_hash, suite.hash)
+        finished_key = mac(self._key(), _label("finished", b"", suite.hash_length))
+        return mac_once(suite.hash, finished_key, transcript_hash)
+
+    def _key(self) -> Key:
+        """The secret as a key, made when it is first needed: many a secret protects no record."""
+        if self._keyed is None:
+            self._keyed = keyed(self.suite.hash, self.secret)
+        return self._keyed
 
 
 class EarlySecret(Guarded):
@@ -99,7 +103,7 @@ class EarlySecret(Guarded):
     def handshake_secret(self, shared_secret: bytes | None) -> HandshakeSecret:
         """Mix in what the key exchange agreed on; None where there was none, with a PSK alone."""
         secret = bytes(self.suite.hash_length) if shared_secret is None else shared_secret
-        return HandshakeSecret(self.suite, _digest(self._salt, secret, self.suite.hash))
+        return HandshakeSecret(self.suite, mac(self._salt, secret))
 
 
 class PskSecret(EarlySecret):
@@ -113,8 +117,8 @@ class PskSecret(EarlySecret):
     def __init__(self, suite: Suite, psk: bytes, purpose: str) -> None:
         self.suite = suite
         self._purpose = purpose
-        self._secret = _digest(bytes(suite.hash_length), psk, suite.hash)
-        self._salt = _derived(suite, self._secret)
+        self._secret = keyed(suite.hash, mac_once(suite.hash, bytes(suite.hash_length), psk))
+        self._salt = keyed(suite.hash, _derived(suite, self._secret))
 
     def for_suite(self, suite: Suite) -> EarlySecret:
         """The same for another suite with the same hash: what follows has its keys."""
@@ -141,22 +145,23 @@ class PskSecret(EarlySecret):
 def resumption_psk(suite: Suite, resumption_secret: bytes, ticket_nonce: bytes) -> bytes:
     """The PSK that belongs to a ticket (RFC 9846 section 4.7.1)."""
     info = _info(b"resumption", ticket_nonce, suite.hash_length)
-    return _digest(resumption_secret, info + b"\x01", suite.hash)
+    return mac_once(suite.hash, resumption_secret, info + b"\x01")
 
 
 @cache
-def _salt_without_psk(suite: Suite) -> bytes:
+def _salt_without_psk(suite: Suite) -> Key:
     zeros = bytes(suite.hash_length)
-    return _derived(suite, _digest(zeros, zeros, suite.hash))
+    early = keyed(suite.hash, mac_once(suite.hash, zeros, zeros))
+    return keyed(suite.hash, _derived(suite, early))
 
 
 def imported_psk(target: str, external: bytes, imported_identity: bytes, own: str = "sha256") -> bytes:
     """The PSK that an external one is imported as, for the KDF ``target`` (RFC 9258 section 5.1). ``own``: its own hash."""
     length = hashlib.new(target).digest_size
-    extracted = _digest(bytes(hashlib.new(own).digest_size), external, own)
+    extracted = keyed(own, mac_once(own, bytes(hashlib.new(own).digest_size), external))
     info = _info(b"derived psk", hashlib.new(own, imported_identity).digest(), length)
-    first = _digest(extracted, info + b"\x01", own)
-    second = _digest(extracted, first + info + b"\x02", own) if length > len(first) else b""
+    first = mac(extracted, info + b"\x01")
+    second = mac(extracted, first + info + b"\x02") if length > len(first) else b""
     return (first + second)[:length]
 
 
@@ -167,7 +172,7 @@ class HandshakeSecret(Guarded):
 
     def __init__(self, suite: Suite, secret: bytes) -> None:
         self.suite = suite
-        self._secret = secret
+        self._secret = keyed(suite.hash, secret)
 
     def client_traffic(self, transcript_hash: bytes) -> TrafficSecret:
         """client_handshake_traffic_secret, over ClientHello...ServerHello."""
@@ -180,7 +185,7 @@ class HandshakeSecret(Guarded):
     def main_secret(self) -> MainSecret:
         """The next stage."""
         salt = _derived(self.suite, self._secret)
-        return MainSecret(self.suite, _digest(salt, bytes(self.suite.hash_length), self.suite.hash))
+        return MainSecret(self.suite, mac_once(self.suite.hash, salt, bytes(self.suite.hash_length)))
 
 
 class MainSecret(Guarded):
@@ -190,7 +195,7 @@ class MainSecret(Guarded):
 
     def __init__(self, suite: Suite, secret: bytes) -> None:
         self.suite = suite
-        self._secret = secret
+        self._secret = keyed(suite.hash, secret)
 
     def client_traffic(self, transcript_hash: bytes) -> TrafficSecret:
         """client_application_traffic_secret_0, over ClientHello...server Finished."""
@@ -231,13 +236,14 @@ class Exporter(Guarded):
         """TLS-Exporter: 1 to :attr:`limit` bytes. The label has at most 249 bytes. No context is an empty one."""
         suite = self.suite
         context = context or b""
-        secret = _digest(self.secret, _info(label, _empty_hash(suite.hash), suite.hash_length) + b"\x01", suite.hash)
+        of_label = _info(label, _empty_hash(suite.hash), suite.hash_length) + b"\x01"
+        secret = keyed(suite.hash, mac_once(suite.hash, self.secret, of_label))
         info = _info(b"exporter", hashlib.new(suite.hash, context).digest(), length)
         output = block = b""
         counter = 0
         while len(output) < length:  # HKDF-Expand
             counter += 1
-            block = _digest(secret, b"%b%b%c" % (block, info, counter), suite.hash)
+            block = mac(secret, b"%b%b%c" % (block, info, counter))
             output += block
         return output[:length]
 

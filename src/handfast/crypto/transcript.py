@@ -85,4 +85,4 @@ class Transcript:
     def digest(self) -> bytes:
         """Transcript-Hash of all messages so far."""
         assert self._hash is not None, "the suite's hash is fixed before anything is hashed"
-        return self._hash.copy().digest()
+        return self._hash.digest()
