@@ -159,6 +159,20 @@ def _check_verifier(setting: str, value: object, method: str) -> None:
         raise kind_wanted(setting, value, f"an object that has {method}, such as a ChainVerifier")
 
 
+def _identities(values: object) -> tuple[Identity, ...]:
+    """A list of them. One without its list, or the name of a file, would fail somewhere else and say less."""
+    from handfast.certificates.identity import Identity
+
+    wanted = "a list of Identity, such as [Identity.load(...)]"
+    if isinstance(values, (Identity, str, bytes)) or not isinstance(values, Iterable):
+        raise kind_wanted("identities", values, wanted)
+    found = tuple(values)
+    for value in found:
+        if not isinstance(value, Identity):
+            raise kind_wanted("identities", value, wanted)
+    return found
+
+
 def _check_roots(setting: str, value: object) -> None:
     if value is None:
         return
@@ -242,7 +256,7 @@ class _Config:
         self._set("certificate_scheme_ids", schemes)
         if self.check_peer is not None and self.check_peer is not ASK and not callable(self.check_peer):
             raise kind_wanted("check_peer", self.check_peer, "a function")
-        self._set("identities", tuple(self.identities))
+        self._set("identities", _identities(self.identities))
         self._set("protocols", _protocols(self.alpn))
         self._set("entropy", self.entropy_for_tests or SYSTEM_ENTROPY)
         if self.handshake_timeout is not None and self.handshake_timeout <= 0:

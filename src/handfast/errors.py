@@ -45,12 +45,16 @@ class TLSError(Exception):
     ``evidence``  facts for the reader: plain values, never a secret
     ``sent_by``   who broke off: "us" (we sent, or would have sent, the alert), "peer", or "nobody"
     ``step``      the message that was awaited or handled when it happened (RFC name), "" where there was none
+
+    A callback that raises one may give a text in place of the reason: it becomes the ``problem`` of the evidence.
     """
 
     default_reason: ClassVar[Reason] = reasons.INTERNAL_ERROR
     sent_by: Party = "us"
 
-    def __init__(self, reason: Reason | None = None, /, **evidence: object) -> None:
+    def __init__(self, reason: Reason | str | None = None, /, **evidence: object) -> None:
+        if isinstance(reason, str):
+            reason, evidence = None, {"problem": reason, **evidence}
         self.reason = reason or self.default_reason
         self.evidence: dict[str, object] = evidence
         self.step = ""
@@ -178,7 +182,7 @@ class CertificateError(TLSError):
     default_reason = reasons.CERTIFICATE_REFUSED
 
     def __init__(
-        self, reason: Reason | None = None, /, *, certificate: bytes | None = None, **evidence: object
+        self, reason: Reason | str | None = None, /, *, certificate: bytes | None = None, **evidence: object
     ) -> None:
         super().__init__(reason, **evidence)
         self.certificate = certificate

@@ -50,6 +50,11 @@ _ANSWERS: dict[type[Question], tuple[type, ...]] = {
     AdmitEarlyData: (bool,),
     ChooseClientIdentity: (Identity, type(None)),
 }
+# What those who write callbacks of their own get wrong: a check that returns its verdict, a verifier that returns True.
+_WANTED: dict[type[Question], str] = {
+    VerifyPeer: "a PeerIdentity, as ChainVerifier returns it; to refuse, raise CertificateRefused",
+    CheckPeer: "None; to refuse, raise CertificateRefused",
+}
 
 
 class Runner(Guarded):
@@ -170,8 +175,12 @@ def _callback_failed(question: Question, error: BaseException) -> TLSError:
 
 def _checked(question: Question, answer: object) -> object:
     """An answer of the kind that the question asks for; anything else would fail later and further away."""
-    if not isinstance(answer, _ANSWERS[type(question)]):
-        raise TLSError(CALLBACK_FAILED, question=question.NAME, problem=f"{type(answer).__name__} is not an answer")
+    wanted = _ANSWERS[type(question)]
+    if not isinstance(answer, wanted):
+        names = " or ".join("None" if kind is type(None) else kind.__name__ for kind in wanted)
+        problem = f"{type(answer).__name__} is not an answer"
+        wants = _WANTED.get(type(question), names)
+        raise TLSError(CALLBACK_FAILED, question=question.NAME, problem=problem, wanted=wants)
     if isinstance(question, SealTicket) and isinstance(answer, bytes) and not 1 <= len(answer) <= _TICKET:
         return None  # it cannot be sent: a client's chain, which is in it, may be long
     return answer

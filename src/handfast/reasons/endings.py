@@ -129,8 +129,8 @@ CALLBACK_FAILED = reason(
     "callback_failed",
     alerts.INTERNAL_ERROR,
     "RFC 9846 section 6.2",
-    "A callback raised an exception.",
-    "The exception is the cause of this error.",
+    "A callback raised an exception, or what it returned is no answer.",
+    "Where it raised an exception, that is the cause of this error.",
 )
 REFUSED_BY_CALLBACK = reason(
     "refused_by_callback", alerts.HANDSHAKE_FAILURE, "RFC 9846 section 6.2", "The application refused the handshake."
