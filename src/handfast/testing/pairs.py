@@ -13,7 +13,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
@@ -21,9 +23,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 from handfast.connection import ClientConnection, Connection, Event, ServerConnection, Tap
 from handfast.crypto.groups import CLASSICAL_HALF, GROUPS, Curve, Hybrid, Montgomery, Share
 from handfast.errors import ConfigurationError, MisuseError, TLSError
+from handfast.handshake.flow import Question
 from handfast.wire.codepoints import NamedGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from handfast.config import ClientConfig, ServerConfig
 
 # The private key of ML-KEM that goes with an encapsulation key of this many bytes.
@@ -40,16 +45,23 @@ def pair(
 ) -> tuple[ClientConnection, ServerConnection]:
     """A client and a server that have shaken hands.
 
+    Asynchronous callbacks are awaited, each in an event loop of its own, so this can be called within a loop too.
+
     Raises the TLSError of the side that refused, not the alert that told the other one. MisuseError where a question
-    (:data:`handfast.ASK`, an awaitable) would need an application to answer it: run such a pair by :func:`pump`.
+    (:data:`handfast.ASK`) would need an application to answer it: run such a pair by :func:`pump`.
     """
     client = ClientConnection(client_config, server_name=server_name, tap=client_tap)
     server = ServerConnection(server_config, tap=server_tap)
     client.start()
     server.start()
-    pump(client, server)
-    if client.handshake is None or server.handshake is None:
-        raise MisuseError(problem="the handshake waits for the answer to a question", awaiting=client.awaiting)
+    asked = True
+    while asked:
+        events = pump(client, server)
+        asked = False
+        for event in (*events[0], *events[1]):
+            if isinstance(event, Question):
+                _answer(event)
+                asked = True
     return client, server
 
 
@@ -76,6 +88,24 @@ def pump(client: Connection, server: Connection) -> tuple[list[Event], list[Even
     if failure is not None:
         raise failure
     return events
+
+
+def _answer(question: Question) -> None:
+    """Await what a callback has returned. Raises MisuseError where nobody but an application knows the answer."""
+    if question.awaitable is None:
+        problem = "the handshake waits for the answer to a question: carry the bytes by pump, and answer it"
+        raise MisuseError(problem=problem, question=question.NAME)
+    with ThreadPoolExecutor(1) as pool:  # there may be an event loop in this thread
+        try:
+            answer = pool.submit(asyncio.run, _result(question.awaitable)).result()
+        except Exception as error:
+            question.refuse(error)
+        else:
+            question.answer(answer)
+
+
+async def _result(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 class EntropyForTests:
