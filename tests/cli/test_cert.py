@@ -59,6 +59,16 @@ def test_a_file_that_is_cut_is_said_to_be(world: World, tmp_path: Path) -> None:
     assert "it is cut" in called("cert", "show", tmp_path / "cut.pem").stderr.decode()
 
 
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_one_that_comes_twice_is_drawn_once_and_that_is_said(world: World, tmp_path: Path, command: str) -> None:
+    good = (world / "good.pem").read_bytes()
+    (tmp_path / "twice.pem").write_bytes(good + good)
+    text = " ".join(called("cert", command, tmp_path / "twice.pem").stdout.decode().split())
+    assert "4 certificates in" in text
+    assert "twice.pem, 1 of 4, and again as 3 " in text
+    assert "and again as 4 " in text
+
+
 def test_show_of_one_root_with_two_branches(world: World) -> None:
     both = b"".join(map(pem.certificate, (world.root.der, *world.good.chain, world.expired.chain[0])))
     run = called("cert", "show", "-", stdin=both)

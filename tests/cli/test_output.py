@@ -88,6 +88,15 @@ def test_a_full_disk_is_one_sentence(echoing: int, ca: Path, options: list[str])
     assert lines_of(run)[0] == "handfast: A file cannot be written."
 
 
+@pytest.mark.parametrize("asked", [["--version"], ["--help"], ["cert", "verify", "--help"]])
+def test_a_full_disk_is_one_sentence_where_nothing_is_done(asked: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        run = handfast(*asked, stdout=full)
+    assert run.returncode == 2
+    assert lines_of(run)[0] == "handfast: A file cannot be written."
+    assert len(lines_of(run)) == 3
+
+
 def test_a_full_disk_behind_get_and_pipe_is_one_sentence(sending: int, echoing: int, ca: Path) -> None:
     for port, option in ((sending, ["--get", "/"]), (echoing, ["--pipe"])):
         with Path("/dev/full").open("wb") as full:

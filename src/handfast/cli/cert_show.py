@@ -109,7 +109,7 @@ def shown_chain(out: Paper, source: Source) -> None:
     """All the certificates, each below the one that has issued it as far as names tell."""
     now = datetime.now(UTC)
     _head(out, source)
-    nodes = {der: _node(der, number, source, now) for number, der in reversed(list(enumerate(source.chain, 1)))}
+    nodes = {der: _node(der, source, now) for der in source.chain}
     tops: list[bytes] = []
     for der in dict.fromkeys(source.chain):
         issuer = _issuer(der, source.chain)
@@ -124,9 +124,9 @@ def shown_chain(out: Paper, source: Source) -> None:
         draw(out, top)
 
 
-def _node(der: bytes, number: int, source: Source, now: datetime) -> Node:
+def _node(der: bytes, source: Source, now: datetime) -> Node:
     about = facts(der)
-    where = [] if len(source.chain) == 1 else [("found", _ordinal(source, number), "")]
+    where = [] if len(source.chain) == 1 else [("found", _ordinal(source, der), "")]
     return Node(title(about), [*where, *_long(about, now)])
 
 
@@ -163,10 +163,12 @@ def _head(out: Paper, source: Source) -> None:
     out.print()
 
 
-def _ordinal(source: Source, number: int) -> str:
-    if source.kind == "host":
-        return f"sent by the server, {number} of {len(source.chain)}"
-    return f"in {shown(source.name)}, {number} of {len(source.chain)}"
+def _ordinal(source: Source, der: bytes) -> str:
+    """Which of those that came it is. One that came twice is drawn once."""
+    first, *others = [number for number, other in enumerate(source.chain, 1) if other == der]
+    again = f", and again as {', '.join(map(str, others))}" if others else ""
+    where = "sent by the server" if source.kind == "host" else f"in {shown(source.name)}"
+    return f"{where}, {first} of {len(source.chain)}{again}"
 
 
 # --- cert verify --------------------------------------------------------------------------------------------------------------
@@ -257,7 +259,7 @@ def _found(der: bytes, index: int, source: Source, result: Verified) -> str:
     assert seen is not None
     places = []
     if der in source.chain:
-        places.append(_ordinal(source, source.chain.index(der) + 1))
+        places.append(_ordinal(source, der))
     if der in result.fetched:
         places.append(f"fetched from {shown(result.fetched[der])}")
     if seen.anchored and index == len(seen.path) - 1:

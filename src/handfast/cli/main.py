@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib.util import find_spec
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def need_extra() -> None:
@@ -19,4 +22,13 @@ def main() -> None:
     from handfast.cli.app import app
 
     streams.prepare()
-    app(prog_name="handfast")
+    try:
+        app(prog_name="handfast")
+    except OSError as error:  # of the help or the version: the commands look after what they write themselves
+        if error.errno not in _FULL:
+            raise
+        from handfast.cli import show  # which loads what only a handshake needs
+
+        streams.abandon(sys.stdout)
+        show.error(show.console(sys.stderr), streams.unwritable(error))
+        sys.exit(2)
