@@ -8,9 +8,13 @@ from functools import cache
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
+from unittest.mock import patch
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, padding
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -19,11 +23,12 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from fuzz import der, extensions, steps
+from fuzz import der, steps
 from fuzz.credentials import NOW, SERVER_NAME, authority, authority_key, leaf, leaf_key
 from fuzz.extensions import ANY_USAGE, CLIENT_AUTH, OID, SERVER_AUTH, element
 from fuzz.steps import Step
 from fuzz.target import Change, Target, may_refuse, must_not_refuse
+from handfast import limits
 from handfast.certificates import containers, pem
 from handfast.certificates.aia import Content, candidates
 from handfast.certificates.identity import Identity
@@ -46,28 +51,15 @@ _LABELS = (
 )  # fmt: skip
 _OF_KEYS = (KEY, EC_KEY, RSA_KEY, LOCKED)
 _SECRET = "password"  # which the encrypted ones in the corpus have
+_ROUNDS = 65_536  # that are done; more are refused
 
 
 def run(data: bytes) -> None:
-    """The steps are put together, and loaded."""
+    """The steps are put together, and loaded. Whoever makes a file with a password chooses how long it takes."""
     settings, held = steps.decode(data)
-    if not is_quick(held):
-        return
     load = _LOADS[(settings & 7) % len(_LOADS)]
-    with may_refuse():
+    with patch.object(limits, "PASSWORD_ROUNDS", _ROUNDS), may_refuse():
         load(held, settings)
-
-
-def is_quick(held: list[Step]) -> bool:
-    """Whether nobody asks for a great many rounds: whoever makes a file with a password chooses how long it takes."""
-    return not any(_has_count(der.elements(step.content) or []) for step in held)
-
-
-def _has_count(tree: list[der.Element]) -> bool:
-    small = (each for each in tree if each.tag == extensions.INTEGER and 2 < len(each.content) < 10)
-    return any(int.from_bytes(each.content) > 65_537 for each in small) or any(
-        _has_count(each.inner or []) for each in tree
-    )
 
 
 def put_together(held: list[Step], settings: int) -> bytes:
@@ -246,6 +238,23 @@ def _key(*, of_authority: bool = False, form: PrivateFormat = PrivateFormat.PKCS
     return key.private_bytes(Encoding.DER, form, NoEncryption())
 
 
+def _locked(rounds: int) -> bytes:
+    """The key of the leaf below the password, always the same (RFC 8018 appendix A.4); of too many rounds, zeros."""
+    salt, start = bytes(range(16)), bytes(16)
+    sealed = bytes(160)
+    if rounds <= _ROUNDS:
+        secret = PBKDF2HMAC(hashes.SHA256(), 32, salt, rounds).derive(_SECRET.encode())
+        pad = padding.PKCS7(128).padder()
+        seal = Cipher(algorithms.AES256(secret), modes.CBC(start)).encryptor()
+        sealed = seal.update(pad.update(_key()) + pad.finalize()) + seal.finalize()
+    sha256 = element(0x30, element(OID, bytes.fromhex("2a864886f70d0209")), element(0x05, b""))
+    numbers = element(0x30, element(0x04, salt), element(0x02, rounds.to_bytes(rounds.bit_length() // 8 + 1)), sha256)
+    derivation = element(0x30, element(OID, bytes.fromhex("2a864886f70d01050c")), numbers)
+    aes = element(0x30, element(OID, bytes.fromhex("60864801650304012a")), element(0x04, start))
+    algorithm = element(0x30, element(OID, bytes.fromhex("2a864886f70d01050d")), element(0x30, derivation, aes))
+    return element(0x30, algorithm, element(0x04, sealed))
+
+
 def _aux(trusted: tuple[bytes, ...], rejected: tuple[bytes, ...] = ()) -> bytes:
     """What OpenSSL writes behind a certificate."""
     allowed, denied = (b"".join(element(OID, each) for each in usages) for usages in (trusted, rejected))
@@ -280,6 +289,8 @@ def _parts() -> Mapping[str, Step]:
         "bundle": Step(PKCS_7, pkcs7.serialize_certificates(bundle, Encoding.DER)),
         "key": Step(KEY, _key()),
         "ec-key": Step(EC_KEY, _key(of_authority=True, form=PrivateFormat.TraditionalOpenSSL)),
+        "locked": Step(LOCKED, _locked(100)),
+        "costly": Step(LOCKED, _locked((1 << 31) - 1)),
         "text": Step(RAW, b"# a comment\n-----BEGIN CERTIFICATE-----\nMIIB\n"),
         "pkcs12": Step(RAW, _pkcs12()),
     }
@@ -303,6 +314,8 @@ def _seeds() -> Mapping[str, bytes]:
         "identity": of(IDENTITY, "key", "root", "leaf", "issuer", "leaf"),
         "identity-ec": of(IDENTITY | BARE, "ec-key", "root"),
         "identity-der": of(IDENTITY_DER, "leaf", "issuer", "key"),
+        "identity-locked": of(IDENTITY | PASSWORD, "locked", "leaf", "issuer"),
+        "identity-costly": of(IDENTITY_DER | PASSWORD, "leaf", "issuer", "costly"),
         "pkcs12": of(PKCS12 | BARE, "pkcs12"),
         "file": of(FILE, "leaf", "issuer", "key"),
         "file-pkcs12": of(FILE | BARE, "pkcs12"),

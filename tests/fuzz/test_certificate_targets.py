@@ -9,17 +9,17 @@ from cryptography.exceptions import InvalidSignature
 
 from fuzz import der, extensions, steps
 from fuzz.extensions import element
-from fuzz.targets import TARGETS, checks, containers, small_texts
+from fuzz.targets import TARGETS, checks, small_texts
 from fuzz.targets.checks import CLIENT, SERVER, UNNAMED
 from handfast.authority import names, requests
-from handfast.certificates import aia, examined, fetch_policy, pem, policy
+from handfast.certificates import aia, examined, fetch_policy, pem, policy, rounds
 from handfast.certificates.aia import Completion
 from handfast.certificates.identity import LocalSigner
 from handfast.certificates.leaked import KeyList
 from handfast.certificates.parsed import parsed
 from handfast.certificates.rules import findings
 from handfast.certificates.spiffe import AllowSpiffe, SpiffeId
-from handfast.errors import CertificateError
+from handfast.errors import CertificateError, ConfigurationError
 from handfast.signers.uri import KeyUri
 
 
@@ -160,10 +160,26 @@ def test_what_is_in_a_container_and_is_not_found_is_a_finding(name: str, monkeyp
         TARGETS["containers"].run(data)
 
 
-def test_what_says_how_long_it_takes_is_left_alone() -> None:
-    rounds = element(0x30, element(0x04, bytes(8)), element(0x02, b"\x7f\xff\xff\xff"))
-    assert not containers.is_quick([steps.Step(containers.LOCKED, rounds)])
-    assert all(containers.is_quick(steps.decode(each)[1]) for each in TARGETS["containers"].seeds().values())
+def test_what_says_how_long_it_takes_is_refused_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = rounds.check
+    refused: list[object] = []
+
+    def watched(data: bytes, source: str) -> None:
+        try:
+            check(data, source)
+        except ConfigurationError as error:
+            refused.append(error.evidence["rounds"])
+            raise
+
+    monkeypatch.setattr(rounds, "check", watched)
+    TARGETS["containers"].run(seed("containers", "identity-costly"))
+    assert refused == ["2,147,483,647"]
+
+
+def test_a_key_behind_a_password_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalSigner, "sign", lambda *arguments: bytes(64))
+    with pytest.raises(AssertionError):
+        TARGETS["containers"].run(seed("containers", "identity-locked"))
 
 
 TEXTS = {

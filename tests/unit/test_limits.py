@@ -89,6 +89,7 @@ HELD_BY = {
     "WARNING_ALERTS": "unit/test_limits.py::test_warnings",
     "POST_HANDSHAKE_MESSAGES_WITHOUT_DATA": "unit/test_limits.py::test_messages_after_the_handshake",
     "INPUT_HELD": "unit/connection/test_questions.py::test_what_is_held_has_a_cap",
+    "PASSWORD_ROUNDS": "unit/certificates/test_rounds.py::test_the_most_is_the_limit_and_no_more",
     "RECORD_SIZE_LIMIT": "unit/wire/test_extensions.py::test_a_record_size_limit_has_a_least_value",
     "EARLY_DATA_SKIPPED": "playbook/test_early_data.py::test_too_much_is_refused",
     "RECORDS_OF_A_KEY": "unit/crypto/test_suites.py::test_aes_gcm_has_a_limit_and_chacha20_none_that_can_be_reached",

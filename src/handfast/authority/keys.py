@@ -9,12 +9,19 @@ from cryptography.hazmat.primitives import hashes, padding
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+    load_pem_private_key,
+)
 
 from handfast.certificates import pem
+from handfast.certificates.loading import encrypted
 from handfast.crypto.entropy import SYSTEM_ENTROPY
 from handfast.errors import ConfigurationError
-from handfast.reasons import AUTHORITY_KEY_LOCKED
+from handfast.reasons import AUTHORITY_KEY_LOCKED, PASSWORD_TOO_SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,14 +56,18 @@ def key_pem(key: Any, passphrase: str | bytes | None = None) -> bytes:
 
 
 def load_key(data: bytes, passphrase: str | bytes | None, file: str) -> Any:
-    """The private key in PEM; None if there is none. Raises ConfigurationError (AUTHORITY_KEY_LOCKED)."""
+    """The private key in PEM; None if there is none. Raises ConfigurationError (AUTHORITY_KEY_LOCKED, PASSWORD_TOO_SLOW)."""
     if not is_encrypted(data):
         passphrase = None
     elif not passphrase:
         raise ConfigurationError(AUTHORITY_KEY_LOCKED, file=file, problem="no passphrase was given")
     try:
-        return load_pem_private_key(data, _bytes(passphrase) if passphrase else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
+        found = encrypted(data, file) if passphrase else data
+        load = load_pem_private_key if pem.is_pem(found) else load_der_private_key
+        return load(found, _bytes(passphrase) if passphrase else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
+        if isinstance(error, ConfigurationError) and error.reason is PASSWORD_TOO_SLOW:
+            raise
         if passphrase:
             raise ConfigurationError(AUTHORITY_KEY_LOCKED, file=file, problem="the passphrase is wrong") from None
         return None

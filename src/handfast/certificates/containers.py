@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import warnings
 from typing import Final
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
@@ -41,11 +40,9 @@ def certificates(data: bytes) -> list[bytes]:
 def of_pkcs12(data: bytes, password: str | None, source: str) -> list[bytes]:
     """The certificates in a PKCS#12 file, that of its key first. The key is not looked at.
 
-    Raises ConfigurationError: KEY_ENCRYPTED where the password is wrong, NOT_A_CERTIFICATE where there is none.
+    Raises ConfigurationError: KEY_ENCRYPTED where the password is wrong, NOT_A_CERTIFICATE where there is none, PASSWORD_TOO_SLOW.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _, found = pkcs12_content(data, (password,), source, NOT_A_CERTIFICATE)
+    _, found = pkcs12_content(data, (password,), source, NOT_A_CERTIFICATE)
     if not found:
         raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem="it has none")
     return found

@@ -142,7 +142,7 @@ class Identity(Guarded):
         certificate has to come first.
 
         Raises ConfigurationError, naming the file and the cause: FILE_UNREADABLE, NOT_A_CERTIFICATE, NOT_A_KEY,
-        KEY_ENCRYPTED, KEY_MISMATCH.
+        KEY_ENCRYPTED, PASSWORD_TOO_SLOW, KEY_MISMATCH.
         """
         path = os.fspath(certificate_path)
         data = pem.read(certificate_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -11,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509 import InvalidVersion
 
-from handfast.certificates import pem
+from handfast.certificates import pem, rounds
+from handfast.certificates.store import quiet
 from handfast.crypto import signatures
 from handfast.errors import ConfigurationError
 from handfast.reasons import KEY_ENCRYPTED, NOT_A_CERTIFICATE, NOT_A_KEY, Reason
@@ -21,6 +24,7 @@ Password = str | bytes | Callable[[], str | bytes] | None
 
 # What `cryptography` raises for broken contents; an InternalError for a key of Ed25519 that is too short.
 _BROKEN: Final = (ValueError, TypeError, UnsupportedAlgorithm, InternalError)
+_KEY: Final = re.compile(rb"-----BEGIN ((?:ENCRYPTED |RSA |EC |DSA )?PRIVATE KEY)-----")
 _LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 # What people take for a key, by the label of its PEM (RFC 7468): what it is, and what to do.
 _NO_KEYS: Final = {
@@ -35,22 +39,46 @@ _NO_KEYS: Final = {
 def private_key(data: bytes, password: Password, source: str) -> signatures.PrivateKey:
     """The private key in ``data``. The password is not asked for where the key is not encrypted.
 
-    Raises ConfigurationError, naming ``source``: NOT_A_KEY, KEY_ENCRYPTED.
+    Raises ConfigurationError, naming ``source``: NOT_A_KEY, KEY_ENCRYPTED, PASSWORD_TOO_SLOW.
     """
     try:
         return _parsed(data, None)
     except TypeError:  # it is encrypted
-        secret = _secret(password)
+        locked = encrypted(data, source)
     except _BROKEN as error:
         raise ConfigurationError(NOT_A_KEY, file=source, problem=_problem(data, error)) from None
+    secret = _secret(password)
     if not secret:
         raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="no password was given")
     try:
-        return _parsed(data, secret)
+        return _parsed(locked, secret)
     except (UnsupportedAlgorithm, InternalError) as error:
         raise ConfigurationError(NOT_A_KEY, file=source, problem=_first_sentence(error)) from None
     except (ValueError, TypeError):
         raise ConfigurationError(KEY_ENCRYPTED, file=source, problem="the password is wrong") from None
+
+
+def encrypted(data: bytes, source: str) -> bytes:
+    """The encrypted key in PEM or DER ``data`` by itself: what is looked at here is what is opened then.
+
+    The old encryption of PEM (DEK-Info) has no rounds, and stays PEM.
+
+    Raises ConfigurationError, naming ``source``: PASSWORD_TOO_SLOW, or NOT_A_KEY where there is none.
+    """
+    if pem.is_pem(data):
+        first = _KEY.search(data)
+        end = -1 if first is None else data.find(b"-----END %b-----" % first[1], first.end())
+        if first is None or end < 0:
+            raise ConfigurationError(NOT_A_KEY, file=source, problem="it is damaged")
+        if first[1] != b"ENCRYPTED PRIVATE KEY":
+            return data[first.start() : end] + b"-----END %b-----\n" % first[1]
+        lines = data[first.end() : end].splitlines()
+        try:
+            data = base64.b64decode(b"".join(line for line in lines if b":" not in line))
+        except binascii.Error:
+            raise ConfigurationError(NOT_A_KEY, file=source, problem="it is damaged") from None
+    rounds.check(data, source)
+    return data
 
 
 def is_pkcs12(data: bytes) -> bool:
@@ -69,7 +97,7 @@ def _octets_of_length(data: bytes) -> int:
 def from_pkcs12(data: bytes, password: Password, source: str) -> tuple[signatures.PrivateKey, list[bytes]]:
     """The key, and the certificates (DER), that of the key first.
 
-    Raises ConfigurationError, naming ``source``: NOT_A_KEY, NOT_A_CERTIFICATE, KEY_ENCRYPTED.
+    Raises ConfigurationError, naming ``source``: NOT_A_KEY, NOT_A_CERTIFICATE, KEY_ENCRYPTED, PASSWORD_TOO_SLOW.
     """
     # An empty password is not the same as none, and who gives none may have meant either.
     key, ders = pkcs12_content(data, (None, password or b""), source, NOT_A_KEY)
@@ -87,13 +115,16 @@ def pkcs12_content(
 
     The first of ``passwords`` that opens it is taken; one that has to be called for is, once those before it did not.
 
-    Raises ConfigurationError, naming ``source``: KEY_ENCRYPTED, and ``damaged`` for contents that cannot be read.
+    Raises ConfigurationError, naming ``source``: KEY_ENCRYPTED, PASSWORD_TOO_SLOW, and ``damaged`` for contents that cannot
+    be read.
     """
+    rounds.check(data, source)
     password, *others = passwords
     secret = None
     try:
         secret = None if password is None else _secret(password)
-        found = pkcs12.load_pkcs12(data, secret)
+        with quiet():  # it warns of BER, which NSS and Bouncy Castle write
+            found = pkcs12.load_pkcs12(data, secret)
     except ConfigurationError:  # of what was asked for the password: its file cannot be read
         raise
     except (*_BROKEN, InvalidVersion) as error:

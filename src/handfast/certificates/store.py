@@ -222,7 +222,7 @@ class TrustStore:
             problem = pem.instead(contents[0][1]) or "it has none"
             raise ConfigurationError(NOT_A_CERTIFICATE, file=source, problem=problem)
         first = {file: position for position, (file, _) in reversed([*enumerate(found)])}
-        with _quiet():
+        with quiet():
             for position, (file, (der, distrust)) in enumerate(found, 1):
                 try:
                     if distrust:
@@ -328,7 +328,7 @@ class TrustStore:
     @cached_property
     def organizations(self) -> frozenset[str]:
         """The organizationName of each root that has one."""
-        with _quiet():
+        with quiet():
             found = {self.parsed(root).owner for root in self.roots if self._is_readable(root)}
         return frozenset(name for name in found if name is not None)
 
@@ -338,7 +338,7 @@ class TrustStore:
         if facts is None:
             facts = self._facts[root]
             if facts is None:
-                with _quiet():
+                with quiet():
                     facts = self._facts[root] = parsed_root(root)
             self._facts_by_id[id(facts.certificate)] = facts
         return facts
@@ -396,8 +396,8 @@ def _once(name: str, load: Callable[[], TrustStore]) -> TrustStore:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Contain the warnings about odd roots, such as one whose serial number is not positive: they are tolerated.
+def quiet() -> Iterator[None]:
+    """Contain the warnings about what is odd and tolerated, such as a serial number that is not positive.
 
     The filters of `warnings` belong to the whole process, hence the lock.
     """

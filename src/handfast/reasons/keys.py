@@ -75,6 +75,16 @@ OWN_INTERMEDIATE_MISSING = reason(
     "Give the whole chain (fullchain.pem, not cert.pem), or peers may not find a way to a root.",
 )
 
+# --- keys in files
+
+PASSWORD_TOO_SLOW = reason(
+    "password_too_slow",
+    None,
+    "RFC 8018 section 4.2",
+    "To open this file with its password would take too long: it asks for too many rounds.",
+    "Where it is yours, write it anew with fewer: openssl pkcs8 -topk8 -iter 600000, or openssl pkcs12 -export -iter 600000.",
+)
+
 # --- keys kept elsewhere
 
 KEY_NOT_FOUND = reason(

@@ -20,6 +20,7 @@ from handfast.certificates.identity import Identity
 from handfast.certificates.names import normalized
 from handfast.config import ClientConfig, ServerConfig
 from handfast.errors import ConfigurationError, TLSError
+from handfast.reasons import PASSWORD_TOO_SLOW
 from handfast.sessions.keys import TicketKeyRing
 from handfast.sessions.memory import MemoryCache
 from handfast.transport.ssl_module import derive, exceptions, trust
@@ -345,6 +346,8 @@ class SSLContext(ssl.SSLContext):
 
     def _refuse_chain(self, error: ConfigurationError, certfile: Any, keyfile: Any, password: bytes) -> NoReturn:
         """The error of ssl for these files, with what we know of it."""
+        if error.reason is PASSWORD_TOO_SLOW:  # and OpenSSL would begin to count
+            raise exceptions.translated(error) from None
         try:
             super().load_cert_chain(certfile, keyfile, password)
         except ssl.SSLError as original:
