@@ -103,6 +103,15 @@ def test_without_a_name_none_is_compared(world: World) -> None:
     assert [item["passed"] for item in found["checks"] if item["check"] == "name"] == [None]
 
 
+def test_the_certificate_of_a_client_is_not_told_to_be_issued_anew(world: World) -> None:
+    error = verified(world / "client.pem", "--ca", world / "ca.pem")["error"]
+    assert error["reason"] == "certificate_wrong_usage"
+    assert error["evidence"]["verified_for"] == "server"
+    assert error["hints"] == ["If it is a client's certificate, verify it as one: --purpose client."]
+    other = verified(world / "good.pem", "--ca", world / "ca.pem", "--purpose", "client")["error"]
+    assert other["hints"][0].startswith("Have it issued for this use")
+
+
 def test_purposes(world: World) -> None:
     client = verified(world / "client.pem", "--ca", world / "ca.pem", "--purpose", "client")
     assert client["verified"]["purpose"] == "client"

@@ -22,7 +22,7 @@ from handfast.cli.policy import policy as asked_for
 from handfast.cli.streams import abandon, say, unwritable
 from handfast.cli.verifiers import GIVEN, completing, left_out, roots
 from handfast.errors import CertificateError, ConfigurationError, ConnectionFailed, TLSError
-from handfast.reasons import READ_TIMEOUT
+from handfast.reasons import CERTIFICATE_WRONG_USAGE, READ_TIMEOUT
 
 if TYPE_CHECKING:
     from handfast.certificates.peer import PeerIdentity
@@ -195,6 +195,8 @@ def _verified(options: Options, source: Source) -> Verified:
     except CertificateError as error:
         result.error = error
         error.sent_by = "nobody"  # there is nobody whom an alert could be sent to
+        if error.reason is CERTIFICATE_WRONG_USAGE and source.kind != "host":  # it may be a client's
+            error.evidence["verified_for"] = options.purpose
     path = result.identity.path if result.identity else ()
     try:
         result.examination = _examine(result, source, verifier, path)

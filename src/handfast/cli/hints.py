@@ -15,6 +15,7 @@ from handfast.reasons import (
     CERTIFICATE_NAME_MISMATCH,
     CERTIFICATE_NOT_YET_VALID,
     CERTIFICATE_RULE_BROKEN,
+    CERTIFICATE_WRONG_USAGE,
     CLOSED_DURING_HANDSHAKE,
     CONNECTION_FAILED,
     INAPPROPRIATE_FALLBACK,
@@ -72,6 +73,8 @@ _ALONE: Final = "certificate 1 of 1"
 _WHOLE: Final = "If that root is given already, an intermediate is missing: whoever sends this certificate has to send the whole chain (fullchain.pem)."
 _LIKELY: Final = "An intermediate is likely to be missing: whoever sends this certificate has to send the whole chain (fullchain.pem)."
 _OTHER: Final = "If that is all there is, its root is another one than those that --ca FILE names."
+_OTHERS: Final = "The roots that --ca FILE names are others. If the issuer is your own, name its root; if not, the peer may not be who it says."
+_RENEWED: Final = "A root that --ca FILE names has the issuer's name and another key: get its file anew from whoever runs the authority."
 _LEFT_OUT: Final = "If it is the root that is left out (skipped), get its file anew."
 
 # What servers say first that want to be asked for TLS.
@@ -98,6 +101,7 @@ _AT: Final[Mapping[Reason, str]] = {
     CERTIFICATE_NOT_YET_VALID: "It begins after the time of --at: ask for a later time, or have it issued to begin earlier.",
 }
 
+_AS_CLIENT: Final = "If it is a client's certificate, verify it as one: --purpose client."
 _ANOTHER: Final = "See that it is the password of this file; of --password-file the whole first line counts."
 
 
@@ -169,6 +173,8 @@ def _of_certificate(problem: TLSError) -> str:
         return f"Have it issued anew, or do not hold this one rule: --relax {problem.evidence['relax']}"
     if problem.reason is CERTIFICATE_NAME_MISMATCH and "proxy" not in problem.evidence:
         return _of_services(_names(problem, "certificate_is_for"))
+    if problem.reason is CERTIFICATE_WRONG_USAGE and problem.evidence.get("verified_for") == "server":
+        return _AS_CLIENT if "allows clientAuth" in str(problem.evidence.get("problem", "")) else ""
     return _AT.get(problem.reason, "") if "at" in problem.evidence else ""
 
 
@@ -196,7 +202,11 @@ def _of_intermediates(problem: TLSError, *, given: bool) -> list[str]:
         and problem.evidence.get("position") == _ALONE
         and "proxy" not in problem.evidence
     ):
+        if given and "another key" in str(problem.evidence.get("problem", "")):
+            return [_RENEWED, _WHOLE]
         return [_LIKELY, _OTHER] if given and "problem" not in problem.evidence else [problem.hint, _WHOLE]
+    if problem.reason is UNKNOWN_ISSUER and given and "proxy" not in problem.evidence:
+        return [_RENEWED if "another key" in str(problem.evidence.get("problem", "")) else _OTHERS]
     address = str(problem.evidence.get("issuer_can_be_fetched_from", ""))
     if not isinstance(problem, MissingIntermediate) or "proxy" in problem.evidence:
         return []

@@ -257,7 +257,14 @@ def test_who_has_given_the_root_is_not_told_to_give_it() -> None:
     other = UnknownIssuer(
         position="certificate 1 of 1", problem="a trusted root has the issuer's name, and another key"
     )
-    assert hints(other, given=True)[0] == UNKNOWN_ISSUER.hint
+    assert "get its file anew" in hints(other, given=True)[0]
+    assert hints(other)[0] == UNKNOWN_ISSUER.hint
+    longer = UnknownIssuer(position="certificate 2 of 2")
+    assert hints(longer, given=True) == [
+        "The roots that --ca FILE names are others. If the issuer is your own, name its root; if not, the peer may not be who it says."
+    ]
+    assert hints(longer) == [UNKNOWN_ISSUER.hint]
     left_out = UnknownIssuer(position="certificate 2 of 2", skipped=["certificate 2: it is cut"])
     assert "left out" in hints(left_out, given=True)[0]
-    assert hints(left_out, given=True)[1:] == hints(left_out) == [UNKNOWN_ISSUER.hint]
+    assert hints(left_out, given=True)[1:] == hints(longer, given=True)
+    assert hints(left_out) == [UNKNOWN_ISSUER.hint]
