@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from cryptography import x509
@@ -56,12 +55,12 @@ class PeerIdentity(Guarded):
         """``proof`` has to be :data:`PROOF`, so that nobody makes one by accident."""
         if proof is not PROOF:
             raise TypeError("a PeerIdentity comes from a verifier")
-        keep = partial(object.__setattr__, self)
-        keep("_leaf", leaf)
-        keep("chain", chain)
-        keep("path", path)
-        keep("server_name", server_name)
-        keep("verified_by", verified_by)
+        keep = object.__setattr__
+        keep(self, "_leaf", leaf)
+        keep(self, "chain", chain)
+        keep(self, "path", path)
+        keep(self, "server_name", server_name)
+        keep(self, "verified_by", verified_by)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         """Refused: a verifier remembers whom it has accepted, and other connections have the same object."""

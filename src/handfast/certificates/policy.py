@@ -45,9 +45,11 @@ from handfast.reasons import NO_CERTIFICATE, TOO_MANY_COMPARISONS
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from cryptography.x509.verification import PolicyBuilder
+    from cryptography.x509.verification import ClientVerifier, PolicyBuilder, ServerVerifier
 
     from handfast.certificates.usages import Purpose
+
+    Verifier = ServerVerifier | ClientVerifier
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class ChainVerifier:
         self._clients = relaxing.builder(trust, self.policy, "client")
         self._accepted = Accepted(remember)
         self._accepted_unnamed = Accepted(remember)
+        self._built: tuple[tuple[Purpose, str | None, datetime], Verifier] | None = None  # see _at
         self._narrower: dict[TrustStore, ChainVerifier | None] = {}  # by the roots of a SPIFFE trust domain
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -227,13 +230,23 @@ class ChainVerifier:
         """The path that `cryptography`'s verifier accepts, None if it refuses."""
         leaf, others = sent[0].certificate, [item.certificate for item in sent[1:] if not self.trust.refuses(item)]
         try:
-            # A verifier keeps the time at which it was built, so each handshake builds one (2 microseconds).
-            if server_name is None:
-                builder = self._clients if purpose == "client" else self._unnamed
-                return builder.time(now).build_client_verifier().verify(leaf, others).chain
-            return self._servers.time(now).build_server_verifier(_subject(server_name)).verify(leaf, others)
+            found = self._at(purpose, server_name, now).verify(leaf, others)
+            return found if isinstance(found, list) else found.chain  # for clients the path is a part of what it gives
         except (verification.VerificationError, TypeError, ValueError):
             return None
+
+    def _at(self, purpose: Purpose, server_name: str | None, now: datetime) -> Verifier:
+        """The verifier of `cryptography` for this second, which it keeps; the last one that was built is kept here."""
+        wanted = purpose, server_name, now
+        built = self._built
+        if built is None or built[0] != wanted:
+            if server_name is not None:
+                verifier: Verifier = self._servers.time(now).build_server_verifier(_subject(server_name))
+            else:
+                builder = self._clients if purpose == "client" else self._unnamed
+                verifier = builder.time(now).build_client_verifier()
+            built = self._built = (wanted, verifier)
+        return built[1]
 
     @cached_property
     def _unnamed(self) -> PolicyBuilder:

@@ -62,8 +62,9 @@ class Findings:
     """What is wrong with a certificate in a role of a path for a purpose, whoever asks and whenever.
 
     ``usage``   why it may not be used in this role (None: it may); for an issuer ``not_a_ca`` tells whether it is none
-    ``limits``  whether it limits what stands below it: in number, in names, or in how it is signed
-    ``plain``   there is nothing of all this
+    ``limits``  whether it limits what stands below it: in names, or in how it is signed
+    ``depth``   how many authorities may stand below it; None for any number
+    ``plain``   there is nothing of all this, but for the depth
     """
 
     usage: str | None
@@ -73,6 +74,7 @@ class Findings:
     weak_signature: str | None
     breaches: tuple[Breach, ...]
     limits: bool
+    depth: int | None = None
     plain: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,6 +119,7 @@ def _found(certificate: Parsed, role: Role, purpose: Purpose) -> Findings:
         None if is_root else strength.weak_signature(certificate),  # nobody needs it
         (*_common(certificate, role), *_key_size(certificate), *own),
         role != "leaf" and _limits(certificate),
+        None if role == "leaf" else _depth(certificate),
     )
 
 
@@ -312,6 +315,9 @@ def _issuer(certificate: Parsed, role: Role) -> Iterator[Breach]:
 
 
 def _limits(certificate: Parsed) -> bool:
+    return certificate.extension(x509.NameConstraints) is not None or certificate.pss is not None
+
+
+def _depth(certificate: Parsed) -> int | None:
     constraints = certificate.extension(x509.BasicConstraints)
-    depth = constraints is not None and constraints.path_length is not None
-    return depth or certificate.extension(x509.NameConstraints) is not None or certificate.pss is not None
+    return None if constraints is None else constraints.path_length

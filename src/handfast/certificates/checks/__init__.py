@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from handfast.certificates.checks.issuers import check_ending, check_signatures
 from handfast.certificates.checks.naming import check_name, odd_name
-from handfast.certificates.checks.profile import check_profile
+from handfast.certificates.checks.profile import check_profile, is_too_deep
 from handfast.certificates.checks.strength import check_leaks, check_strength
 from handfast.certificates.checks.times import check_times
 from handfast.certificates.checks.usage import check_usage
@@ -48,7 +48,7 @@ def check(
     if not plain:
         check_strength(path, found)
     check_leaks(path, policy.known_keys)
-    if not plain or len(found) - 2 > policy.depth or odd_name(path.certificates[0]) is not None:
+    if not plain or is_too_deep(found, policy.depth) or odd_name(path.certificates[0]) is not None:
         check_profile(path, found, policy.relax, policy.depth)
 
 

@@ -13,7 +13,7 @@ from handfast.certificates.rules import Breach
 from handfast.errors import CertificateNameMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from handfast.certificates.parsed import Parsed
     from handfast.certificates.path import Path
@@ -51,9 +51,19 @@ def _problem(leaf: Parsed, server_name: str) -> str | None:
 def odd_name(leaf: Parsed) -> Breach | None:
     """A name that is none, or is two where several stand in one line: applications put them into headers, logs and lists.
 
-    It is looked for in each certificate: those that are alike in all else have names of their own.
+    It is looked for in each certificate, once: those that are alike in all else have names of their own.
     """
+    if "odd name" not in leaf.notes:
+        leaf.notes["odd name"] = _odd_name(leaf)
+    found: Breach | None = leaf.notes["odd name"]
+    return found
+
+
+def _odd_name(leaf: Parsed) -> Breach | None:
     for called, comma, names in _texts(leaf):
+        together = "".join(names)
+        if together.isprintable() and comma not in together:
+            continue
         for name in names:
             if name.isprintable() and comma not in name:
                 continue
@@ -63,7 +73,7 @@ def odd_name(leaf: Parsed) -> Breach | None:
     return None
 
 
-def _texts(leaf: Parsed) -> Iterator[tuple[str, str, Iterable[str]]]:
+def _texts(leaf: Parsed) -> Iterator[tuple[str, str, Sequence[str]]]:
     """What the names of each kind are called, the comma that none of them may have, and the names."""
     yield "DNS name", ",", leaf.names.texts  # and addresses, in which there is nothing to find
     if not leaf.only_dns:

@@ -53,6 +53,10 @@ def _breaches(path: Path, found: Sequence[Findings], depth: int) -> Iterator[tup
             # A peer's own certificate among the trusted ones is trusted as it is; no authority has to have made it.
             if breach.rule is None or not is_own_root:
                 yield index, breach
+        if item.depth is not None and index - 1 > item.depth:
+            below = "1 authority is" if index == 2 else f"{index - 1} authorities are"
+            problem = f"{below} below it, and it allows {item.depth or 'none'}"
+            yield index, Breach(problem, "RFC 5280 section 4.2.1.9")
         if item.limits:
             yield from _limited(path, index, budget)
     if len(found) - 2 > depth:
@@ -65,13 +69,16 @@ def _limited(path: Path, index: int, budget: constraints.Budget) -> Iterator[tup
     misuse = misused_key(path.certificates[index - 1], certificate)
     if misuse is not None:
         yield index - 1, Breach(misuse, "RFC 4055 section 3.1")
-    limits = certificate.extension(x509.BasicConstraints)
-    if limits is not None and limits.path_length is not None and index - 1 > limits.path_length:
-        below = "1 authority is" if index == 2 else f"{index - 1} authorities are"
-        problem = f"{below} below it, and it allows {limits.path_length or 'none'}"
-        yield index, Breach(problem, "RFC 5280 section 4.2.1.9")
     if certificate.extension(x509.NameConstraints) is not None:
         yield from _constrained(path, index, budget)
+
+
+def is_too_deep(found: Sequence[Findings], depth: int) -> bool:
+    """Whether there are more authorities than are allowed, between its ends or below one of them."""
+    between = len(found) - 2
+    if between <= 0:
+        return False
+    return between > depth or any(item.depth is not None and index - 1 > item.depth for index, item in enumerate(found))
 
 
 def _too_deep(depth: int) -> str:
