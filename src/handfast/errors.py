@@ -221,6 +221,13 @@ class CertificateExpired(CertificateError):
     default_reason = reasons.CERTIFICATE_EXPIRED
     not_after: datetime
 
+    @property
+    def hint(self) -> str:
+        """What to try: a root is not renewed where it is sent, but where it is trusted."""
+        if self.evidence.get("position") != "trusted root":
+            return self.reason.hint
+        return "Trust the authority's new root, if it has one; if the dates look right, check this machine's clock."
+
 
 class CertificateNotYetValid(CertificateError):
     """A certificate of the chain is before its notBefore."""

@@ -112,6 +112,17 @@ def test_the_certificate_of_a_client_is_not_told_to_be_issued_anew(world: World)
     assert other["hints"][0].startswith("Have it issued for this use")
 
 
+def test_a_file_with_more_than_a_chain_is_no_chain(world: World) -> None:
+    many = (world / "good.pem").read_bytes() * 9
+    run = called("cert", "verify", "-", "--ca", world / "ca.pem", stdin=many)
+    assert (run.returncode, run.stdout) == (2, b"")
+    words = "handfast: FILE: has 18 certificates, and a chain 16 at most: handfast cert show draws all"
+    assert " ".join(lines_of(run)) == f"{words}   file  standard input"
+    found = document(called("cert", "verify", "-", "--ca", world / "ca.pem", "--json", stdin=many))
+    assert (found["verified"], len(found["certificates"])) == (None, 18)
+    assert called("cert", "verify", "-", "--ca", world / "ca.pem", stdin=many[: len(many) * 8 // 9]).returncode == 0
+
+
 def test_purposes(world: World) -> None:
     client = verified(world / "client.pem", "--ca", world / "ca.pem", "--purpose", "client")
     assert client["verified"]["purpose"] == "client"

@@ -14,6 +14,7 @@ from handfast import errors, reasons
 from handfast.errors import (
     AlertReceived,
     CertificateError,
+    CertificateExpired,
     CertificateRefused,
     ConfigurationError,
     DecodeError,
@@ -288,3 +289,8 @@ def test_what_an_error_says_is_one_printable_line() -> None:
     text = str(error)
     assert text.isprintable()
     assert text.startswith("The peer answered with an extension that was never offered. (name: \\x1b[2J\\n\\u202e; ")
+
+
+def test_an_expired_root_is_to_be_replaced_by_who_trusts_it() -> None:
+    assert "Trust the authority's new root" in CertificateExpired(position="trusted root").hint
+    assert CertificateExpired(position="certificate 1 of 1").hint == reasons.CERTIFICATE_EXPIRED.hint

@@ -22,6 +22,7 @@ from handfast.cli.policy import policy as asked_for
 from handfast.cli.streams import abandon, say, unwritable
 from handfast.cli.verifiers import GIVEN, completing, left_out, roots
 from handfast.errors import CertificateError, ConfigurationError, ConnectionFailed, TLSError
+from handfast.limits import CERTIFICATES_OF_A_CHAIN
 from handfast.reasons import CERTIFICATE_WRONG_USAGE, READ_TIMEOUT
 
 if TYPE_CHECKING:
@@ -177,6 +178,10 @@ def _time(text: str | None) -> datetime:
 
 
 def _verified(options: Options, source: Source) -> Verified:
+    if len(source.chain) > CERTIFICATES_OF_A_CHAIN:  # no server gets as far as this
+        number = len(source.chain)
+        problem = f"has {number} certificates, and a chain {CERTIFICATES_OF_A_CHAIN} at most: handfast cert show draws all"
+        raise ConfigurationError(setting="FILE", problem=problem, file=source.name)
     trust = roots(options.ca)
     if options.ca:
         for line in left_out(GIVEN, trust):
