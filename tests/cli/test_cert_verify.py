@@ -93,6 +93,8 @@ def test_at_another_time(world: World) -> None:
         assert found["error"]["evidence"]["at"] == found["verified"]["at"]
         assert "--at" in found["error"]["hints"][0]
         assert "clock" not in json.dumps(found)  # of each check and each trust store
+    assert verified(world / "good.pem", *common, "+36h")["verified"]["accepted"]
+    assert verified(world / "good.pem", *common, "+1y")["error"]["reason"] == "certificate_expired"
     tomorrow = f"{NOW + timedelta(days=1):%Y-%m-%dT%H:%M}"
     assert verified(world / "good.pem", *common, tomorrow)["verified"]["accepted"]
 
@@ -162,6 +164,9 @@ def test_in_any_order_the_owner_s_certificate_is_found(world: World) -> None:
     [
         (["--purpose", "both"], "--purpose: "),
         (["--at", "tomorrow"], "--at: "),
+        (["--at", "+14"], "--at: "),
+        (["--at", "+14weeks"], "--at: "),
+        (["--at", "+999999y"], "--at: "),
         (["--aia-network", "10.0.0.0/8"], "--aia-network: "),
         (["--aia", "--aia-network", "10.0.0.0/99"], "--aia-network: "),
         (["--purpose", "client", "--name", "example.com"], "--name: "),

@@ -107,7 +107,7 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
     ] = None,
     at: Annotated[
         str | None,
-        _option(_WHO, "DATE", "Verify for this time and not for now: 2027-01-31, or 2027-01-31T12:00 (UTC)."),
+        _option(_WHO, "DATE", "Verify for this time and not for now: 2027-01-31, 2027-01-31T12:00 (UTC), or +14d."),
     ] = None,
     aia: Annotated[
         bool,

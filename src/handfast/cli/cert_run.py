@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from handfast.authority.lifetimes import lifetime
 from handfast.certificates.aia import Completion
 from handfast.certificates.examined import Examination, examine
 from handfast.certificates.names import normalized
@@ -169,18 +170,20 @@ def _check(options: Options) -> None:
 def _time(text: str | None) -> datetime:
     if text is None:
         return datetime.now(UTC)
+    if text.startswith("+"):
+        return datetime.now(UTC) + lifetime(text[1:], "--at")
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        problem = "is a date such as 2027-01-31, or a time such as 2027-01-31T12:00"
+        problem = "is a date such as 2027-01-31, a time such as 2027-01-31T12:00, or one from now on such as +14d"
         raise ConfigurationError(setting="--at", problem=problem, value=text) from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _verified(options: Options, source: Source) -> Verified:
     if len(source.chain) > CERTIFICATES_OF_A_CHAIN:  # no server gets as far as this
-        number = len(source.chain)
-        problem = f"has {number} certificates, and a chain {CERTIFICATES_OF_A_CHAIN} at most: handfast cert show draws all"
+        number, most = len(source.chain), CERTIFICATES_OF_A_CHAIN
+        problem = f"has {number} certificates, and a chain {most} at most: handfast cert show draws all"
         raise ConfigurationError(setting="FILE", problem=problem, file=source.name)
     trust = roots(options.ca)
     if options.ca:
