@@ -253,6 +253,19 @@ def test_a_client_may_do_without_where_it_is_not_required(folder: Path) -> None:
     assert f"the client is {who}; GET / 200; closed" in second
 
 
+def test_the_roots_of_clients_may_stand_in_a_folder(folder: Path, tmp_path: Path) -> None:
+    roots = tmp_path / "roots"
+    roots.mkdir()
+    (roots / "clients.pem").write_bytes((folder / "clients.pem").read_bytes())
+    (roots / "broken.crt").write_bytes((folder / "ca.pem").read_bytes()[:-60])
+    with serving("--json", "--client-ca", roots, "--require-client-cert") as server:
+        s_client(server, folder, "-cert", "alice.pem", "-key", "alice.key")
+        line = json.loads(server.line())
+    assert line["client"]["subject"] == "CN=alice,O=handfast testing"
+    assert "--client-ca: left out, " in server.warnings
+    assert "broken.crt" in server.warnings
+
+
 def test_the_list_of_a_folder_says_who_one_is(folder: Path, tmp_path: Path) -> None:
     hostile = Authority.create("the other clients' authority")
     hostile.write(tmp_path, "more")

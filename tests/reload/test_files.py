@@ -111,6 +111,36 @@ def test_trust_and_other_files(tmp_path: Path) -> None:
         live.reload()
 
 
+def test_trust_in_a_folder(tmp_path: Path) -> None:
+    """A certificate that comes or goes is a change, and so is one that cannot be read; other files are none."""
+    one, two, alone = stranger(), stranger(), stranger()
+    folder, beside = tmp_path / "roots", tmp_path / "beside.pem"
+    folder.mkdir()
+    (folder / "one.pem").write_bytes(one.pem)
+    beside.write_bytes(alone.pem)
+    live = Reloading(lambda files: ClientConfig(trust=files.trust(folder, beside)))
+
+    def roots() -> set[object]:
+        return set(live().trust.roots)  # type: ignore[union-attr]
+
+    def polled() -> bool:
+        return [live.poll(), live.poll()][1]
+
+    assert roots() == {one.certificate, alone.certificate}
+    (folder / "notes.txt").write_text("no certificate")
+    assert not polled()
+    (folder / "two.crt").write_bytes(two.pem)
+    assert polled()
+    assert roots() == {one.certificate, two.certificate, alone.certificate}
+    (folder / "one.pem").unlink()
+    assert polled()
+    assert roots() == {two.certificate, alone.certificate}
+    (folder / "two.crt").unlink()
+    with fails(ConfigurationError, reasons.NOT_A_CERTIFICATE):
+        live.reload()
+    assert roots() == {two.certificate, alone.certificate}
+
+
 def test_a_configuration_without_files() -> None:
     ours = issued()
     live = Reloading(lambda _: ServerConfig(identities=[ours]))

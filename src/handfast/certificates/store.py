@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -118,6 +119,14 @@ class TrustStore:
         contents, problems = places.folder(path)
         source = os.fspath(path)
         return cls._of_contents(contents, source, name, [Skipped(0, why, file) for file, why in problems])
+
+    @classmethod
+    def from_paths(cls, *paths: pem.PathLike) -> TrustStore:
+        """The certificates of files, as :meth:`from_files`, and of folders, as :meth:`from_folder`; at least one."""
+        if not any(Path(path).is_dir() for path in paths):
+            return cls.from_files(*paths)
+        first, *others = [cls.from_folder(path) if Path(path).is_dir() else cls.from_files(path) for path in paths]
+        return first.union(*others) if others else first
 
     @classmethod
     def from_bytes(cls, *certificates: bytes, source: str = "memory", name: str = "") -> TrustStore:

@@ -192,7 +192,10 @@ _Quiet = Annotated[
 # Of `handfast serve`.
 _ClientCa = Annotated[
     list[Path] | None,
-    typer.Option(metavar="FILE", help="Ask clients who they are: a certificate from these roots. Repeatable."),
+    typer.Option(
+        metavar="FILE",
+        help="Ask clients who they are: a certificate from the roots in this file or folder. Repeatable.",
+    ),
 ]
 _RelaxClients = Annotated[
     list[str] | None,

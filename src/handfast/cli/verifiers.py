@@ -21,10 +21,7 @@ _TOLD: Final = 5  # roots that are left out, before the rest is only counted
 
 def roots(given: Sequence[Path]) -> TrustStore:
     """Those of --ca, each a file or a folder, or else those that the machine trusts. Raises ConfigurationError."""
-    if not any(path.is_dir() for path in given):
-        return TrustStore.from_files(*given) if given else TrustStore.default()
-    first, *others = [TrustStore.from_folder(path) if path.is_dir() else TrustStore.from_files(path) for path in given]
-    return first.union(*others) if others else first
+    return TrustStore.from_paths(*given) if given else TrustStore.default()
 
 
 def left_out(option: str, trust: TrustStore) -> list[str]:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-from handfast.certificates import pem
+from handfast.certificates import pem, places
 from handfast.certificates.identity import Identity, Signer
 from handfast.certificates.parsed import parsed
 from handfast.certificates.store import TrustStore
@@ -69,10 +69,10 @@ class Files:
         return Identity.load(certificates, key, password, on_note=on_note)
 
     def trust(self, *paths: PathLike) -> TrustStore:
-        """As TrustStore.from_files."""
+        """As TrustStore.from_paths: of files and folders."""
         for path in paths:
             self._note(path)
-        return TrustStore.from_files(*paths)
+        return TrustStore.from_paths(*paths)
 
     def read(self, path: PathLike) -> bytes:
         """Any other file that belongs to the configuration. Raises ConfigurationError(FILE_UNREADABLE)."""
@@ -276,14 +276,27 @@ def _call(callback: Callable[[Any], object], value: object) -> None:
 
 
 def _digest(path: str) -> bytes | None:
-    """Of a file's content; None where it cannot be read, or is no file that could be read twice."""
+    """Of a file's content, or of the certificates of a folder; None where it cannot be read, or not twice."""
     try:
+        if Path(path).is_dir():
+            return _digest_of_folder(path)
         if not Path(path).is_file():  # to open a pipe may wait for ever
             return None
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:
         return None
+
+
+def _digest_of_folder(path: str) -> bytes | None:
+    try:
+        contents, problems = places.folder(path)
+    except ConfigurationError:
+        return None
+    whole = hashlib.sha256(repr(problems).encode("utf-8", "surrogateescape"))
+    for name, data in contents:
+        whole.update(b"%d %d " % (len(name), len(data)) + os.fsencode(name) + data)
+    return whole.digest()
 
 
 def _digests(paths: Iterable[str]) -> Digests:
