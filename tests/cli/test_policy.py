@@ -95,6 +95,73 @@ def test_of_a_file_a_name_counts_too_if_it_is_given(folder: Path) -> None:
     assert verified(folder / "other.pem", *common, "--purpose", "client")["verified"]["accepted"]
 
 
+def test_each_trust_domain_has_its_own_roots(folder: Path, tmp_path: Path) -> None:
+    partner = Authority.create("the partner's authority")
+    partner.write(tmp_path, "partner")
+    partner.issue("spiffe://example.org/ns/prod/web", usage=BOTH).write(tmp_path, "claiming")
+    partner.issue("spiffe://partner.test/db", usage=BOTH).write(tmp_path, "theirs")
+    rules = ("--spiffe", "spiffe://example.org/*,spiffe://partner.test/db")
+    ours, theirs = f"example.org={folder / 'ca.pem'}", f"spiffe://partner.test={tmp_path / 'partner.pem'}"
+    both = (*rules, "--spiffe-trust", ours, "--spiffe-trust", theirs)
+    for name in (folder / "server.pem", tmp_path / "theirs.pem"):
+        found = verified(name, *both)["verified"]
+        assert found["accepted"]
+        assert found["trust"][0]["store"] == "--spiffe-trust"
+        assert found["trust"][0]["roots"] == 2
+        assert verified(name, *both, "--ca", folder / "ca.pem")["verified"]["accepted"]
+    refused = verified(tmp_path / "claiming.pem", *both)
+    assert refused["error"]["reason"] == "peer_not_allowed"
+    assert "does not vouch for this trust domain" in refused["error"]["evidence"]["problem"]
+    # Any root may, where nobody says which.
+    any_root = ("--ca", folder / "ca.pem", "--ca", tmp_path / "partner.pem")
+    assert verified(tmp_path / "claiming.pem", *rules, *any_root)["verified"]["accepted"]
+    with s_server(tmp_path, "-cert", "claiming.pem", "-key", "claiming.key") as port:
+        run = handfast("connect", f"localhost:{port}", *both, "-q")
+    assert run.returncode == 1
+    assert "does not vouch for this trust domain" in words_of(run)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--spiffe-trust", "example.org=CA"), "--spiffe-trust: means nothing without --spiffe"),
+        (
+            ("--spiffe", WEB, "--spiffe-trust", "partner.test=CA"),
+            "--spiffe-trust: no roots are given for a trust domain",
+        ),
+        (("--spiffe", WEB, "--spiffe-trust", "example.org"), "is like example.org=bundle.pem"),
+        (("--spiffe", WEB, "--spiffe-trust", "example.org/ns=CA"), "is like example.org=bundle.pem"),
+        (("--spiffe", WEB, "--spiffe-trust", "Example.org=CA"), "its trust domain is not made of small letters"),
+        (("--spiffe", WEB, "--spiffe-trust", "example.org=/nonexistent"), "/nonexistent"),
+    ],
+)
+@pytest.mark.parametrize("command", ["connect", "serve", "verify"])
+def test_roots_of_a_trust_domain_that_cannot_be_used(
+    folder: Path, command: str, options: tuple[str, ...], problem: str
+) -> None:
+    given = [option.replace("CA", str(folder / "ca.pem")) for option in options]
+    commands = {"connect": ["connect", "127.0.0.1:1"], "serve": ["serve", "--port", "0"], "verify": ["cert", "verify"]}
+    target = [folder / "server.pem"] if command == "verify" else []
+    run = called(*commands[command], *target, *given)
+    assert run.returncode == 2
+    assert problem in words_of(run)
+
+
+def test_a_server_asks_clients_for_the_roots_of_their_trust_domain(folder: Path, tmp_path: Path) -> None:
+    partner = Authority.create("the partner's authority")
+    partner.write(tmp_path, "partner")
+    partner.issue(WEB, usage=BOTH).write(folder, "claiming")
+    options = ("--spiffe", WEB, "--require-client-cert", "--spiffe-trust", f"example.org={folder / 'ca.pem'}")
+    own = ("--cert", folder / "host.pem", "--key", folder / "host.key", "--client-ca", tmp_path / "partner.pem")
+    with serving(*own, *options) as server:
+        s_client(folder, server.port, "server")
+        good = server.line()
+        s_client(folder, server.port, "claiming")
+        bad = server.line()
+    assert "GET" in good or "closed" in good
+    assert "does not vouch for this trust domain" in bad
+
+
 # --- clients --------------------------------------------------------------------------------------------------------------
 
 

@@ -100,6 +100,14 @@ _Spiffe = Annotated[
         "Repeatable.",
     ),
 ]
+_SpiffeTrust = Annotated[
+    list[str] | None,
+    _option(
+        _SERVER,
+        "DOMAIN=FILE",
+        "Trust these roots for the SPIFFE ids of this domain, and for no others: in a file or folder. Repeatable.",
+    ),
+]
 _Aia = Annotated[
     bool,
     _flag(
@@ -217,6 +225,14 @@ _SpiffeOfClients = Annotated[
         ".../* for all below. Repeatable.",
     ),
 ]
+_SpiffeTrustOfClients = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="DOMAIN=FILE",
+        help="Trust these roots for the SPIFFE ids of this domain, and for no others: in a file or folder. Asks clients who "
+        "they are, as --client-ca does. Repeatable.",
+    ),
+]
 _Store = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Share sessions with other servers: redis://, rediss:// (with TLS) or unix://."),
@@ -258,6 +274,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
     relax: _Relax = None,
     known_keys: _KnownKeys = None,
     spiffe: _Spiffe = None,
+    spiffe_trust: _SpiffeTrust = None,
     aia: _Aia = False,
     aia_network: _AiaNetwork = None,
     no_verify: _NoVerify = False,
@@ -295,6 +312,7 @@ def connect(  # noqa: PLR0913, PLR0917 - an option is a parameter: that is typer
         relax=listed("--relax", relax),
         known_keys=tuple(known_keys or ()),
         spiffe=listed("--spiffe", spiffe),
+        spiffe_trust=tuple(spiffe_trust or ()),
         aia=aia,
         aia_networks=listed("--aia-network", aia_network),
         cert=cert,
@@ -345,6 +363,7 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
     relax: _RelaxClients = None,
     known_keys: _KnownKeysOfClients = None,
     spiffe: _SpiffeOfClients = None,
+    spiffe_trust: _SpiffeTrustOfClients = None,
     alpn: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Application protocols.")] = None,
     tls: Annotated[list[str] | None, typer.Option(metavar="1.2,1.3", help="Versions of TLS; both by default.")] = None,
     echo: Annotated[bool, typer.Option("--echo", metavar=" ", help="Send back what comes.")] = False,
@@ -379,6 +398,7 @@ def serve(  # noqa: PLR0913, PLR0917 - likewise
         relax=listed("--relax", relax),
         known_keys=tuple(known_keys or ()),
         spiffe=listed("--spiffe", spiffe),
+        spiffe_trust=tuple(spiffe_trust or ()),
         alpn=listed("--alpn", alpn),
         tls=listed("--tls", tls),
         echo=echo,

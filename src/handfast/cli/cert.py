@@ -105,6 +105,14 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
             "--name gives one. Repeatable.",
         ),
     ] = None,
+    spiffe_trust: Annotated[
+        list[str] | None,
+        _option(
+            _WHO,
+            "DOMAIN=FILE",
+            "Trust these roots for the SPIFFE ids of this domain, and for no others: in a file or folder. Repeatable.",
+        ),
+    ] = None,
     at: Annotated[
         str | None,
         _option(_WHO, "DATE", "Verify for this time and not for now: 2027-01-31, 2027-01-31T12:00 (UTC), or +14d."),
@@ -130,7 +138,7 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
 
     options = Options(
         "verify", target, name=name, purpose=purpose, ca=tuple(ca or ()), relax=listed("--relax", relax),
-        known_keys=tuple(known_keys or ()), spiffe=listed("--spiffe", spiffe), at=at, aia=aia,
+        known_keys=tuple(known_keys or ()), spiffe=listed("--spiffe", spiffe), spiffe_trust=tuple(spiffe_trust or ()), at=at, aia=aia,
         aia_networks=listed("--aia-network", aia_network), starttls=starttls, tls=listed("--tls", tls), timeout=timeout, password_file=password_file, json=json,
     )  # fmt: skip
     raise typer.Exit(run(options))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from handfast.certificates.facts import facts
 from handfast.cli import report
-from handfast.cli.verifiers import GIVEN
+from handfast.cli.verifiers import GIVEN, OF_DOMAINS
 from handfast.errors import shown
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _texts(values: Iterable[str]) -> list[str]:
 
 def _verified(verified: Verified, certificates: list[dict[str, Any]]) -> dict[str, Any]:
     seen = verified.examination
-    given = any(says.name == GIVEN for says in verified.stores)
+    given = any(says.name in (GIVEN, OF_DOMAINS) for says in verified.stores)
     numbers = {item["sha256"]: number for number, item in reversed(list(enumerate(certificates)))}
     return {
         "accepted": verified.identity is not None,
@@ -126,5 +126,5 @@ def _store(says: StoreVerdict) -> dict[str, Any]:
         "roots": None if says.store is None else len(says.store),
         "accepted": says.store is not None and says.error is None,
         "root": None if says.root is None else shown(facts(says.root).subject),
-        "error": None if says.error is None else report.error(says.error, given=says.name == GIVEN),
+        "error": None if says.error is None else report.error(says.error, given=says.name in (GIVEN, OF_DOMAINS)),
     }

@@ -21,7 +21,7 @@ from handfast.cli.cert_source import Source, read
 from handfast.cli.connect import INTERRUPTED, exit_code
 from handfast.cli.policy import policy as asked_for
 from handfast.cli.streams import abandon, say, unwritable
-from handfast.cli.verifiers import GIVEN, completing, left_out, roots
+from handfast.cli.verifiers import GIVEN, OF_DOMAINS, completing, left_out, of_domains, roots
 from handfast.errors import CertificateError, ConfigurationError, ConnectionFailed, TLSError
 from handfast.limits import CERTIFICATES_OF_A_CHAIN
 from handfast.reasons import CERTIFICATE_WRONG_USAGE, READ_TIMEOUT
@@ -43,6 +43,7 @@ class Options:
     relax: tuple[str, ...] = ()
     known_keys: tuple[Path, ...] = ()
     spiffe: tuple[str, ...] = ()
+    spiffe_trust: tuple[str, ...] = ()
     at: str | None = None
     aia: bool = False
     aia_networks: tuple[str, ...] = ()
@@ -52,12 +53,17 @@ class Options:
     password_file: Path | None = None
     json: bool = False
 
+    @property
+    def given(self) -> str:
+        """The option that names the roots; "" where none does."""
+        return GIVEN if self.ca else OF_DOMAINS if self.spiffe_trust else ""
+
 
 @dataclass(frozen=True)
 class StoreVerdict:
     """What one trust store says.
 
-    ``name``   as a user knows it: "system", "certifi", or GIVEN
+    ``name``   as a user knows it: "system", "certifi", or the option that names the roots
     ``store``  None where there is none
     ``root``   DER of the root that the chain leads to in it, if it does
     ``error``  why it does not accept the chain, or why there is no such store; None if it does
@@ -141,7 +147,7 @@ def _tell(options: Options, source: Source | None, verified: Verified | None, fa
         failure = unwritable(out.failure)
     if failure is not None:
         sys.stdout.flush()
-        show.error(show.console(sys.stderr), failure, given=bool(options.ca))
+        show.error(show.console(sys.stderr), failure, given=bool(options.given))
     return exit_code(failure)
 
 
@@ -149,7 +155,7 @@ def _document(
     options: Options, source: Source | None, verified: Verified | None, failure: TLSError | None
 ) -> dict[str, Any]:
     document = cert_report.document(options.command, source, verified)
-    document["error"] = None if failure is None else report.error(failure, given=bool(options.ca))
+    document["error"] = None if failure is None else report.error(failure, given=bool(options.given))
     return document
 
 
@@ -185,11 +191,13 @@ def _verified(options: Options, source: Source) -> Verified:
         number, most = len(source.chain), CERTIFICATES_OF_A_CHAIN
         problem = f"has {number} certificates, and a chain {most} at most: handfast cert show draws all"
         raise ConfigurationError(setting="FILE", problem=problem, file=source.name)
-    trust = roots(options.ca)
-    if options.ca:
-        for line in left_out(GIVEN, trust):
+    domains = of_domains(options.spiffe_trust)
+    trust = roots(options.ca, domains)
+    if options.given:
+        for line in left_out(options.given, trust):
             show.warning(show.console(sys.stderr), line)
-    policy, purpose = asked_for(options.relax, options.known_keys, options.spiffe), cast("Purpose", options.purpose)
+    policy = asked_for(options.relax, options.known_keys, options.spiffe, domains)
+    purpose = cast("Purpose", options.purpose)
     name = options.name or (source.host if purpose == "server" and policy.allow is None else None)
     result = Verified(purpose, None if name is None else normalized(name), _time(options.at), trust)
     verifier = ChainVerifier(trust, policy, remember=0)
@@ -252,8 +260,8 @@ def _examine(result: Verified, source: Source, verifier: ChainVerifier, path: tu
 def _stores(options: Options, result: Verified, source: Source, policy: Policy) -> list[StoreVerdict]:
     """What the trust store that decides says, and the others that there are."""
     found: list[StoreVerdict] = []
-    if options.ca:
-        found.append(_says(GIVEN, result.trust, result, source, policy))
+    if options.given:
+        found.append(_says(options.given, result.trust, result, source, policy))
     for name, load in (("system", TrustStore.system), ("certifi", TrustStore.certifi)):
         try:
             store = load()

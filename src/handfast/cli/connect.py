@@ -70,7 +70,7 @@ def run(options: Options) -> int:
         except ConfigurationError as error:
             failure = error
     if failure is not None and (not options.json or failure.reason is FILE_UNWRITABLE):
-        show.error(errors, failure, given=bool(options.ca))
+        show.error(errors, failure, given=options.roots_given)
     return exit_code(failure)
 
 
@@ -144,7 +144,7 @@ class Command:
         document: dict[str, Any] = self._visits[-1].report() if self._visits else report.nothing()
         document["server_name"] = self._server_name
         document["connections"] = [report.connection(visit) for visit in self._visits]
-        document["error"] = None if failure is None else report.error(failure, given=bool(self._options.ca))
+        document["error"] = None if failure is None else report.error(failure, given=self._options.roots_given)
         return document
 
 
@@ -169,6 +169,7 @@ def _check(options: Options) -> None:
         ("--relax", options.relax),
         ("--known-keys", options.known_keys),
         ("--spiffe", options.spiffe),
+        ("--spiffe-trust", options.spiffe_trust),
     ):
         if given and not options.verify:
             raise ConfigurationError(setting=setting, problem="means nothing with --no-verify")

@@ -1,28 +1,37 @@
-"""What is asked of a peer's chain besides: --relax, --known-keys and --spiffe, the same for all commands."""
+"""What is asked of a peer's chain besides: --relax, --known-keys, --spiffe and --spiffe-trust, the same for all commands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from handfast.certificates.leaked import KeyList
 from handfast.certificates.policy import Policy
 from handfast.certificates.spiffe import AllowSpiffe
+from handfast.certificates.store import TrustStore
 from handfast.errors import ConfigurationError
 
 
-def policy(relax: Sequence[str] = (), known_keys: Sequence[Path] = (), spiffe: Sequence[str] = ()) -> Policy:
-    """What the options come to. Raises ConfigurationError, naming the option or the file."""
-    return Policy(relax, allow=_allowed(spiffe), known_keys=_known(known_keys))
+def policy(
+    relax: Sequence[str] = (),
+    known_keys: Sequence[Path] = (),
+    spiffe: Sequence[str] = (),
+    domains: Mapping[str, TrustStore] | None = None,
+) -> Policy:
+    """What the options come to; ``domains``: the roots of --spiffe-trust. Raises ConfigurationError, naming option or file."""
+    return Policy(relax, allow=_allowed(spiffe, domains), known_keys=_known(known_keys))
 
 
-def _allowed(rules: Sequence[str]) -> AllowSpiffe | None:
+def _allowed(rules: Sequence[str], domains: Mapping[str, TrustStore] | None) -> AllowSpiffe | None:
     if not rules:
+        if domains:
+            raise ConfigurationError(setting="--spiffe-trust", problem="means nothing without --spiffe")
         return None
     try:
-        return AllowSpiffe(*rules)
+        return AllowSpiffe(*rules, trust=domains or None)
     except ConfigurationError as error:
-        raise ConfigurationError(**error.evidence | {"setting": "--spiffe"}) from None
+        setting = "--spiffe-trust" if error.evidence.get("setting") == "trust" else "--spiffe"
+        raise ConfigurationError(**error.evidence | {"setting": setting}) from None
 
 
 def _known(lists: Sequence[Path]) -> KeyList | None:

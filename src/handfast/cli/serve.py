@@ -19,7 +19,7 @@ from handfast.certificates import pem
 from handfast.certificates.facts import key as kind_of_key
 from handfast.certificates.identity import Identity
 from handfast.certificates.parsed import Parsed, parsed
-from handfast.certificates.policy import ChainVerifier, Policy
+from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.cli import names, show
 from handfast.cli.answer import Idle, Peer, respond
@@ -28,7 +28,7 @@ from handfast.cli.identity import Key, identity, opened, password
 from handfast.cli.log import Log, asked, page, visitor
 from handfast.cli.policy import policy
 from handfast.cli.stores import YOUNG, Kept, kept, told
-from handfast.cli.verifiers import left_out
+from handfast.cli.verifiers import OF_DOMAINS, left_out, of_domains, roots
 from handfast.cli.watch import Watch
 from handfast.cli.www import Page, folder
 from handfast.config import ServerConfig
@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+_GIVEN: Final = "--client-ca"
 _IDLE_SECONDS: Final = 30.0
-_LOOK_SECONDS: Final = 2.0  # from one look at the files of --cert, --key and --client-ca to the next
+_LOOK_SECONDS: Final = 2.0  # from one look at the files to the next
 _BACKLOG: Final = 256
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - the names of "every address", which is no name for a certificate
 _LOCAL = ("127.0.0.1", "::1", "localhost", *_ANY)
@@ -63,6 +64,7 @@ class Options:
     relax: tuple[str, ...] = ()
     known_keys: tuple[Path, ...] = ()
     spiffe: tuple[str, ...] = ()
+    spiffe_trust: tuple[str, ...] = ()
     alpn: tuple[str, ...] = ()
     tls: tuple[str, ...] = ()
     echo: bool = False
@@ -72,6 +74,11 @@ class Options:
     store_secret: Path | None = None
     early_data: bool = False
     json: bool = False
+
+    @property
+    def asking(self) -> str:
+        """The option that has clients asked who they are; "" where none does."""
+        return _GIVEN if self.client_ca else OF_DOMAINS if self.spiffe_trust else ""
 
 
 def run(options: Options) -> int:
@@ -97,9 +104,8 @@ def _run(options: Options, scratch: Path) -> int:
         stores = kept(options.tickets, options.store, options.store_secret, options.early_data, _warn)
         made, ca = _made(options, scratch) if options.cert is None else (None, None)
         key = opened(options.key)
-        rules = policy(options.relax, options.known_keys, options.spiffe)
         live = Reloading(
-            partial(_settings, options, made, key, stores.watch, rules),
+            partial(_settings, options, made, key, stores.watch),
             on_reload=partial(_reloaded, options),
             on_failure=_not_reloaded,
         )
@@ -115,13 +121,13 @@ def _run(options: Options, scratch: Path) -> int:
     return 0
 
 
-def _settings(
-    options: Options, made: Identity | None, key: Key, watch: Watch, rules: Policy, files: Files
-) -> ServerConfig:
+def _settings(options: Options, made: Identity | None, key: Key, watch: Watch, files: Files) -> ServerConfig:
     ours = made
     if options.cert is not None:
         ours = files.identity(options.cert, key, password(options.cert, options.key, options.password_file))
-    trust = files.trust(*options.client_ca) if options.client_ca else None
+    domains = of_domains(options.spiffe_trust, files.trust)
+    trust = roots(options.client_ca, domains, files.trust) if options.asking else None
+    rules = policy(options.relax, options.known_keys, options.spiffe, domains)
     return ServerConfig(
         identities=[ours] if ours else [],
         alpn=options.alpn,
@@ -143,7 +149,7 @@ def _reloaded(options: Options, config: ServerConfig) -> None:
     out = show.console(sys.stderr if options.json else sys.stdout)
     out.print(f"reloaded: the certificate is for {names}, valid until {leaf.not_after:%Y-%m-%d %H:%M} UTC")
     _note(config.identities[0])
-    _note_left_out(config.client_trust)
+    _note_left_out(options, config.client_trust)
 
 
 def _note(ours: Identity) -> None:
@@ -152,8 +158,8 @@ def _note(ours: Identity) -> None:
         show.warning(show.console(sys.stderr), str(note))
 
 
-def _note_left_out(trust: TrustStore | None) -> None:
-    for line in left_out("--client-ca", trust) if trust is not None else ():
+def _note_left_out(options: Options, trust: TrustStore | None) -> None:
+    for line in left_out(options.asking, trust) if trust is not None else ():
         show.warning(show.console(sys.stderr), line)
 
 
@@ -166,7 +172,7 @@ def _not_reloaded(error: Exception) -> None:
 
 
 def _check(options: Options) -> None:
-    if options.require_client_cert and not options.client_ca:
+    if options.require_client_cert and not options.asking:
         problem = "needs --client-ca FILE: the authorities that clients' certificates have to come from"
         raise ConfigurationError(setting="--require-client-cert", problem=problem)
     for setting, given in (
@@ -174,7 +180,7 @@ def _check(options: Options) -> None:
         ("--known-keys", options.known_keys),
         ("--spiffe", options.spiffe),
     ):
-        if given and not options.client_ca:
+        if given and not options.asking:
             raise ConfigurationError(setting=setting, problem="means nothing without --client-ca")
     if options.early_data and options.tls and "1.3" not in options.tls:
         problem = f"means nothing with --tls {','.join(options.tls)}: TLS 1.3 alone has early data"
@@ -220,7 +226,7 @@ def _announce(options: Options, port: int, ours: Identity, ca: Path | None, trus
         names = ", or ".join(dict.fromkeys(map(authority_name, trust.subjects())))
         whose = f", for {' or '.join(map(shown, options.spiffe))}" if options.spiffe else ""
         out.print(f"clients {verb} show a certificate from {names}{whose}")
-        _note_left_out(trust)
+        _note_left_out(options, trust)
     other = [name for name in options.alpn if name not in ("http/1.1", "http/1.0")]
     if other and not options.echo:
         out.print(f"only HTTP/1.1 is spoken inside, so a client that takes {shown(other)} will not understand it")

@@ -16,7 +16,7 @@ from handfast.cli.identity import identity
 from handfast.cli.policy import policy
 from handfast.cli.sessions import Keeper, read_early_data, warning_of
 from handfast.cli.streams import Body
-from handfast.cli.verifiers import GIVEN, completing, left_out, of_servers, roots
+from handfast.cli.verifiers import GIVEN, OF_DOMAINS, completing, left_out, of_domains, of_servers, roots
 from handfast.config import ClientConfig, ServerVerifier
 from handfast.errors import ConfigurationError
 from handfast.insecure import NoVerification
@@ -34,6 +34,7 @@ class Options:
     relax: tuple[str, ...] = ()
     known_keys: tuple[Path, ...] = ()
     spiffe: tuple[str, ...] = ()
+    spiffe_trust: tuple[str, ...] = ()
     aia: bool = False
     aia_networks: tuple[str, ...] = ()
     cert: Path | None = None
@@ -58,6 +59,11 @@ class Options:
     pipe: bool = False
     json: bool = False
     quiet: bool = False
+
+    @property
+    def roots_given(self) -> bool:
+        """Whether the roots are those that the command line names."""
+        return bool(self.ca or self.spiffe_trust)
 
 
 class Settings:
@@ -95,7 +101,7 @@ class Settings:
         self.body = Body(options.output)
         verifier: ServerVerifier
         if options.verify:
-            rules = policy(options.relax, options.known_keys, options.spiffe)
+            rules = policy(options.relax, options.known_keys, options.spiffe, self._domains)
             verifier = completing(
                 of_servers(self.trust, rules), aia=options.aia, networks=options.aia_networks, on_done=self._fetched
             )
@@ -123,11 +129,15 @@ class Settings:
     @cached_property
     def trust(self) -> TrustStore:
         """The roots."""
-        found = roots(self.options.ca)
-        if self.options.ca:
-            for line in left_out(GIVEN, found):
+        found = roots(self.options.ca, self._domains)
+        if self.options.roots_given:
+            for line in left_out(GIVEN if self.options.ca else OF_DOMAINS, found):
                 _warn(line)
         return found
+
+    @cached_property
+    def _domains(self) -> dict[str, TrustStore]:
+        return of_domains(self.options.spiffe_trust)
 
     def proxy(self, host: str) -> Proxy | None:
         """The proxy to ``host``, if there is one, and whom to trust on the way to it."""

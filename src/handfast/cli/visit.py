@@ -201,7 +201,7 @@ class Visit:
         show.times(out, facts, tls.tcp_connect_seconds, self.trace)
         show.exports(out, self._exports)
         if not self._options.verify:
-            show.unverified(out, self._verdict(facts), given=bool(self._options.ca))
+            show.unverified(out, self._verdict(facts), given=self._options.roots_given)
 
     @property
     def _proof(self) -> ClientProof | None:
