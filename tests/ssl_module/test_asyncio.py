@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
 import ssl
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +97,49 @@ def test_a_server_that_is_refused(loop: str, client_of: Make, server_of: Make) -
             assert caught.value.verify_code == 62
 
     run(loop, work)
+
+
+@EVERY_LOOP
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_why_a_client_was_refused_is_in_the_log_of_the_server(
+    loop: str, version: str, client_of: Make, server_of: Make, files: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    answering = server_of(version=version)
+    answering.load_verify_locations(files["ca"])
+    answering.verify_mode = ssl.CERT_REQUIRED
+
+    async def work() -> None:
+        async with await asyncio.start_server(_echo, "127.0.0.1", 0, ssl=answering) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            with pytest.raises((OSError, asyncio.IncompleteReadError)):  # of an end: the alert is not sent
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, ssl=client_of(), server_hostname="localhost"
+                )
+                with contextlib.closing(writer):  # TLS 1.3: a client is done before its server has looked at it
+                    await reader.readexactly(1)
+
+    with caplog.at_level(logging.INFO, "handfast.ssl"):
+        run(loop, work)
+    (record,) = (record for record in caplog.records if record.name == "handfast.ssl")
+    assert record.levelno == logging.INFO
+    assert record.getMessage().startswith("handshake failed: The client sent no certificate")
+    assert "this server requires one. [at Certificate] The client needs a certificate from" in record.getMessage()
+
+
+@EVERY_LOOP
+def test_a_handshake_that_goes_well_is_no_news(
+    loop: str, client_of: Make, server_of: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async with await asyncio.start_server(_echo, "127.0.0.1", 0, ssl=server_of()) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_of(), server_hostname="localhost")
+            writer.close()
+            await writer.wait_closed()
+
+    with caplog.at_level(logging.INFO, "handfast.ssl"):
+        run(loop, work)
+    assert [record for record in caplog.records if record.name == "handfast.ssl"] == []
 
 
 @EVERY_LOOP

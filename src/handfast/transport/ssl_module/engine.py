@@ -13,10 +13,11 @@ buffer, whether there is more is told the truth.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from handfast.config import ASK
 from handfast.connection import ClientConnection, Connection, ServerConnection
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 WRITE_SIZE = 262_144  # what one write takes at most: enough to be quick, little enough to stay in the cache
 _NOTHING = memoryview(b"")
+_log: Final = logging.getLogger("handfast.ssl")
 _TYPES = range(ContentType.CHANGE_CIPHER_SPEC, ContentType.APPLICATION_DATA + 1)
 
 
@@ -164,6 +166,8 @@ class Engine:
             if self._unsent:  # a socket took only a part of the last flight
                 self._flush(connection)
         except TLSError as error:
+            if self.server_side and self._facts is None:  # asyncio drops the exception of a server, and its alert too
+                _log.info("handshake failed: %s", exceptions.explanation(error))
             self._fail(connection, error)
 
     def _completed(self, agreed: Handshake) -> None:
