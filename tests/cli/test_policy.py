@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from handfast import KeyList
 from handfast.certificates import pem
@@ -239,6 +241,28 @@ def test_a_client_with_a_known_key_is_refused(folder: Path) -> None:
         assert "our own list" in server.line()
         s_client(folder, server.port, "server")
         assert f"(URI:{WEB})" in server.line()
+
+
+def test_a_list_that_is_replaced_is_read_again(folder: Path, tmp_path: Path) -> None:
+    """As a file, and as a folder of badkeys: what a server is told in the morning it refuses by noon."""
+    KeyList.of("leaked", "an empty list", []).write(tmp_path / "keys")
+    badkeys = tmp_path / "badkeys"
+    badkeys.mkdir()
+    (badkeys / "badkeysdata.json").write_text('{"blocklists": [{"id": 1, "name": "theirs"}]}')
+    (badkeys / "blocklist.dat").write_bytes(b"")
+    with asking(folder, "--known-keys", tmp_path / "keys", "--known-keys", badkeys) as server:
+        s_client(folder, server.port, "leaked")
+        assert f"(URI:{WEB}" in server.line()
+        (tmp_path / "keys").write_bytes((folder / "keys").read_bytes())
+        server.process.send_signal(signal.SIGHUP)
+        assert server.line().startswith("reloaded: ")
+        s_client(folder, server.port, "leaked")
+        assert "our own list" in server.line()
+        own = x509.load_pem_x509_certificate((folder / "server.pem").read_bytes()).public_key()
+        (badkeys / "blocklist.dat").write_bytes(fingerprint(own)[:15] + b"\x01")  # type: ignore[arg-type]
+        assert server.line().startswith("reloaded: ")  # without being told
+        s_client(folder, server.port, "server")
+        assert "theirs" in server.line()
 
 
 def test_a_chain_with_a_known_key_fails_that_check(folder: Path) -> None:

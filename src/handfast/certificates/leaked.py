@@ -44,6 +44,7 @@ Kind = Literal["leaked", "debian"]
 
 _MAGIC: Final = b"handfast known keys 1\n"
 _HASH: Final = 15
+BADKEYS: Final = ("badkeysdata.json", "blocklist.dat")
 _LARGEST: Final = 1 << 30  # bytes of a file: that of badkeys has 60 million
 _RECORD: Final = _HASH + 1
 _SHORT: Final = 1_024  # bytes of a list that is searched at once as fast as by halves, most often in vain
@@ -106,11 +107,11 @@ class KeyList:
 
     @classmethod
     def from_badkeys(cls, folder: pem.PathLike) -> KeyList:
-        """The lists of the badkeys project, as its program keeps them: badkeysdata.json and blocklist.dat of a folder.
+        """The lists of the badkeys project, as its program keeps them: the files BADKEYS of a folder.
 
         Raises ConfigurationError, naming file and cause.
         """
-        text = pem.read(Path(folder, "badkeysdata.json"))
+        text = pem.read(Path(folder, BADKEYS[0]))
         try:
             about = json.loads(text)
             sources = {
@@ -121,7 +122,7 @@ class KeyList:
             problem = f"badkeysdata.json is not as expected: {error}"
             raise ConfigurationError(FILE_UNREADABLE, file=str(folder), problem=problem) from None
         try:
-            return cls(sources, pem.read(Path(folder, "blocklist.dat"), _LARGEST))
+            return cls(sources, pem.read(Path(folder, BADKEYS[1]), _LARGEST))
         except ConfigurationError as error:
             if "file" in error.evidence:
                 raise

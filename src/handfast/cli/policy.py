@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from handfast.certificates.leaked import KeyList
+from handfast.certificates.leaked import BADKEYS, KeyList
 from handfast.certificates.policy import Policy
 from handfast.certificates.spiffe import AllowSpiffe
 from handfast.certificates.store import TrustStore
@@ -40,6 +40,11 @@ def _known(lists: Sequence[Path]) -> KeyList | None:
         return None
     loaded = sorted(map(_list, lists), key=len, reverse=True)  # to add a few to many is quick
     return sum((*loaded[1:], KeyList.built_in()), start=loaded[0])
+
+
+def files_of(known_keys: Sequence[Path]) -> list[Path]:
+    """The files of these lists, for whoever looks whether they have changed."""
+    return [file for path in known_keys for file in ([path / name for name in BADKEYS] if path.is_dir() else [path])]
 
 
 def _list(path: Path) -> KeyList:

@@ -26,7 +26,7 @@ from handfast.cli.answer import Idle, Peer, respond
 from handfast.cli.facts import authority_name
 from handfast.cli.identity import Key, identity, opened, password
 from handfast.cli.log import Log, asked, page, visitor
-from handfast.cli.policy import policy
+from handfast.cli.policy import files_of, policy
 from handfast.cli.stores import YOUNG, Kept, kept, told
 from handfast.cli.verifiers import OF_DOMAINS, left_out, of_domains, roots
 from handfast.cli.watch import Watch
@@ -127,6 +127,7 @@ def _settings(options: Options, made: Identity | None, key: Key, watch: Watch, f
         ours = files.identity(options.cert, key, password(options.cert, options.key, options.password_file))
     domains = of_domains(options.spiffe_trust, files.trust)
     trust = roots(options.client_ca, domains, files.trust) if options.asking else None
+    files.note(*files_of(options.known_keys))
     rules = policy(options.relax, options.known_keys, options.spiffe, domains)
     return ServerConfig(
         identities=[ours] if ours else [],

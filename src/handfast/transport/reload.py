@@ -63,28 +63,29 @@ class Files:
         on_note: OnNote = None,
     ) -> Identity:
         """As Identity.load; without ``key`` the file of the certificates holds it too."""
-        self._note(certificates)
+        self.note(certificates)
         if key is not None and not isinstance(key, Signer):
-            self._note(key)
+            self.note(key)
         return Identity.load(certificates, key, password, on_note=on_note)
 
     def trust(self, *paths: PathLike) -> TrustStore:
         """As TrustStore.from_paths: of files and folders."""
-        for path in paths:
-            self._note(path)
+        self.note(*paths)
         return TrustStore.from_paths(*paths)
 
     def read(self, path: PathLike) -> bytes:
         """Any other file that belongs to the configuration. Raises ConfigurationError(FILE_UNREADABLE)."""
-        self._note(path)
+        self.note(path)
         try:
             return Path(path).read_bytes()
         except OSError as error:
             problem = error.strerror or str(error)
             raise ConfigurationError(FILE_UNREADABLE, file=os.fspath(path), problem=problem) from None
 
-    def _note(self, path: PathLike) -> None:
-        self.digests.setdefault(os.fspath(path), _digest(os.fspath(path)))
+    def note(self, *paths: PathLike) -> None:
+        """Files that belong to the configuration, and that something else reads after this, such as KeyList.load."""
+        for path in paths:
+            self.digests.setdefault(os.fspath(path), _digest(os.fspath(path)))
 
 
 class Reloading(Generic[C]):
