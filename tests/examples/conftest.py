@@ -48,6 +48,13 @@ class Example:
             return program.text("stdout")
 
     @contextmanager
+    def failing(self, *arguments: object) -> Iterator[Program]:
+        """Run it; it has to end with an error."""
+        with Program(*self._command(*arguments), environment=self._environment) as program:
+            assert program.wait() == 1
+            yield program
+
+    @contextmanager
     def serving(self, *arguments: object) -> Iterator[tuple[int, Program]]:
         port = free_port()
         certificate, key, *more = arguments

@@ -148,6 +148,27 @@ def test_asgi_over_websocket(name: str, example: Make, files: dict[str, Path], i
         assert json.loads(there.recv())["client_cert_name"] == CLIENT
 
 
+def test_services_know_each_other_by_spiffe_ids(example: Make, files: dict[str, Path], tmp_path: Path) -> None:
+    authority = Authority.create("Mesh CA")
+    ca = authority.write(tmp_path)
+
+    def service(name: str, file: str) -> tuple[Path, Path]:
+        return authority.issue(f"spiffe://example.org/{name}", usage=("server", "client")).write(tmp_path, file)
+
+    db, web, other = (service(name, name) for name in ("db", "web", "other"))
+    server, client = example("spiffe_server.py"), example("spiffe_client.py")
+    with server.serving(*db, ca, "spiffe://example.org/web") as (port, program):
+        asked = (port, ca, *web, "spiffe://example.org/db")
+        assert client.run(*asked) == "hello spiffe://example.org/web\n"
+        with client.failing(port, ca, *other, "spiffe://example.org/db"):
+            program.wait_for("no rule allows this id; allowed: spiffe://example.org/web")
+        with client.failing(port, ca, *web, "spiffe://example.org/elsewhere") as said:
+            said.wait_for("no rule allows this id; allowed: spiffe://example.org/elsewhere")
+        service("renewed", "db")
+        program.wait_for("reloaded")
+        assert client.run(port, ca, *web, "spiffe://example.org/renewed") == "hello spiffe://example.org/web\n"
+
+
 @pytest.mark.parametrize("name", ASGI)
 def test_a_stranger_gets_no_page(name: str, example: Make, files: dict[str, Path], tmp_path: Path) -> None:
     stranger = Authority.create("Stranger CA").issue("me.example", usage=("client",)).write(tmp_path, "stranger")
