@@ -373,7 +373,8 @@ class Connection(Guarded):
             return False
         self._runner.step = wanted.NAME
         message = wanted.parse(raw)
-        self._report(message, encrypted=self._layer.decrypting)
+        if self._tap is not None:
+            self._tap.message(False, message, self._layer.decrypting)
         self._advance(self._runner.advance(message))
         return True
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from handfast.certificates.identity import Identity
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from handfast.wire.messages12 import CertificateRequest12
     from handfast.wire.messages13 import CertificateRequest
 
+CERTIFICATE_MESSAGES: Final = 64  # of our own that are kept, one for each chain
+
 # What is signed begins with a text that occurs in no other protocol (RFC 9846 section 4.5.2).
 SERVER_CONTEXT: Final = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"
 CLIENT_CONTEXT: Final = b" " * 64 + b"TLS 1.3, client CertificateVerify\0"
@@ -37,13 +40,17 @@ CLIENT_CONTEXT: Final = b" " * 64 + b"TLS 1.3, client CertificateVerify\0"
 
 def prove_identity(link: Link, identity: Identity, scheme: int, context: bytes) -> Flow[None]:
     """Certificate and CertificateVerify: who we are, and that we hold the key of that certificate."""
-    certificate = Certificate([CertificateEntry(certificate) for certificate in identity.chain])
-    link.send(certificate)
-    link.transcript.add(certificate)
+    link.say(our_certificate(identity.chain))
     signature: bytes = yield Sign(identity, scheme, context + link.transcript.digest())
-    proof = CertificateVerify(scheme, signature)
-    link.send(proof)
-    link.transcript.add(proof)
+    link.say(CertificateVerify(scheme, signature))
+
+
+@lru_cache(maxsize=CERTIFICATE_MESSAGES)
+def our_certificate(chain: tuple[bytes, ...]) -> Certificate:
+    """The message with this chain (DER), which is the same on every connection: it is encoded once."""
+    message = Certificate([CertificateEntry(certificate) for certificate in chain])
+    message.raw = message.encode()
+    return message
 
 
 def verify_identity(

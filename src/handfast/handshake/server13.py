@@ -118,7 +118,7 @@ def server13(link: Link, config: ServerConfig, hello: ClientHello) -> Flow[Estab
     if psk is not None and early_keys is None:
         peer, their_scheme = yield from known_peer(config, psk)
     outcome = terms.outcome(peer, their_scheme)
-    yield from give_tickets(link, config, terms, outcome, main.resumption(transcript.digest()))
+    yield from give_tickets(link, config, terms, outcome, main)
     return Established(outcome, verified, exporter)
 
 

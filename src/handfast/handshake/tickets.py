@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from handfast.config import ClientConfig, ServerConfig
-from handfast.crypto.schedule13 import resumption_psk
+from handfast.crypto.schedule13 import MainSecret, resumption_psk
 from handfast.handshake.established import Established, Outcome, session_from
 from handfast.handshake.flow import AdmitEarlyData, Flow, SealTicket
 from handfast.handshake.link import Link
@@ -37,11 +37,12 @@ def tickets_for(config: ServerConfig, hello: ClientHello, resumed: bool) -> int:
     return min(hello.ticket_request[1 if resumed else 0], TICKETS)
 
 
-def give_tickets(link: Link, config: ServerConfig, terms: Terms, outcome: Outcome, resumption: bytes) -> Flow[None]:
+def give_tickets(link: Link, config: ServerConfig, terms: Terms, outcome: Outcome, main: MainSecret) -> Flow[None]:
     """NewSessionTicket, as often as the client may want to come back at once: each ticket is good for once."""
     count = tickets_for(config, terms.hello, resumed=terms.comes_back)
     if not count:
         return
+    resumption = main.resumption(link.transcript.digest())
     session = session_from(config, outcome, b"", link.clock.wall(), config.ticket_lifetime)
     session.max_early_data = config.max_early_data if config.early_data is not None else 0
     lifetime = session.seconds

@@ -43,16 +43,16 @@ class Reassembly:
     def next(self) -> bytes | None:
         """The next message with its header; None if it is not complete. MESSAGE_TOO_LARGE as soon as it says so."""
         buffer = self._buffer
-        if len(buffer) < 4:
+        held = len(buffer)
+        if held < 4:
             return None
-        header = int.from_bytes(buffer[:4])
-        kind, length = header >> 24, 4 + (header & 0xFFFFFF)
-        limit = _LIMITS.get(kind, limits.MESSAGE)
+        length = 4 + int.from_bytes(buffer[1:4])
+        limit = _LIMITS.get(buffer[0], limits.MESSAGE)
         if length > limit:
-            raise PeerMisbehaved(MESSAGE_TOO_LARGE, message=H.name(kind), length=length, limit=limit)
-        if len(buffer) < length:
+            raise PeerMisbehaved(MESSAGE_TOO_LARGE, message=H.name(buffer[0]), length=length, limit=limit)
+        if held < length:
             return None
-        if len(buffer) == length:
+        if held == length:
             self._buffer = bytearray()
             return bytes(buffer)
         message = bytes(buffer[:length])

@@ -78,24 +78,16 @@ class Reader:
         data, end = self.data, self.end
         start = self.position + 1
         if start <= end:
-            length = data[start - 1]
-            stop = start + length
-            if length >= minimum and stop <= end:
+            stop = start + data[start - 1]
+            if start + minimum <= stop <= end:
                 self.position = stop
                 return data[start:stop]
         raise self._no_vector(1, field, minimum)
 
     def vector16(self, field: str, minimum: int = 0) -> bytes:
         """``opaque field<minimum..2^16-1>``."""
-        data, end = self.data, self.end
-        start = self.position + 2
-        if start <= end:
-            (length,) = _UINT16.unpack_from(data, start - 2)
-            stop = start + length
-            if length >= minimum and stop <= end:
-                self.position = stop
-                return data[start:stop]
-        raise self._no_vector(2, field, minimum)
+        start = self._span16(field, minimum)
+        return self.data[start : self.position]
 
     def vector24(self, field: str, minimum: int = 0) -> bytes:
         """``opaque field<minimum..2^24-1>``."""
@@ -104,12 +96,10 @@ class Reader:
 
     def _span16(self, field: str, minimum: int) -> int:
         """Pass a vector whose length has two bytes; where its content starts. It ends where we then stand."""
-        end = self.end
         start = self.position + 2
-        if start <= end:
-            (length,) = _UINT16.unpack_from(self.data, start - 2)
-            stop = start + length
-            if length >= minimum and stop <= end:
+        if start <= self.end:
+            stop = start + self.data[start - 2] * 256 + self.data[start - 1]
+            if start + minimum <= stop <= self.end:
                 self.position = stop
                 return start
         raise self._no_vector(2, field, minimum)
