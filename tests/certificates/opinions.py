@@ -38,11 +38,16 @@ def openssl(made: Made, folder: Path) -> str:
         command += ["-untrusted", str(files["others"])]
     if made.name:
         command += ["-verify_hostname" if address(made.name) is None else "-verify_ip", made.name]
-    done = subprocess.run([*command, str(files["leaf"])], capture_output=True, text=True, timeout=60, check=False)
+    done = _run([*command, str(files["leaf"])])
     if done.returncode == 0:
         return GOOD
     found = re.findall(r"error \d+ at \d+ depth lookup: (.*)", done.stderr)
     return found[0] if found else "it cannot be read"
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Names of certificates are printed as they are, also those that are no text."""
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, check=False)
 
 
 def gnutls(made: Made, folder: Path) -> str:
@@ -53,7 +58,7 @@ def gnutls(made: Made, folder: Path) -> str:
     command += ["--verify-purpose", purpose, "--infile", str(files["chain"])]
     if made.name:
         command += ["--verify-hostname", made.name]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = _run(command)
     found = re.findall(r"Chain verification output: (.*)", done.stdout + done.stderr)
     if found and found[-1].startswith("Verified"):
         return GOOD

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 
+from handfast.certificates.der import contents, extension_content, span
 from handfast.limits import COMPARISONS_OF_A_PATH
 
 if TYPE_CHECKING:
@@ -92,11 +93,26 @@ def not_understood(authority: Parsed, certificate: Parsed) -> str | None:
     limits = authority.extension(x509.NameConstraints)
     if limits is None:
         return None
+    if _has_distances(authority):
+        return "names by how far below they are"
     limited = {type(limit) for limit in (*(limits.permitted_subtrees or ()), *(limits.excluded_subtrees or ()))}
     if x509.DirectoryName in limited and authority.is_critical(x509.NameConstraints):
         return _KINDS[x509.DirectoryName]
     names = certificate.extension(x509.SubjectAlternativeName) or ()
     return next((_KINDS[type(name)] for name in names if type(name) in limited and type(name) in _KINDS), None)
+
+
+_NAME_CONSTRAINTS: Final = bytes.fromhex("0603551d1e")
+
+
+def _has_distances(authority: Parsed) -> bool:
+    """Whether one of its constraints has a minimum or maximum, which RFC 5280 section 4.2.1.10 forbids and nobody reads.
+
+    `cryptography` does not give them. Without them a constraint would permit more than its authority may.
+    """
+    value = extension_content(authority.raw.extensions, _NAME_CONSTRAINTS)
+    trees = (tree for half in contents(value, *span(value, 0)) for tree in contents(half, 0, len(half)))
+    return any(span(tree, 0)[1] < len(tree) for tree in trees)
 
 
 _KINDS: Final[dict[type, str]] = {

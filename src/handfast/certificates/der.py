@@ -78,6 +78,28 @@ def contents(data: bytes, at: int, end: int) -> list[bytes]:
     return found
 
 
+_EXTENSIONS, _OCTET_STRING = 0xA3, 0x04
+
+
+def extension_content(extensions: bytes, identifier: bytes) -> bytes:
+    """What is in an extension (its extnValue), by its encoded identifier; b"" where there is none.
+
+    ``extensions``  as Raw has them, of a certificate whose extensions have been parsed before
+    """
+    at = 0
+    while at < len(extensions) and extensions[at] != _EXTENSIONS:  # unique identifiers
+        at = span(extensions, at)[1]
+    if at == len(extensions):
+        return b""
+    for extension in contents(extensions, *span(extensions, span(extensions, at)[0])):
+        if extension.startswith(identifier):
+            value = len(identifier)
+            if extension[value] != _OCTET_STRING:  # critical
+                value = span(extension, value)[1]
+            return extension[span(extension, value)[0] :]
+    return b""
+
+
 GENERALIZED_TIME = 0x18
 
 

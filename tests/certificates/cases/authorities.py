@@ -7,7 +7,7 @@ from cryptography import x509
 from handfast.certificates.policy import Policy
 from handfast.testing import Authority, IssuedIdentity
 from handfast.testing.chains import SERVER_NAME
-from tests.certificates.forging import forged
+from tests.certificates.forging import SEQUENCE, element, forged, raw_extension
 from tests.certificates.making import (
     COMPARISONS,
     RULE,
@@ -106,11 +106,29 @@ case(
     "certificate 1 of 2",
 )
 case(
+    "a constraint with a minimum",
+    lambda: below((_constraint_with(0x80), True)),
+    RULE,
+    "limit names by how far below they are, which is not understood here",
+)
+case(
+    "a constraint with a maximum",
+    lambda: below((_constraint_with(0x81), False)),
+    RULE,
+    "limit names by how far below they are, which is not understood here",
+)
+case(
     "constraints, and an Ed25519 authority",
     lambda: _edwards().issue(SERVER_NAME),
     RULE,
     "in a path with an authority whose key is ed25519",
 )
+
+
+def _constraint_with(distance: int) -> x509.UnrecognizedExtension:
+    """What permits "example", with 1 as the minimum (0x80) or maximum (0x81)."""
+    tree = element(SEQUENCE, element(0x82, b"example"), element(distance, b"\1"))
+    return raw_extension("2.5.29.30", element(SEQUENCE, element(0xA0, tree)))
 
 
 def _with_mailbox(mailbox: str) -> Made:

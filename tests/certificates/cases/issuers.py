@@ -29,6 +29,20 @@ from tests.certificates.making import (
 
 GROUP = Group("Issuers")
 case = GROUP.case
+
+
+def _unreadable_root() -> Made:
+    """It limits nothing by nameConstraints, which it has all the same."""
+    authority = Authority.create()
+    nothing = element(SEQUENCE, bytes.fromhex("0603551d1e"), element(0x04, element(SEQUENCE)))
+
+    def change(fields: Fields) -> None:
+        fields["extensions"] = element(EXTENSIONS, element(SEQUENCE, inside(inside(fields["extensions"])), nothing))
+
+    trust = TrustStore.from_bytes(forged(authority.der, authority.key, change))
+    return Made(authority.issue(SERVER_NAME).chain, trust)
+
+
 case("self-signed", shared("self_signed"), SELF_SIGNED, badssl="self-signed")
 case("a root that is not trusted", shared("unknown_root_sent"), UNKNOWN, "is not trusted here", "untrusted-root")
 case("an issuer that nobody knows", shared("unknown_issuer"), UNKNOWN)
@@ -37,6 +51,12 @@ case(
     shared("issuer_with_another_key"),
     UNKNOWN,
     "has the issuer's name, and another key",
+)
+case(
+    "a root with an extension that cannot be read",
+    _unreadable_root,
+    UNKNOWN,
+    "the trusted root that has the issuer's name cannot be read",
 )
 case("the intermediate was forgotten", shared("missing_intermediate"), MISSING, badssl="incomplete-chain")
 case(

@@ -6,7 +6,18 @@ from cryptography import x509
 
 from handfast.testing import Authority, chain
 from handfast.testing.chains import SERVER_NAME
-from tests.certificates.forging import EXTENSIONS, SEQUENCE, SET, VERSION, Fields, element, generalized, inside, split
+from tests.certificates.forging import (
+    EXTENSIONS,
+    SEQUENCE,
+    SET,
+    VERSION,
+    Fields,
+    element,
+    forged,
+    generalized,
+    inside,
+    split,
+)
 from tests.certificates.making import (
     NAMELESS,
     RULE,
@@ -53,6 +64,31 @@ def _root_without_identifier() -> Made:
 
 
 case("a trusted root without subjectKeyIdentifier", _root_without_identifier)
+case(
+    "an authorityKeyIdentifier of another key",
+    lambda: leaf_with((x509.AuthorityKeyIdentifier(b"another" * 3, None, None), False)),
+)
+case(
+    "a critical subjectKeyIdentifier",
+    lambda: leaf_with((x509.SubjectKeyIdentifier(b"own key" * 3), True)),
+    RULE,
+    "subjectKeyIdentifier is critical",
+)
+
+
+def _authority_without_text() -> tuple[bytes, ...]:
+    """Its name is no UTF-8; those who compare names as bytes can follow it."""
+    authority = root().intermediate("another")
+
+    def change(fields: Fields) -> None:
+        for which in fields.keys() & {"issuer", "subject"}:
+            fields[which] = fields[which].replace(b"another", b"anoth\xff\xff")
+
+    below = forged(authority.issue(SERVER_NAME).chain[0], authority.key, change)
+    return below, forged(authority.der, root().key, change)
+
+
+case("an authority whose name is no text", _authority_without_text)
 case("self-signed as `openssl req -x509` does it, and trusted", shared("self_signed_and_trusted"))
 case("an unknown critical extension", shared("unknown_critical_extension"), RULE, "is not understood here")
 case("two signature algorithms", shared("two_signature_algorithms"), RULE, "two signature algorithms")

@@ -27,6 +27,14 @@ case("keyEncipherment alone", shared("no_digital_signature"), USAGE, "have no fo
 case("keyAgreement alone", lambda: leaf_with((key_usage(key_agreement=True), True)), USAGE, "have no forward secrecy")
 case("no usage named", shared("without_usages"))
 case("an authority for clients", shared("authority_for_clients"), USAGE, "extendedKeyUsage of the authority")
+case(
+    "an authority for any usage",
+    lambda: (
+        root()
+        .intermediate(extensions={x509.ExtendedKeyUsage: usages(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)})
+        .issue(SERVER_NAME)
+    ),
+)
 case("a server's certificate issued another", shared("leaf_as_ca"), NOT_A_CA, "basicConstraints says that it is none")
 case(
     "an authority without keyCertSign", shared("ca_without_cert_sign"), NOT_A_CA, "keyUsage does not allow keyCertSign"

@@ -22,7 +22,7 @@ from handfast.testing import Authority
 from handfast.testing.authority import certify
 from handfast.testing.chains import SERVER_NAME, root
 from handfast.testing.keys import new_key
-from tests.certificates.forging import forged
+from tests.certificates.forging import SEQUENCE, element, forged, raw_extension
 from tests.unit.certificates.made import NOW, refused
 
 
@@ -39,6 +39,8 @@ def violation(permitted: Any, excluded: Any, *names: str, common_name: str = "ha
     [
         ("somebody@example.com", "somebody@example.com", True),
         ("somebody@example.com", "somebody@EXAMPLE.com", True),
+        ("somebody@EXAMPLE.com", "somebody@example.com", True),
+        ("EXAMPLE.com", "somebody@example.com", True),
         ("somebody@example.com", "Somebody@example.com", False),
         ("example.com", "somebody@example.com", True),
         ("example.com", "somebody@sub.example.com", False),
@@ -74,6 +76,7 @@ def test_mailboxes_of_a_subject_count_whether_there_are_other_names_or_not(mailb
     [
         ("example.org", "spiffe://example.org/web", True),
         ("example.org", "spiffe://EXAMPLE.org/web", True),
+        ("EXAMPLE.org", "spiffe://example.org/web", True),
         ("example.org", "https://user@example.org:8443/web?x#y", True),
         ("example.org", "https://example.org", True),
         ("example.org", "https://evil.example@example.org/", True),
@@ -105,6 +108,8 @@ ORGANIZATION, COMMON_NAME = NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME
         (directory((ORGANIZATION, "handfast testing")), True),
         (directory((ORGANIZATION, "Handfast  TESTING")), True),
         (directory((ORGANIZATION, "\uff28andfast\u00a0test\u00ading\u200b")), True),  # another H, an unseen hyphen
+        (directory((ORGANIZATION, "\uff28andfast testing")), True),
+        (directory((ORGANIZATION, "handfast\ttesting")), True),
         (directory((ORGANIZATION, "handfasttesting")), False),
         (directory((ORGANIZATION, "handfast testing"), (COMMON_NAME, "somebody")), True),
         (directory((ORGANIZATION, "handfast testing"), (COMMON_NAME, "nobody")), False),
@@ -121,6 +126,40 @@ def test_subjects(limit: x509.DirectoryName, held: bool) -> None:
 
 def test_nobody_s_name_breaks_no_constraint() -> None:
     assert violation([directory((ORGANIZATION, "somebody else"))], None, "server.example", common_name="") is None
+
+
+def test_attributes_that_are_no_text_are_compared_as_they_are() -> None:
+    def directory_of(value: bytes) -> x509.DirectoryName:
+        kind = NameOID.X500_UNIQUE_IDENTIFIER
+        return x509.DirectoryName(x509.Name([x509.NameAttribute(kind, value, x509.name._ASN1Type.BitString)]))
+
+    authority = root().intermediate(extensions={x509.NameConstraints: (_permitting(directory_of(b"\0one")), False)})
+    made = authority.issue("server.example").chain[0]
+    for value, held in ((b"\0one", True), (b"\0two", False)):
+        subject = directory_of(value).value.public_bytes()
+        own = forged(made, authority.key, lambda fields, subject=subject: fields.update(subject=subject))
+        assert (violation_of(parsed(authority.der), parsed(own)) is None) is held
+
+
+def _permitting(limit: x509.GeneralName) -> x509.NameConstraints:
+    return x509.NameConstraints([limit], None)
+
+
+@pytest.mark.parametrize("half", [0xA0, 0xA1])
+@pytest.mark.parametrize("distance", [0x80, 0x81])
+@pytest.mark.parametrize("unique", [b"", element(0x81, b"\0one") + element(0x82, b"\0two")])
+def test_distances_are_not_understood(half: int, distance: int, unique: bytes) -> None:
+    """As RFC 5280 section 4.2.1.10 has it. In the second tree of a half, too, and behind unique identifiers."""
+    plain = element(SEQUENCE, element(0x82, b"example"))
+    for trees, understood in (
+        ([plain, plain], True),
+        ([plain, element(SEQUENCE, element(0x82, b"example"), element(distance, b"\1"))], False),
+    ):
+        odd = raw_extension("2.5.29.30", element(SEQUENCE, element(half, *trees)))
+        made = root().intermediate(extensions={x509.UnrecognizedExtension: (odd, True)})
+        der = forged(made.der, root().key, lambda fields: fields.update(key=fields["key"] + unique))
+        below = parsed(made.issue("server.test").chain[0])
+        assert (constraints.not_understood(parsed(der), below) is None) is understood
 
 
 def test_what_is_not_understood() -> None:
@@ -209,6 +248,9 @@ def violation_of(authority: Parsed, certificate: Parsed) -> str | None:
         (["b.a.example"], [], ["*.a.example"], True),
         ([], ["a.example"], ["b.example"], False),
         ([], ["a.example"], ["A.example"], True),
+        ([], ["A.example"], ["a.example"], True),
+        ([], ["b.a.example"], ["a.example"], False),
+        ([], ["b.example"], ["*.a.example"], False),
         ([], ["b.a.example"], ["*.a.example"], True),
         ([], [""], ["anything.example"], True),
         (["192.0.2.0/24"], [], ["192.0.2.1"], False),

@@ -45,9 +45,7 @@ def check_ending(path: Path, trust: TrustStore) -> None:
             raise SelfSignedCertificate(certificate=last.der, **evidence)
         raise UnknownIssuer(certificate=last.der, **evidence, problem="the root that was sent is not trusted here")
     if trust.names(last.raw.issuer):
-        raise UnknownIssuer(
-            certificate=last.der, **evidence, problem="a trusted root has the issuer's name, and another key"
-        )
+        raise UnknownIssuer(certificate=last.der, **evidence, problem=_not_by_the_root(last, trust))
     if any(last.may_be_issued_by(item) for item in path.certificates[:index]):
         raise UnknownIssuer(certificate=last.der, **evidence, problem="its authorities certify one another in a circle")
     if "distrusted" not in evidence and _lacks_an_intermediate(path, last, trust):
@@ -65,6 +63,13 @@ def _check_distrusted(path: Path, trust: TrustStore) -> None:
         if trust.refuses(certificate):
             problem = "this certificate, or its key, was distrusted by hand"
             raise CertificateError(certificate=certificate.der, **about(path, index), problem=problem)
+
+
+def _not_by_the_root(last: Parsed, trust: TrustStore) -> str:
+    """Why no trusted root of the issuer's name is the issuer."""
+    if not trust.by_subject(last.raw.issuer):
+        return "the trusted root that has the issuer's name cannot be read"
+    return "a trusted root has the issuer's name, and another key"
 
 
 def _lacks_an_intermediate(path: Path, last: Parsed, trust: TrustStore) -> bool:
