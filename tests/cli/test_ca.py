@@ -24,6 +24,7 @@ def test_what_is_told_can_be_done(here: Path) -> None:
     second = told(*following[3:], "127.0.0.1")
     assert "for localhost, 127.0.0.1" in second
     assert "30 days left" in second
+    assert b"30 days left" in handfast("cert", "show", "localhost.pem").stdout  # as everywhere
     assert stat.S_IMODE(Path("localhost.key").stat().st_mode) == 0o600
     lines = second.splitlines()
     serve = next(line.split()[3:] for line in lines if "handfast serve" in line)

@@ -16,7 +16,7 @@ from handfast.authority.lifetimes import LEAF
 from handfast.authority.places import Places
 from handfast.certificates.facts import key as kind_of_key
 from handfast.certificates.parsed import Parsed, parsed
-from handfast.cli.lines import paragraph, row, wrapped
+from handfast.cli.lines import left, paragraph, row, wrapped
 from handfast.cli.streams import Paper
 from handfast.errors import shown
 from handfast.observe.phrases import count
@@ -242,13 +242,13 @@ def revoked(authority: AuthorityFolder, entry: Entry | None, issuer: str, *, aga
 
 def _line(out: Paper, entry: Entry, now: datetime, width: int) -> None:
     state = entry.state(now)
-    left = _left(entry.not_after) if state == "valid" else ""
+    when = left(entry.not_after, now) if state == "valid" else ""
     if entry.revoked is not None:
-        left = f"on {entry.revoked.when:%Y-%m-%d}"
+        when = f"on {entry.revoked.when:%Y-%m-%d}"
     elif state == "expired":
-        left = f"on {entry.not_after:%Y-%m-%d}"
+        when = f"on {entry.not_after:%Y-%m-%d}"
     head = Text(f"{entry.number[:_SERIAL]}  ").append(f"{state:<8}", _STYLES[state])
-    head.append(f"{left:<15}  {entry.kind:<{width}}  ")
+    head.append(f"{when:<15}  {entry.kind:<{width}}  ")
     start = len(head)
     first, *rest = wrapped(out, ", ".join(map(shown, entry.names)), start)
     out.print(head.append(first))
@@ -269,14 +269,8 @@ def _until(certificate: Parsed) -> str:
 
 
 def _left(until: datetime) -> str:
-    seconds = (until - datetime.now(UTC)).total_seconds()
-    if seconds < 0:
-        return f"ended on {until:%Y-%m-%d}"
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        # A second has passed since it was made: thirty days are thirty days.
-        if (found := int((seconds + 59) // size)) >= 2 or (found and unit == "minute"):
-            return f"{count(found, unit)} left"
-    return "less than a minute left"
+    now = datetime.now(UTC)
+    return f"ended on {until:%Y-%m-%d}" if until < now else left(until, now)
 
 
 def _moment(moment: datetime) -> str:

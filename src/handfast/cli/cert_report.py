@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from handfast.certificates.facts import facts
 from handfast.cli import report
+from handfast.cli.lines import days_left
 from handfast.cli.verifiers import GIVEN, OF_DOMAINS
 from handfast.errors import shown
 
@@ -73,7 +74,7 @@ def _certificate(der: bytes, now: datetime, found: dict[str, Any]) -> dict[str, 
         "signature": shown(about.signature),
         "not_before": about.not_before.isoformat(),
         "not_after": about.not_after.isoformat(),
-        "days_left": (about.not_after - now).days,
+        "days_left": days_left(about.not_after, now),
         "is_authority": about.is_authority,
         "path_length": about.path_length,
         "key_usage": None if about.key_usage is None else list(about.key_usage),

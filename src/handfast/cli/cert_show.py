@@ -10,7 +10,7 @@ from rich.text import Text
 
 from handfast.certificates.facts import Facts, facts
 from handfast.certificates.parsed import parsed
-from handfast.cli.lines import moment, paragraph, span
+from handfast.cli.lines import days_left, left, moment, paragraph, span
 from handfast.cli.show import not_needed
 from handfast.cli.streams import Paper
 from handfast.cli.tree import Node, draw, marked
@@ -43,9 +43,8 @@ def validity(about: Facts, now: datetime) -> tuple[str, str]:
         return f"{dates}, expired {_between(now, about.not_after)} ago", "bold red"
     if now < about.not_before:
         return f"{dates}, begins in {_between(about.not_before, now)}", "bold red"
-    left = (about.not_after - now).days
-    style = "yellow" if left < _SOON and not about.is_authority else ""
-    return f"{dates}, {_between(about.not_after, now)} left", style
+    style = "yellow" if days_left(about.not_after, now) < _SOON and not about.is_authority else ""
+    return f"{dates}, {left(about.not_after, now)}", style
 
 
 def _names(about: Facts) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rich.text import Text
@@ -52,6 +52,21 @@ def span(seconds: float) -> str:
         if abs(seconds) >= 2 * size:
             return count(int(abs(seconds) // size), unit)
     return "less than two minutes"
+
+
+# A minute that has begun counts: what was made a moment ago for thirty days has thirty left, and not twenty-nine.
+_BEGUN: Final = timedelta(seconds=59)
+
+
+def left(until: datetime, now: datetime) -> str:
+    """How much time there is ``until`` something ends, which has not ended: "30 days left"."""
+    seconds = (until - now + _BEGUN).total_seconds()
+    return f"{span(seconds)} left" if seconds >= 120 else "1 minute left"
+
+
+def days_left(until: datetime, now: datetime) -> int:
+    """The same in whole days, for programs; below 0 where it has ended."""
+    return (until - now + _BEGUN).days
 
 
 def moment(when: datetime, now: datetime) -> str:

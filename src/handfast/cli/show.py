@@ -17,7 +17,7 @@ from handfast.cli import show_sessions
 from handfast.cli.exports import Exported
 from handfast.cli.facts import ClientProof, Roots, in_the_clear, retry, subject, why_this_version
 from handfast.cli.hints import alert_meaning, hints
-from handfast.cli.lines import BODY, NAME, field, moment, paragraph, row, span
+from handfast.cli.lines import BODY, NAME, field, left, moment, paragraph, row
 from handfast.cli.sessions import Visit
 from handfast.cli.streams import Paper
 from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
@@ -296,10 +296,9 @@ def exports(out: Paper, found: Sequence[Exported]) -> None:
 
 def _days_left(until: datetime) -> str:
     now = datetime.now(UTC)
-    left = (until - now).total_seconds()
-    if left < 0:
+    if until < now:
         return f"expired on {moment(until, now)}"
-    return f"valid until {moment(until, now)}, {span(left)} left"
+    return f"valid until {moment(until, now)}, {left(until, now)}"
 
 
 def _ms(seconds: float) -> str:
