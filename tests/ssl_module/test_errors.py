@@ -153,12 +153,31 @@ def test_a_certificate_without_names(authority: Authority, client_of: Make, tmp_
     assert Pair(context, server).shake().client.getpeercert()["subject"][-1] == (("commonName", "localhost"),)
 
 
-def test_revocation_lists_are_not_passed_over(client_of: Make, server_of: Make) -> None:
+@pytest.mark.parametrize(
+    ("flag", "what"),
+    [
+        (ssl.VERIFY_CRL_CHECK_LEAF, "revocation lists"),
+        (ssl.VERIFY_CRL_CHECK_CHAIN, "revocation lists"),
+        (0x80, "certificate policies"),  # X509_V_FLAG_POLICY_CHECK
+        (0x100, "certificate policies"),  # X509_V_FLAG_EXPLICIT_POLICY: OpenSSL refuses this chain for it
+        (0x10000, "Suite B"),  # X509_V_FLAG_SUITEB_128_LOS_ONLY
+        (0x20000, "Suite B"),  # X509_V_FLAG_SUITEB_192_LOS
+    ],
+)
+def test_what_flags_ask_for_is_not_passed_over(client_of: Make, server_of: Make, flag: int, what: str) -> None:
     context = client_of()
-    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    context.verify_flags |= flag
     error: Any = failure(Pair(context, server_of()).shake)
     assert error.reason == "CERTIFICATE_VERIFY_FAILED"
-    assert "revocation lists" in str(error)
+    assert what in str(error)
+
+
+@pytest.mark.parametrize("flag", [0x40, 0x8000, 0x80000, 0x100000])
+def test_flags_that_demand_nothing_change_nothing(client_of: Make, server_of: Make, flag: int) -> None:
+    """X509_V_FLAG_ALLOW_PROXY_CERTS, TRUSTED_FIRST, PARTIAL_CHAIN and NO_ALT_CHAINS."""
+    context = client_of()
+    context.verify_flags |= flag
+    Pair(context, server_of()).shake()
 
 
 def test_the_strict_flag_holds_certificates_to_the_profile(

@@ -171,12 +171,25 @@ def _nobody(_: ClientHello) -> NoReturn:
     raise NoIdentity("handshake_failure", "this context has no certificate: load_cert_chain comes first")
 
 
+# What verify_flags may demand (OpenSSL's x509_vfy.h; ssl has names for few of them), and nobody here looks at. The others
+# that there are take demands away, or change how lists are read.
+_UNREAD: Final = (
+    (ssl.VERIFY_CRL_CHECK_LEAF | ssl.VERIFY_CRL_CHECK_CHAIN, "certificate revocation lists"),
+    (
+        0x80 | 0x100 | 0x200 | 0x400,
+        "certificate policies",
+    ),  # X509_V_FLAG_POLICY_CHECK, EXPLICIT_POLICY, INHIBIT_ANY, _MAP
+    (0x30000, "the algorithms of Suite B"),  # X509_V_FLAG_SUITEB_128_LOS_ONLY, _192_LOS, or both
+    (0x400000 | 0x800000, "answers of OCSP"),  # X509_V_FLAG_OCSP_RESP_CHECK, _ALL
+)
+
+
 def _verifier(settings: Settings, trust: TrustStore | None) -> ContextVerifier:
     return ContextVerifier(
         trust,
         check_hostname=settings.check_hostname,
         strict=bool(settings.verify_flags & ssl.VERIFY_X509_STRICT),
-        revocation=bool(settings.verify_flags & (ssl.VERIFY_CRL_CHECK_LEAF | ssl.VERIFY_CRL_CHECK_CHAIN)),
+        unread=next((what for flags, what in _UNREAD if settings.verify_flags & flags), ""),
     )
 
 

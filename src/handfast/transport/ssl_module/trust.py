@@ -114,18 +114,19 @@ class ContextVerifier:
     ``strict``          VERIFY_X509_STRICT: hold certificates to the profile of the web. Without it what private
                         authorities do differently is let pass, as ``ssl`` lets it pass; see handfast.certificates.rules.
                         That a client has no subjectAltName is let pass in any case: OpenSSL asks for none
-    ``revocation``      VERIFY_CRL_CHECK_LEAF or _CHAIN: nobody is accepted, since we cannot read such lists yet
+    ``unread``          what verify_flags ask for and is not looked at here, such as "certificate revocation lists": then
+                        nobody is accepted. "" for nothing
     """
 
-    def __init__(self, trust: TrustStore | None, *, check_hostname: bool, strict: bool, revocation: bool) -> None:
+    def __init__(self, trust: TrustStore | None, *, check_hostname: bool, strict: bool, unread: str = "") -> None:
         self._check_hostname = check_hostname
-        self._revocation = revocation
+        self._unread = unread
         self._chains = None if trust is None else ChainVerifier(trust, Policy(_STRICT if strict else Rule))
 
     @property
     def trust_id(self) -> bytes:
         """What it trusts, for sessions; b"" where it trusts nobody."""
-        if self._chains is None or self._revocation:
+        if self._chains is None or self._unread:
             return b""
         return (b"" if self._check_hostname else _ANY_NAME) + self._chains.trust_id
 
@@ -141,8 +142,8 @@ class ContextVerifier:
         return self._usable(chain).verify_client(chain, now)
 
     def _usable(self, chain: Sequence[bytes]) -> ChainVerifier:
-        if self._revocation:
-            problem = "verify_flags ask for certificate revocation lists, which handfast does not read"
+        if self._unread:
+            problem = f"verify_flags ask for {self._unread}, which handfast does not look at"
             raise CertificateError(certificate=chain[0] if chain else None, problem=problem)
         if self._chains is not None:
             return self._chains
