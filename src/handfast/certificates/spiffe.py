@@ -6,6 +6,7 @@ https://spiffe.io/docs/latest/spiffe-specs/: the SPIFFE-ID document section 2, t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from cryptography import x509
 
 from handfast import reasons
-from handfast.errors import CertificateError, ConfigurationError
+from handfast.certificates.store import TrustStore
+from handfast.errors import CertificateError, ConfigurationError, kind_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from handfast.certificates.parsed import Parsed
-    from handfast.certificates.store import TrustStore
 
 LONGEST: Final = 2048  # bytes of an id (SPIFFE-ID section 2.3)
 _DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
@@ -86,11 +87,21 @@ class AllowSpiffe:
     def __init__(self, *rules: str, trust: Mapping[str, TrustStore] | None = None) -> None:
         """``trust``  by trust domain, the roots that may vouch for its ids, by no way through what they distrust; None: any root
 
-        Raises ConfigurationError for a rule that is none, where there is none at all, and where ``trust`` does not have
-        the trust domain of each rule.
+        Raises ConfigurationError for a rule that is none, where there is none at all, where ``trust`` does not have the
+        trust domain of each rule, and for what is of another kind.
         """
         if not rules:
             raise ConfigurationError(setting="allow", problem="AllowSpiffe without a rule would allow nobody")
+        for rule in rules:
+            if not isinstance(rule, str):
+                raise kind_wanted("allow", rule, "a text such as spiffe://example.org/*")
+        if trust is not None and not isinstance(trust, Mapping):
+            raise kind_wanted("trust", trust, "a dict of trust domains and their TrustStores")
+        for store in trust.values() if trust is not None else ():
+            if not isinstance(store, TrustStore):
+                raise kind_wanted(
+                    "trust", store, "a TrustStore for each trust domain, such as TrustStore.from_files(...) gives"
+                )
         self.rules = rules
         exact: set[SpiffeId] = set()
         below: list[SpiffeId] = []

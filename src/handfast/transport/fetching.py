@@ -26,7 +26,7 @@ from handfast.certificates import pem
 from handfast.certificates.aia import Completion, Content, Fetch, IssuerCache
 from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.crypto.process import forks
-from handfast.errors import FetchFailed, words
+from handfast.errors import FetchFailed, kind_wanted, words
 from handfast.limits import CONCURRENT_COMPLETIONS
 from handfast.transport.fetching_http import Deadline, get
 
@@ -180,6 +180,8 @@ class FetchingVerifier:
     ``fetcher``   a new one with the default policy where none is given
     ``on_done``   is called with each Completion that has fetched something, or tried to, before its chain is accepted or
                   refused; in whichever thread that happens
+
+    Raises ConfigurationError for what is of another kind.
     """
 
     def __init__(
@@ -189,6 +191,12 @@ class FetchingVerifier:
         *,
         on_done: Callable[[Completion], object] | None = None,
     ) -> None:
+        if isinstance(verifier, type) or not callable(getattr(verifier, "verify_server", None)):
+            raise kind_wanted("verifier", verifier, "an object that has verify_server, such as a ChainVerifier")
+        if fetcher is not None and not isinstance(fetcher, Fetcher):
+            raise kind_wanted("fetcher", fetcher, "a Fetcher")
+        if on_done is not None and not callable(on_done):
+            raise kind_wanted("on_done", on_done, "a function")
         self.verifier = verifier
         self.fetcher = Fetcher() if fetcher is None else fetcher
         self._on_done = on_done

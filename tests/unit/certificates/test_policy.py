@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from handfast.certificates.fetch_policy import FetchPolicy
 from handfast.certificates.policy import ChainVerifier, Policy, ServiceVerifier
 from handfast.certificates.spiffe import AllowSpiffe
 from handfast.certificates.store import TrustStore
 from handfast.errors import ConfigurationError
 from handfast.testing.chains import root
+from handfast.transport.fetching import FetchingVerifier
 
 ALLOW = AllowSpiffe("spiffe://example.org/*")
 
@@ -33,6 +35,16 @@ ALLOW = AllowSpiffe("spiffe://example.org/*")
         (lambda: ChainVerifier(root().trust, {}), "policy", "a Policy, and is a value of type dict"),
         (lambda: ServiceVerifier(root().trust, None), "policy", "of type NoneType"),
         (lambda: ServiceVerifier(root().trust, ALLOW), "policy", "of type AllowSpiffe"),
+        (lambda: AllowSpiffe(None), "allow", "of type NoneType"),
+        (lambda: AllowSpiffe(["spiffe://example.org/*"]), "allow", "a text such as"),
+        (lambda: AllowSpiffe("spiffe://a/*", trust={"a": "roots.pem"}), "trust", "a TrustStore for each"),
+        (lambda: AllowSpiffe("spiffe://a/*", trust={"a": TrustStore}), "trust", "and is the class TrustStore"),
+        (lambda: AllowSpiffe("spiffe://a/*", trust=root().trust), "trust", "a dict of trust domains"),
+        (lambda: FetchingVerifier("roots.pem"), "verifier", "a ChainVerifier, and is a value of type str"),
+        (lambda: FetchingVerifier(ChainVerifier), "verifier", "the class ChainVerifier itself"),
+        (lambda: FetchingVerifier(None), "verifier", "of type NoneType"),
+        (lambda: FetchingVerifier(ChainVerifier(root().trust), FetchPolicy()), "fetcher", "of type FetchPolicy"),
+        (lambda: FetchingVerifier(ChainVerifier(root().trust), on_done=[]), "on_done", "a function"),
     ],
 )
 def test_what_is_of_another_kind_is_refused_at_once(make: Callable[[], Any], setting: str, given: str) -> None:
