@@ -149,6 +149,16 @@ def algorithm(subject_public_key_info: bytes) -> bytes:
     return subject_public_key_info[start : span(subject_public_key_info, start)[1]]
 
 
+_OBJECT_IDENTIFIER = 0x06
+
+
+def names_its_curve(subject_public_key_info: bytes) -> bool:
+    """Whether an EC key, parsed before, has the name of its curve, and not its numbers (RFC 5480 section 2.1.1)."""
+    identifier = algorithm(subject_public_key_info)
+    start, _ = span(identifier, 0)
+    return identifier[span(identifier, start)[1]] == _OBJECT_IDENTIFIER
+
+
 _RSA_KEY = bytes.fromhex("06092a864886f70d010101")
 _RSA_PSS_KEY = bytes.fromhex("06092a864886f70d01010a")
 

@@ -117,7 +117,7 @@ def _found(certificate: Parsed, role: Role, purpose: Purpose) -> Findings:
         None if is_root and weak_key is not None and weak_key.tolerable else weak_key,
         strength.unusable_key(certificate),
         None if is_root else strength.weak_signature(certificate),  # nobody needs it
-        (*_common(certificate), *_key_size(certificate), *own),
+        (*_common(certificate, role), *_key_size(certificate), *own),
         role != "leaf" and _limits(certificate),
         None if role == "leaf" else _depth(certificate),
     )
@@ -197,7 +197,7 @@ _NOT_UNDERSTOOD: Final = {
 _SERIAL_BITS: Final = 8 * 21 - 1  # 20 bytes by the RFC; a 21st, of zeros, where the top bit is set
 
 
-def _common(certificate: Parsed) -> Iterator[Breach]:
+def _common(certificate: Parsed, role: Role) -> Iterator[Breach]:
     """What every certificate has to keep."""
     if certificate.certificate.version is not x509.Version.v3:
         yield Breach("it is not of version 3", "RFC 5280 section 4.1.2.1")
@@ -210,7 +210,7 @@ def _common(certificate: Parsed) -> Iterator[Breach]:
         yield Breach("its issuer has no name", "RFC 5280 section 4.1.2.4")
     if certificate.is_critical(x509.AuthorityKeyIdentifier):
         yield Breach("authorityKeyIdentifier is critical", "RFC 5280 section 4.2.1.1")
-    if certificate.is_critical(x509.SubjectKeyIdentifier):
+    if role != "leaf" and certificate.is_critical(x509.SubjectKeyIdentifier):
         yield Breach("subjectKeyIdentifier is critical", "RFC 5280 section 4.2.1.2")
     if certificate.is_critical(x509.AuthorityInformationAccess):
         yield Breach("authorityInfoAccess is critical", "RFC 5280 section 4.2.2.1")

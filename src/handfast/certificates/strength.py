@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from handfast import reasons
-from handfast.certificates.der import rsa_numbers
+from handfast.certificates.der import names_its_curve, rsa_numbers
 from handfast.certificates.kinds import hash_called
 from handfast.crypto.signatures import SCHEMES
 from handfast.limits import RSA_BITS_MOST, RSA_EXPONENT_BITS_MOST
@@ -158,6 +158,8 @@ def unusable_key(certificate: Parsed) -> str | None:
     """The kind of a key for which TLS 1.3 has no signature scheme (RFC 9846 section 4.3.3), in words; None for others."""
     if certificate.pss is not None and certificate.pss.hash_bits == 0:
         return "RSASSA-PSS, with parameters that no scheme of TLS 1.3 has"
+    if hasattr(certificate.key, "curve") and not names_its_curve(certificate.raw.subject_public_key_info):
+        return "ECDSA, with the numbers of a curve in place of its name, which no certificate may have"
     return None if certificate.kind in _TLS_KINDS else f"{certificate.kind}, with which TLS cannot sign"
 
 

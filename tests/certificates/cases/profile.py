@@ -69,10 +69,8 @@ case(
     lambda: leaf_with((x509.AuthorityKeyIdentifier(b"another" * 3, None, None), False)),
 )
 case(
-    "a critical subjectKeyIdentifier",
+    "a critical subjectKeyIdentifier of a server",
     lambda: leaf_with((x509.SubjectKeyIdentifier(b"own key" * 3), True)),
-    RULE,
-    "subjectKeyIdentifier is critical",
 )
 
 

@@ -17,15 +17,16 @@ from handfast.certificates.store import TrustStore
 from handfast.testing import Authority, chain
 from handfast.testing.authority import key_usage
 from handfast.testing.chains import SERVER_NAME, root
+from tests.certificates.forging import forged, generalized
 from tests.unit.certificates.made import NOW, ed25519_root, refused
 
 
 def test_an_ed25519_signature_is_checked() -> None:
     authority = ed25519_root()
     good = authority.issue(SERVER_NAME).chain[0]
-    forged = bytearray(good)
-    forged[-1] ^= 1
-    assert refused((bytes(forged),), authority.trust).reason is reasons.BAD_CERTIFICATE_SIGNATURE
+    changed = bytearray(good)
+    changed[-1] ^= 1
+    assert refused((bytes(changed),), authority.trust).reason is reasons.BAD_CERTIFICATE_SIGNATURE
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ed448"])
@@ -107,6 +108,15 @@ def test_a_trusted_certificate_with_an_unknown_critical_extension() -> None:
     made = root().issue(SERVER_NAME, extensions={x509.UnrecognizedExtension: (odd, True)})
     error = refused(made, TrustStore.from_bytes(made.chain[0]))
     assert error.reason is reasons.CERTIFICATE_RULE_BROKEN
+
+
+def test_a_peer_s_own_key_exempts_nothing() -> None:
+    """Below an authority of a usual kind the verifier has the last word, also of what nobody else looks at."""
+    made = root().issue(SERVER_NAME, key="ed25519").chain[0]
+    assert ChainVerifier(root().trust).verify_server((made,), SERVER_NAME, NOW)
+    odd = forged(made, root().key, generalized(1))
+    error = refused((odd,), root().trust)
+    assert error.evidence["rule"] == "it has a date before 2050 as a GeneralizedTime, and not as a UTCTime"
 
 
 def test_an_exemption_needs_a_whole_path() -> None:
