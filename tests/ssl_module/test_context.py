@@ -288,7 +288,7 @@ def test_pre_shared_keys_are_refused(client: Any) -> None:
 
 
 def test_ways_to_give_roots(files: Files, authority: Authority, server_of: Make, client: Any, tmp_path: Path) -> None:
-    (tmp_path / "0a1b2c3d.0").write_bytes(authority.pem)
+    (tmp_path / f"{hash_of(files['ca'])}.0").write_bytes(authority.pem)
     other = Authority.create("Other")
     ways: list[dict[str, Any]] = [
         {"cafile": files["ca"]},
@@ -339,6 +339,17 @@ def test_of_a_directory_only_names_that_are_hashes_count(
     context = module.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(capath=tmp_path)
     shaken(context, server_of())
+
+
+@pytest.mark.parametrize("module", [ssl, ssl_module], ids=["ssl", "handfast"])
+def test_of_a_directory_a_name_that_is_another_one_s_hash_does_not_count(
+    module: Any, authority: Authority, server_of: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "other.pem").write_bytes(Authority.create("somebody else").pem)
+    (tmp_path / f"{hash_of(tmp_path / 'other.pem')}.0").write_bytes(authority.pem)
+    context = module.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(capath=tmp_path)
+    assert failure(Pair(context, server_of()).shake)
 
 
 def hash_of(file: Path) -> str:

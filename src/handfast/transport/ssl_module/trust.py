@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from handfast.certificates import pem, places
@@ -24,6 +23,7 @@ from handfast.errors import (
 )
 from handfast.insecure import NoVerification
 from handfast.reasons import NO_CERTIFICATE
+from handfast.transport.ssl_module.hashed import is_called
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,13 +57,13 @@ def joined(stores: tuple[TrustStore, ...]) -> TrustStore | None:
 
 
 def of_directory(path: str | bytes | os.PathLike[str]) -> TrustStore | None:
-    """The certificates that OpenSSL would find in a directory: those whose names are hashes. None if there are none."""
-    folder = Path(os.fsdecode(path))
+    """The certificates that OpenSSL would find in a directory: in files that are called by their hashes. None if there are none."""
+    folder = os.fsdecode(path)
     try:
-        # Where no name is a hash, TrustStore takes all that look like certificates, and OpenSSL none.
-        hashed = any(places.HASHED.fullmatch(entry.name) for entry in folder.iterdir())
-        return TrustStore.from_folder(folder) if hashed else None
-    except (OSError, ConfigurationError):
+        contents, _ = places.folder(folder)
+        found = [data for name, data in contents if places.HASHED.fullmatch(name) and is_called(name, data)]
+        return TrustStore.from_bytes(*found, source=folder) if found else None
+    except ConfigurationError:
         return None  # as OpenSSL, which looks when it needs one, and then finds nothing
 
 
