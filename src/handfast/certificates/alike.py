@@ -12,9 +12,11 @@ the extensions that were left out are read by `cryptography` too, as soon as any
 from __future__ import annotations
 
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from handfast.certificates.der import EMPTY_NAME, contents, span
+from handfast.certificates.names import NO_NAMES, NameSet
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -33,7 +35,8 @@ _TIMESTAMPS: Final = bytes.fromhex("060a2b06010401d679020402")  # RFC 6962 secti
 _SHA1_SIZED: Final = bytes.fromhex("04160414")  # a key identifier of 20 bytes, which is what nearly all have
 _SCT_ALGORITHMS: Final = (b"\x04\x03", b"\x04\x01")  # SHA-256 with ECDSA or RSA
 _TIMESTAMP_BYTES: Final = 49  # of one without a signature, at least
-_BOOLEAN, _OCTET_STRING, _SEQUENCE, _DNS_NAME, _EXTENSIONS = 0x01, 0x04, 0x30, 0x82, 0xA3
+_BOOLEAN, _OCTET_STRING, _SEQUENCE, _DNS_NAME, _ADDRESS, _EXTENSIONS = 0x01, 0x04, 0x30, 0x82, 0x87, 0xA3
+_ADDRESS_BYTES: Final = (4, 16)  # eight or 32 would be those of a network
 
 
 class Alike:
@@ -66,16 +69,17 @@ def alike(_: Outline) -> Alike:
     return Alike()
 
 
-def outlined(raw: Raw) -> tuple[Outline, list[str] | None]:
-    """The outline of a certificate that has been parsed before, and the DNS names of its subjectAltName.
+def outlined(raw: Raw) -> tuple[Outline, NameSet | None]:
+    """The outline of a certificate that has been parsed before, and the names of its subjectAltName.
 
-    None in place of the names where it has others too, or has them in an unusual way; then they stand in the outline.
+    None in place of the names where it has others than of hosts, or has them in an unusual way; then they stand in the
+    outline.
     """
     serial = b"" if raw.serial[1] <= SERIAL_BYTES and raw.serial[2] < 0x80 else raw.serial
     subject = raw.subject if raw.subject == EMPTY_NAME else b""
     outline = [raw.version, serial, raw.signature, raw.signature_algorithm, raw.issuer, subject]
     data = raw.extensions
-    names: list[str] | None = []
+    names: NameSet | None = NO_NAMES
     if data[:1] != bytes([_EXTENSIONS]):  # there are none, or unique identifiers come first
         return (*outline, data), None if data else names
     for extension in contents(data, *span(data, span(data, 0)[0])):
@@ -84,7 +88,7 @@ def outlined(raw: Raw) -> tuple[Outline, list[str] | None]:
             value = len(_ALTERNATIVE_NAME)
             if extension[value] == _BOOLEAN:  # critical
                 value += 3
-            names = _dns_names(extension, value)
+            names = _hosts(extension, value)
             outline.append(extension if names is None else extension[:value])
         elif kind == _KEY_IDENTIFIER and extension[5:9] == _SHA1_SIZED:
             outline.append(_KEY_IDENTIFIER)
@@ -95,8 +99,11 @@ def outlined(raw: Raw) -> tuple[Outline, list[str] | None]:
     return tuple(outline), names
 
 
-def _dns_names(extension: bytes, at: int) -> list[str] | None:
-    """The names of a subjectAltName whose value, an OCTET STRING, is at ``at``; None for any that is not of short DNS names."""
+def _hosts(extension: bytes, at: int) -> NameSet | None:
+    """The names of a subjectAltName whose value, an OCTET STRING, is at ``at``.
+
+    None for any that is not of DNS names and IP addresses alone, or has a long name.
+    """
     outer, end = span(extension, at)
     if end - outer < 2 or extension[outer] != _SEQUENCE:
         return None
@@ -104,17 +111,23 @@ def _dns_names(extension: bytes, at: int) -> list[str] | None:
     # Nobody has parsed what is in the OCTET STRING before.
     if at == end or stop != end or at - outer != _header(end - at):
         return None
-    names = []
+    names, addresses = [], []
     while at < end:
-        if extension[at] != _DNS_NAME or at + 1 == end or extension[at + 1] > 0x7F:
+        kind = extension[at]
+        if at + 1 == end or extension[at + 1] > 0x7F:
             return None
         start = at + 2
         at = start + extension[at + 1]
         name = extension[start:at]
-        if at > end or not name.isascii():
+        if at > end:
             return None
-        names.append(name.decode("ascii"))
-    return names
+        if kind == _DNS_NAME and name.isascii():
+            names.append(name.decode("ascii"))
+        elif kind == _ADDRESS and len(name) in _ADDRESS_BYTES:
+            addresses.append(ip_address(name))
+        else:
+            return None
+    return NameSet(names, addresses)
 
 
 def _are_timestamps(extension: bytes) -> bool:

@@ -107,6 +107,9 @@ class NameSet:
         return bool(self.texts)
 
 
+NO_NAMES: Final = NameSet((), ())
+
+
 def _owned(domain: str) -> bool:
     return "." in domain and "*" not in domain and not domain.startswith(".")
 

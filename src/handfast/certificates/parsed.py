@@ -52,7 +52,7 @@ class Parsed:
     ``certificate``          the same for `cryptography`
     ``not_before, not_after``  aware, UTC, both inclusive (RFC 5280 section 4.1.2.5)
     ``names``                DNS names and IP addresses of the subjectAltName
-    ``only_dns``             whether all that the subjectAltName has is known to be DNS names
+    ``only_hosts``           whether all that the subjectAltName has is known to be DNS names and IP addresses
     ``raw``                  issuer, subject and key as they are encoded
     ``key``                  the public key; None for a kind that `cryptography` does not know
     ``pss``                  where the key is of the kind id-RSASSA-PSS, which its public key object does not tell: what
@@ -61,7 +61,7 @@ class Parsed:
     ``alike``                what it has in common with others of its outline
     """
 
-    __slots__ = ("_extensions", "alike", "certificate", "der", "key", "kind", "names", "not_after", "not_before", "notes", "only_dns", "pss", "raw")  # fmt: skip
+    __slots__ = ("_extensions", "alike", "certificate", "der", "key", "kind", "names", "not_after", "not_before", "notes", "only_hosts", "pss", "raw")  # fmt: skip
 
     def __init__(self, der: bytes, certificate: x509.Certificate) -> None:
         """Raises all kinds of exceptions for odd contents; use :func:`parsed` and :func:`parsed_root`."""
@@ -73,8 +73,8 @@ class Parsed:
         outline, names = outlined(self.raw)
         self.alike = alike(outline) if len(der) <= SMALL_BYTES else Alike()
         self._extensions = self.alike.read(certificate)
-        self.only_dns = names is not None
-        self.names = NameSet(self.values(x509.DNSName), self.addresses) if names is None else NameSet(names, ())
+        self.only_hosts = names is not None
+        self.names = NameSet(self.values(x509.DNSName), self.addresses) if names is None else names
         self.pss = _pss(certificate, self.raw)
         self.key = _key(certificate)
         self.kind = signatures.kind_of(self.key, pss=self.pss) if self.key else "unknown"

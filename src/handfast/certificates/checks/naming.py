@@ -76,6 +76,6 @@ def _odd_name(leaf: Parsed) -> Breach | None:
 def _texts(leaf: Parsed) -> Iterator[tuple[str, str, Sequence[str]]]:
     """What the names of each kind are called, the comma that none of them may have, and the names."""
     yield "DNS name", ",", leaf.names.texts  # and addresses, in which there is nothing to find
-    if not leaf.only_dns:
+    if not leaf.only_hosts:
         yield "e-mail address", ",", leaf.values(x509.RFC822Name)
         yield "URI", ", ", leaf.values(x509.UniformResourceIdentifier)  # a comma alone may stand there (RFC 3986)
