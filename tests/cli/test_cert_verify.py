@@ -13,7 +13,7 @@ from handfast.authority import AuthorityFolder
 from handfast.certificates import pem
 from handfast.cli.hints import hints
 from handfast.errors import UnknownIssuer
-from handfast.testing import Authority
+from handfast.testing import Authority, chain
 from tests.aia.farm import NOW
 from tests.cli.running import called, lines_of, serving
 from tests.cli.world import World, document, verified
@@ -112,6 +112,15 @@ def test_the_certificate_of_a_client_is_not_told_to_be_issued_anew(world: World)
     assert error["hints"] == ["If it is a client's certificate, verify it as one: --purpose client."]
     other = verified(world / "good.pem", "--ca", world / "ca.pem", "--purpose", "client")["error"]
     assert other["hints"][0].startswith("Have it issued for this use")
+
+
+@pytest.mark.parametrize("name", ["unknown_root_sent", "self_signed"])
+def test_a_root_that_is_not_trusted_breaks_no_rule_by_being_one(tmp_path: Path, name: str) -> None:
+    case = chain(name)  # a root needs no authorityKeyIdentifier: it is its own issuer
+    (tmp_path / "chain.pem").write_bytes(b"".join(map(pem.certificate, case.chain)))
+    Authority.create("another one").write(tmp_path)
+    found = verified(tmp_path / "chain.pem", "--ca", tmp_path / "ca.pem", "--name", case.server_name)
+    assert [item["check"] for item in found["verified"]["checks"] if item["passed"] is False] == ["root"]
 
 
 def test_a_file_with_more_than_a_chain_is_no_chain(world: World) -> None:
