@@ -79,6 +79,7 @@ class Identity(Guarded):
     """What we prove to be: a chain of certificates and the key of the first one.
 
     ``chain``    DER, our own certificate first; sent as it is (RFC 9846 section 4.5.1)
+    ``fingerprint``  SHA-256 of our own certificate
     ``signer``   the key
     ``schemes``  what it can sign with in TLS 1.3, best first
     ``schemes_12``  likewise in TLS 1.2
@@ -89,7 +90,7 @@ class Identity(Guarded):
     Can be shared by any number of configurations and connections. Cannot be copied or pickled.
     """
 
-    __slots__ = ("_issuers", "_leaf", "_signatures", "chain", "kind", "names", "notes", "schemes", "schemes_12", "signer")  # fmt: skip
+    __slots__ = ("_issuers", "_leaf", "_signatures", "chain", "fingerprint", "kind", "names", "notes", "schemes", "schemes_12", "signer")  # fmt: skip
 
     def __init__(self, chain: Sequence[bytes], key: Signer | signatures.PrivateKey) -> None:
         """``chain``: DER, leaf first, sent as it is. ``key``: a private key of `cryptography`, or a Signer.
@@ -101,6 +102,7 @@ class Identity(Guarded):
         self.chain = tuple(bytes(der) for der in chain)
         certificates = _checked_chain(self.chain, "the given chain")
         self._leaf = certificates[0]
+        self.fingerprint = hashlib.sha256(self.chain[0]).digest()
         self._issuers = frozenset(certificate.raw.issuer for certificate in certificates)
         signatures_of = (
             SIGNED_BY.get(each.certificate.signature_algorithm_oid) for each in certificates if not each.self_issued
@@ -232,11 +234,6 @@ class Identity(Guarded):
     def fits(self, server_name: str | None) -> bool:
         """Whether our certificate is for this name, wildcards included; any is for a client that names none."""
         return server_name is None or server_name.lower().removesuffix(".") in self._leaf.names
-
-    @property
-    def fingerprint(self) -> bytes:
-        """SHA-256 of our own certificate."""
-        return hashlib.sha256(self.chain[0]).digest()
 
     def signed_by(self, schemes: Collection[int]) -> bool:
         """Whether the certificates we send are all signed in one of these ways (RFC 9846 section 4.5.1.2).

@@ -9,6 +9,7 @@ import pytest
 
 from handfast import CertificateError, limits
 from handfast.certificates import policy
+from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.testing import Authority
 
@@ -76,6 +77,20 @@ def test_what_has_expired_is_refused_whenever_it_was_accepted(authority: Authori
         with pytest.raises(CertificateError):
             verifier.verify_server(issued.chain, NAME, wrong)
     verifier.verify_server(issued.chain, NAME, NOW)
+
+
+def test_what_is_built_for_one_second_and_name_serves_no_other(authority: Authority) -> None:
+    """The verifier of `cryptography` keeps its time and name, and the last one that was built is used again."""
+    issued = authority.issue(NAME, not_before=NOW - timedelta(hours=1), not_after=NOW + timedelta(hours=1))
+    verifier, sent = ChainVerifier(authority.trust), [parsed(der) for der in issued.chain]
+    late = NOW + timedelta(hours=2)
+    for _ in range(2):
+        assert verifier._verdict(sent, "server", NAME, NOW) is not None
+        assert verifier._verdict(sent, "server", "other.example", NOW) is None
+        assert verifier._verdict(sent, "server", None, NOW) is not None
+        assert verifier._verdict(sent, "server", None, late) is None
+        assert verifier._verdict(sent, "client", None, NOW) is None
+        assert verifier._verdict(sent, "server", NAME, late) is None
 
 
 def test_a_refusal_is_not_remembered(authority: Authority, parsings: list[int]) -> None:
