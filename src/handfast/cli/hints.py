@@ -24,6 +24,7 @@ from handfast.reasons import (
     NO_COMMON_SUITE,
     NO_COMMON_VERSION,
     NO_EXTENDED_MAIN_SECRET,
+    NOT_A_CERTIFICATE,
     NOT_A_KEY,
     NOT_TLS,
     PLAINTEXT,
@@ -101,6 +102,14 @@ _AT: Final[Mapping[Reason, str]] = {
     CERTIFICATE_NOT_YET_VALID: "It begins after the time of --at: ask for a later time, or have it issued to begin earlier.",
 }
 
+# Where it is not a certificate that is in a file, but something that has to do with one.
+_INSTEAD: Final = (
+    (
+        "(CSR)",
+        "handfast ca sign FILE NAME makes a certificate of it; openssl req -text -in FILE (-inform DER) shows what it asks for.",
+    ),
+    ("(CRL)", "openssl crl -text -in FILE shows what it revokes."),
+)
 _AS_CLIENT: Final = "If it is a client's certificate, verify it as one: --purpose client."
 _ANOTHER: Final = "See that it is the password of this file; of --password-file the whole first line counts."
 
@@ -168,11 +177,14 @@ def _lacks_one(problem: AlertReceived) -> bool:
 
 
 def _of_certificate(problem: TLSError) -> str:
-    """Where it is refused for the time of --at, or for a rule that an option relaxes."""
+    """Where it is refused for the time of --at, or for a rule that an option relaxes; or where there is none."""
     if problem.reason is CERTIFICATE_RULE_BROKEN and "relax" in problem.evidence and "proxy" not in problem.evidence:
         return f"Have it issued anew, or do not hold this one rule: --relax {problem.evidence['relax']}"
     if problem.reason is CERTIFICATE_NAME_MISMATCH and "proxy" not in problem.evidence:
         return _of_services(_names(problem, "certificate_is_for"))
+    if problem.reason is NOT_A_CERTIFICATE:
+        what = str(problem.evidence.get("problem", ""))
+        return next((hint for name, hint in _INSTEAD if name in what), "")
     if problem.reason is CERTIFICATE_WRONG_USAGE and problem.evidence.get("verified_for") == "server":
         return _AS_CLIENT if "allows clientAuth" in str(problem.evidence.get("problem", "")) else ""
     return _AT.get(problem.reason, "") if "at" in problem.evidence else ""

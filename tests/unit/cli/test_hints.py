@@ -29,6 +29,7 @@ from handfast.reasons import (
     NO_COMMON_VERSION,
     NO_EXTENDED_MAIN_SECRET,
     NO_SECURE_RENEGOTIATION,
+    NOT_A_CERTIFICATE,
     NOT_A_KEY,
     NOT_TLS,
     PLAINTEXT,
@@ -268,3 +269,10 @@ def test_who_has_given_the_root_is_not_told_to_give_it() -> None:
     assert "left out" in hints(left_out, given=True)[0]
     assert hints(left_out, given=True)[1:] == hints(longer, given=True)
     assert hints(left_out) == [UNKNOWN_ISSUER.hint]
+
+
+@pytest.mark.parametrize(("what", "words"), [("CSR", "handfast ca sign FILE NAME"), ("CRL", "openssl crl -text")])
+def test_what_is_no_certificate_and_has_to_do_with_one(what: str, words: str) -> None:
+    (hint,) = hints(ConfigurationError(NOT_A_CERTIFICATE, file="file", problem=f"it is another thing ({what})"))
+    assert words in hint
+    assert hints(ConfigurationError(NOT_A_CERTIFICATE, file="file", problem="there is nothing in it")) == []
