@@ -15,7 +15,7 @@ from handfast.certificates.names import near_miss
 from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
-from handfast.certificates.strength import has_close_factors, has_roca, small_factor
+from handfast.certificates.strength import has_close_factors, has_roca, small_factor, weak_key
 from handfast.certificates.surplus import surplus
 from handfast.certificates.validation import level as level_of
 from handfast.certificates.validation import policies as policies_of
@@ -117,6 +117,15 @@ def with_exponent_3(issuer: Authority | None = None) -> Authority:
         made.certificate.subject, key.public_key(), above, issuer.key if issuer else key, extensions, validity
     )
     return Authority((der, *(issuer.chain if issuer else ())), key)
+
+
+def test_no_root_may_have_the_exponent_1() -> None:
+    """Everything is a signature of itself then."""
+    for exponent, tolerable in ((1, False), (3, True)):
+        key = with_key(rsa_info(modulus(2048), exponent))
+        weak = weak_key(parsed(forged(root().der, root().key, key)))
+        assert weak is not None
+        assert weak.tolerable is tolerable
 
 
 def test_an_old_root_may_have_the_exponent_3_and_no_other_authority() -> None:

@@ -295,6 +295,25 @@ def test_an_authority_may_name_itself() -> None:
     assert refused(other.issue(SERVER_NAME), top.trust).certificate == top.der
 
 
+def test_a_peer_that_has_its_issuer_s_name_is_held_to_constraints() -> None:
+    """RFC 5280 section 4.2.1.10: only authorities that name themselves are not. Nobody else compares directory names."""
+    limits = x509.NameConstraints([directory((ORGANIZATION, "somebody else"))], None)
+    authority = root().intermediate(extensions={x509.NameConstraints: (limits, False)})
+    made = authority.issue(SERVER_NAME).chain[0]
+    own = forged(made, authority.key, lambda fields: fields.update(subject=fields["issuer"]))
+    error = refused((own, authority.der), root().trust)
+    assert error.evidence["rule"].endswith("its nameConstraints permit only O=somebody else")
+
+
+def test_an_authority_of_another_name_is_held_to_constraints() -> None:
+    limits = x509.NameConstraints(None, [directory((ORGANIZATION, "handfast testing"), (COMMON_NAME, "lower"))])
+    authority = root().intermediate(extensions={x509.NameConstraints: (limits, False)})
+    made = authority.intermediate("lower")
+    error = refused(made.issue(SERVER_NAME), root().trust)
+    assert error.certificate == authority.der
+    assert error.evidence["rule"].startswith("it may not issue for CN=lower,O=handfast testing")
+
+
 def test_too_many_constraints_are_not_compared() -> None:
     limits = x509.NameConstraints(None, [x509.DNSName(f"{number}.example") for number in range(130)])
     authority = root().intermediate(extensions={x509.NameConstraints: (limits, True)})

@@ -115,6 +115,14 @@ def test_addresses_are_known_and_never_sent(found: ipaddress.IPv4Address | ipadd
     assert server_name_indication(normalized(str(found))) is None
 
 
+def test_the_longest_name() -> None:
+    longest = ".".join(["a" * 63] * 3 + ["b" * 61])
+    assert len(longest) == 253
+    assert normalized(longest) == normalized(f"{longest}.") == longest
+    with pytest.raises(ConfigurationError, match="more than 253"):
+        normalized(f"{longest}b")
+
+
 def test_no_name_is_sent_where_there_is_none() -> None:
     assert server_name_indication(None) is None
 
@@ -126,6 +134,8 @@ def test_no_name_is_sent_where_there_is_none() -> None:
         ("EXAMPLE.com", "example.com", True),
         ("example.com", "www.example.com", False),
         ("www.example.com", "example.com", False),
+        ("x.example.com", "y.example.com", False),
+        ("*x.example.com", "y.example.com", False),
         ("*.example.com", "www.example.com", True),
         ("*.EXAMPLE.com", "www.example.com", True),
         ("*.example.com", "xn--bcher-kva.example.com", True),
