@@ -219,7 +219,7 @@ def test_what_ca_suggests_for_a_service_works(here: Path) -> None:
     assert (run.returncode, run.stderr) == (0, b"")
     text = " ".join(run.stdout.decode().split())
     assert "proved to be spiffe://example.org/web" in text
-    assert "23 hours left" in text
+    assert "24 hours left" in text
 
 
 # --- keys that others have too --------------------------------------------------------------------------------------------
