@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from cryptography import x509
 from rich.text import Text
 
 from handfast.certificates.facts import Facts, facts
@@ -19,6 +20,7 @@ from handfast.observe.phrases import count
 
 if TYPE_CHECKING:
     from handfast.certificates.examined import Verdict
+    from handfast.certificates.parsed import Parsed
     from handfast.cli.cert_run import StoreVerdict, Verified
     from handfast.cli.cert_source import Source
 
@@ -108,11 +110,14 @@ def shown_chain(out: Paper, source: Source) -> None:
     """All the certificates, each below the one that has issued it as far as names tell."""
     now = datetime.now(UTC)
     _head(out, source)
-    nodes = {der: _node(der, source, now) for der in source.chain}
+    chain = tuple(dict.fromkeys(source.chain))
+    ordinals = _ordinals(source)
+    nodes = {der: _node(der, ordinals[der] if len(source.chain) > 1 else "", now) for der in chain}
+    issuers = _issuers(chain)
+    rooted = _rooted(issuers)
     tops: list[bytes] = []
-    for der in dict.fromkeys(source.chain):
-        issuer = _issuer(der, source.chain)
-        if issuer is None or _reaches(issuer, der, source.chain):
+    for der, issuer in issuers.items():
+        if issuer is None or der not in rooted:
             tops.append(der)
         else:
             nodes[issuer].below.append(nodes[der])
@@ -123,26 +128,46 @@ def shown_chain(out: Paper, source: Source) -> None:
         draw(out, top)
 
 
-def _node(der: bytes, source: Source, now: datetime) -> Node:
+def _node(der: bytes, ordinal: str, now: datetime) -> Node:
     about = facts(der)
-    where = [] if len(source.chain) == 1 else [("found", _ordinal(source, der), "")]
+    where = [("found", ordinal, "")] if ordinal else []
     return Node(title(about), [*where, *_long(about, now)])
 
 
-def _issuer(der: bytes, chain: Sequence[bytes]) -> bytes | None:
-    certificate = parsed(der)
-    if certificate.self_issued:
+def _issuers(chain: Sequence[bytes]) -> dict[bytes, bytes | None]:
+    """The first that may have issued each; None for those who name themselves, and where it is not here."""
+    named: dict[bytes, dict[bytes | None, tuple[int, bytes]]] = {}  # by subject and key: position, and which
+    for position, der in enumerate(chain):
+        certificate = parsed(der)
+        identifier = certificate.extension(x509.SubjectKeyIdentifier)
+        key = None if identifier is None else identifier.digest
+        named.setdefault(certificate.raw.subject, {}).setdefault(key, (position, der))
+    return {der: _issuer(parsed(der), named.get(parsed(der).raw.issuer, {})) for der in chain}
+
+
+def _issuer(certificate: Parsed, named: dict[bytes | None, tuple[int, bytes]]) -> bytes | None:
+    """``named``  those that have the issuer's name, the first of each key."""
+    if certificate.self_issued or not named:
         return None
-    return next((other for other in chain if other != der and certificate.may_be_issued_by(parsed(other))), None)
+    wanted = certificate.issuer_key
+    if wanted is None:
+        return next(iter(named.values()))[1]
+    found = [named[key] for key in (wanted, None) if key in named]
+    return min(found)[1] if found else None
 
 
-def _reaches(der: bytes | None, wanted: bytes, chain: Sequence[bytes]) -> bool:
-    """Whether ``wanted`` is among the issuers of issuers: certificates that have signed each other are no tree."""
-    for _ in chain:
-        if der is None or der == wanted:
-            return der == wanted
-        der = _issuer(der, chain)
-    return True
+def _rooted(issuers: dict[bytes, bytes | None]) -> set[bytes]:
+    """Those whose issuers' issuers come to an end: certificates that have signed each other are no tree."""
+    rooted: set[bytes] = set()
+    for der in issuers:
+        way: dict[bytes, None] = {}
+        at: bytes | None = der
+        while at is not None and at not in rooted and at not in way:
+            way[at] = None
+            at = issuers[at]
+        if at is None or at in rooted:
+            rooted.update(way)
+    return rooted
 
 
 def _head(out: Paper, source: Source) -> None:
@@ -162,12 +187,17 @@ def _head(out: Paper, source: Source) -> None:
     out.print()
 
 
-def _ordinal(source: Source, der: bytes) -> str:
-    """Which of those that came it is. One that came twice is drawn once."""
-    first, *others = [number for number, other in enumerate(source.chain, 1) if other == der]
-    again = f", and again as {', '.join(map(str, others))}" if others else ""
+def _ordinals(source: Source) -> dict[bytes, str]:
+    """Which of those that came each is. One that came twice is drawn once."""
+    found: dict[bytes, list[str]] = {}
+    for number, der in enumerate(source.chain, 1):
+        found.setdefault(der, []).append(str(number))
     where = "sent by the server" if source.kind == "host" else f"in {shown(source.name)}"
-    return f"{where}, {first} of {len(source.chain)}{again}"
+    ordinals = {}
+    for der, (first, *others) in found.items():
+        again = f", and again as {', '.join(others)}" if others else ""
+        ordinals[der] = f"{where}, {first} of {len(source.chain)}{again}"
+    return ordinals
 
 
 # --- cert verify --------------------------------------------------------------------------------------------------------------
@@ -258,7 +288,7 @@ def _found(der: bytes, index: int, source: Source, result: Verified) -> str:
     assert seen is not None
     places = []
     if der in source.chain:
-        places.append(_ordinal(source, der))
+        places.append(_ordinals(source)[der])
     if der in result.fetched:
         places.append(f"fetched from {shown(result.fetched[der])}")
     if seen.anchored and index == len(seen.path) - 1:

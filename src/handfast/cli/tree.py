@@ -13,6 +13,7 @@ from handfast.cli.streams import Paper
 
 _FIELD: Final = 12  # columns for the name of a field
 _LEAST: Final = 24  # columns for a value, however deep in the tree
+_DEEPEST: Final = 64  # columns in front: what is deeper in the tree is no further to the right
 
 
 @dataclass
@@ -55,21 +56,25 @@ def _signs(out: Paper) -> _Signs:
 
 def draw(out: Paper, node: Node) -> None:
     """A tree, with what stands below each certificate."""
+    signs = _signs(out)
     out.print(Text(node.title, node.style))
-    _draw_below(out, node, "", _signs(out))
+    waiting = _draw_lines(out, node, "", signs)
+    while waiting:  # a file may have more authorities one below the other than Python has calls
+        below, margin, is_last = waiting.pop()
+        out.print(Text(f"{margin}{signs.down}".rstrip(), "dim"))
+        lines = margin + (signs.last if is_last else signs.branch)
+        out.print(Text().append(lines, "dim").append(below.title, below.style))  # Text's own style is for all of it
+        further = len(margin) < _DEEPEST
+        waiting += _draw_lines(out, below, margin + ("    " if is_last else signs.down) * further, signs)
     out.print()
 
 
-def _draw_below(out: Paper, node: Node, margin: str, signs: _Signs) -> None:
+def _draw_lines(out: Paper, node: Node, margin: str, signs: _Signs) -> list[tuple[Node, str, bool]]:
+    """What stands below a title; gives what is to be drawn next, the last one first: margins, and whether one is the last."""
     inner = margin + (signs.down if node.below else "    ")
     for name, value, style in node.lines:
         _line(out, inner, name, value, style)
-    for number, below in enumerate(node.below, 1):
-        out.print(Text(f"{margin}{signs.down}".rstrip(), "dim"))
-        is_last = number == len(node.below)
-        lines = margin + (signs.last if is_last else signs.branch)
-        out.print(Text().append(lines, "dim").append(below.title, below.style))  # Text's own style is for all of it
-        _draw_below(out, below, margin + ("    " if is_last else signs.down), signs)
+    return [(below, margin, number == 0) for number, below in enumerate(reversed(node.below))]
 
 
 def _line(out: Paper, margin: str, name: str, value: str, style: str) -> None:
