@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import itertools
 import logging
 import os
@@ -139,6 +140,32 @@ def test_trust_in_a_folder(tmp_path: Path) -> None:
     with fails(ConfigurationError, reasons.NOT_A_CERTIFICATE):
         live.reload()
     assert roots() == {two.certificate, alone.certificate}
+
+
+def test_a_large_file_is_not_read_at_each_look(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of published keys, of 60 MB: a server that has nothing to do would read it all day."""
+    large = folder / "keys"
+    large.write_bytes(bytes(5_000_000))
+    read: list[str] = []
+    digest = hashlib.file_digest
+
+    def counted(file: Any, name: str) -> Any:
+        read.append(Path(file.name).name)
+        return digest(file, name)
+
+    def settings(files: Files) -> ServerConfig:
+        files.note(large)
+        return settings_of(folder)(files)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    live = Reloading(settings)
+    before = live()
+    assert not any([live.poll(), live.poll()])
+    assert set(read) == {CHAIN, KEY}
+    with large.open("r+b") as file:
+        file.write(b"\1")
+    assert [live.poll(), live.poll()] == [False, True]
+    assert live() is not before
 
 
 def test_a_configuration_without_files() -> None:

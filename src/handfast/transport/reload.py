@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from handfast.config import ClientConfig
 
 _ATTEMPTS: Final = 5  # at files that change while they are read
+_LARGE: Final = 4 << 20  # bytes: no certificate, key or bundle is as large; a list of published keys can be
 _log: Final = logging.getLogger("handfast.reload")
 
 C = TypeVar("C", bound="ServerConfig | ClientConfig")
@@ -277,13 +278,19 @@ def _call(callback: Callable[[Any], object], value: object) -> None:
 
 
 def _digest(path: str) -> bytes | None:
-    """Of a file's content, or of the certificates of a folder; None where it cannot be read, or not twice."""
+    """Of a file's content, or of the certificates of a folder; None where it cannot be read, or not twice.
+
+    A large file is not read at each look: which file it is and when it was changed has to do.
+    """
     try:
         if Path(path).is_dir():
             return _digest_of_folder(path)
         if not Path(path).is_file():  # to open a pipe may wait for ever
             return None
         with Path(path).open("rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_size > _LARGE:
+                return repr((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)).encode()
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:
         return None
