@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
 from rich.text import Text
 
 from handfast.certificates.facts import Facts, facts
+from handfast.certificates.lineage import issuers_of, rooted
 from handfast.certificates.parsed import parsed
 from handfast.cli.lines import days_left, left, moment, paragraph, span
 from handfast.cli.show import not_needed
@@ -20,7 +19,6 @@ from handfast.observe.phrases import count
 
 if TYPE_CHECKING:
     from handfast.certificates.examined import Verdict
-    from handfast.certificates.parsed import Parsed
     from handfast.cli.cert_run import StoreVerdict, Verified
     from handfast.cli.cert_source import Source
 
@@ -113,11 +111,11 @@ def shown_chain(out: Paper, source: Source) -> None:
     chain = tuple(dict.fromkeys(source.chain))
     ordinals = _ordinals(source)
     nodes = {der: _node(der, ordinals[der] if len(source.chain) > 1 else "", now) for der in chain}
-    issuers = _issuers(chain)
-    rooted = _rooted(issuers)
+    issuers = issuers_of(chain)
+    in_a_tree = rooted(issuers)
     tops: list[bytes] = []
     for der, issuer in issuers.items():
-        if issuer is None or der not in rooted:
+        if issuer is None or der not in in_a_tree:
             tops.append(der)
         else:
             nodes[issuer].below.append(nodes[der])
@@ -132,42 +130,6 @@ def _node(der: bytes, ordinal: str, now: datetime) -> Node:
     about = facts(der)
     where = [("found", ordinal, "")] if ordinal else []
     return Node(title(about), [*where, *_long(about, now)])
-
-
-def _issuers(chain: Sequence[bytes]) -> dict[bytes, bytes | None]:
-    """The first that may have issued each; None for those who name themselves, and where it is not here."""
-    named: dict[bytes, dict[bytes | None, tuple[int, bytes]]] = {}  # by subject and key: position, and which
-    for position, der in enumerate(chain):
-        certificate = parsed(der)
-        identifier = certificate.extension(x509.SubjectKeyIdentifier)
-        key = None if identifier is None else identifier.digest
-        named.setdefault(certificate.raw.subject, {}).setdefault(key, (position, der))
-    return {der: _issuer(parsed(der), named.get(parsed(der).raw.issuer, {})) for der in chain}
-
-
-def _issuer(certificate: Parsed, named: dict[bytes | None, tuple[int, bytes]]) -> bytes | None:
-    """``named``  those that have the issuer's name, the first of each key."""
-    if certificate.self_issued or not named:
-        return None
-    wanted = certificate.issuer_key
-    if wanted is None:
-        return next(iter(named.values()))[1]
-    found = [named[key] for key in (wanted, None) if key in named]
-    return min(found)[1] if found else None
-
-
-def _rooted(issuers: dict[bytes, bytes | None]) -> set[bytes]:
-    """Those whose issuers' issuers come to an end: certificates that have signed each other are no tree."""
-    rooted: set[bytes] = set()
-    for der in issuers:
-        way: dict[bytes, None] = {}
-        at: bytes | None = der
-        while at is not None and at not in rooted and at not in way:
-            way[at] = None
-            at = issuers[at]
-        if at is None or at in rooted:
-            rooted.update(way)
-    return rooted
 
 
 def _head(out: Paper, source: Source) -> None:

@@ -7,8 +7,9 @@ import sys
 
 from cryptography import x509
 
+from handfast.certificates.lineage import issuers_of, rooted
 from handfast.certificates.parsed import parsed
-from handfast.cli.cert_show import _issuers, _rooted, shown_chain
+from handfast.cli.cert_show import shown_chain
 from handfast.cli.cert_source import Source
 from handfast.cli.streams import Paper
 from handfast.cli.tree import Node, draw
@@ -34,12 +35,12 @@ def test_issuers_and_circles() -> None:
     one, two = Authority.create("one"), Authority.create("two")
     by_two, by_one = _certified(one, two), _certified(two, one)
     leaf = one.issue("a.example").chain[0]
-    issuers = _issuers((leaf, by_two, by_one))
+    issuers = issuers_of((leaf, by_two, by_one))
     assert issuers == {leaf: by_two, by_two: by_one, by_one: by_two}
-    assert _rooted(issuers) == set()
-    issuers = _issuers((leaf, one.der, by_one, by_two))
+    assert rooted(issuers) == set()
+    issuers = issuers_of((leaf, one.der, by_one, by_two))
     assert issuers == {leaf: one.der, one.der: None, by_one: one.der, by_two: by_one}
-    assert _rooted(issuers) == set(issuers)
+    assert rooted(issuers) == set(issuers)
 
 
 def _certified(subject: Authority, issuer: Authority) -> bytes:
@@ -57,7 +58,7 @@ def test_an_issuer_is_one_that_names_and_keys_allow() -> None:
     """As may_be_issued_by has it, of each two."""
     first, second = Authority.create("same name"), Authority.create("same name")
     chain = (second.issue("a.example").chain[0], first.der, second.der, first.issue("b.example").chain[0])
-    for der, issuer in _issuers(chain).items():
+    for der, issuer in issuers_of(chain).items():
         found = parsed(der)
         allowed = (other for other in chain if not found.self_issued and found.may_be_issued_by(parsed(other)))
         assert issuer == next(allowed, None)
