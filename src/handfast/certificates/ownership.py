@@ -7,9 +7,12 @@ is the right one.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeGuard
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from handfast.certificates import kinds
 from handfast.crypto import signatures
@@ -52,6 +55,35 @@ def ownership(key: Signer | signatures.PrivateKey, certificates: Sequence[Parsed
     return lambda certificate: _has_signed(certificate, fitting, signature)
 
 
+def owner(key: Signer | signatures.PrivateKey, certificates: Sequence[Parsed]) -> int | None:
+    """The index of the first certificate that is the key's; None where none is.
+
+    Of a Signer that has to be awaited nothing is known before it has signed: it is taken for the first one's that it could
+    sign for. Raises ConfigurationError where a Signer fails.
+    """
+    # ownership() has a Signer sign in one way for all: the first certificate may want another way than those behind it.
+    for start, some in ((0, certificates[:1]), (1, certificates[1:])):
+        if is_signer(key) and not any(_can_verify(scheme, some) for scheme in key.schemes):
+            continue
+        if some:
+            is_ours = ownership(key, some)
+            index = next((index for index, certificate in enumerate(some, start) if is_ours(certificate)), None)
+            if index is not None:
+                return index
+    return None
+
+
+def kind(key: signatures.PrivateKey) -> str:
+    """The kind of a private key in this process, and its size: "ECDSA P-256", "RSA 2048"."""
+    return kinds.called(signatures.kind_of(key), key)
+
+
+def fingerprint(key: signatures.PrivateKey) -> str:
+    """SHA-256, in hexadecimal, of its public key as certificates have it (subjectPublicKeyInfo)."""
+    public = public_key(key).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(public).hexdigest()
+
+
 def _can_verify(scheme: int, certificates: Sequence[Parsed]) -> bool:
     return any(
         item.key is not None and scheme in signatures.schemes_of(item.key, table, pss=item.pss)
@@ -90,7 +122,7 @@ def _has_signed(certificate: Parsed, scheme: int, signature: bytes) -> bool:
 def mismatch(key: Signer | signatures.PrivateKey, certificates: Sequence[Parsed]) -> ConfigurationError:
     """That the key belongs to none of these."""
     first, others = certificates[0], len(certificates) - 1
-    ours = {} if is_signer(key) else {"key": kinds.called(signatures.kind_of(key), key)}
+    ours = {} if is_signer(key) else {"key": kind(key)}
     return ConfigurationError(
         KEY_MISMATCH,
         certificate=first.subject or first.names.texts,

@@ -16,8 +16,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_SHOW_EXIT = "Exit code: 0 if all went well; 1 if a server was reached and sent no certificate; 2 if something in the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
-_VERIFY_EXIT = "Exit code: 0 if the chain is accepted; 1 if it is refused; 2 if something in the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
+_SHOW_EXIT = "Exit code: 0 if all went well; 1 if a server was reached and sent no certificate, or --key belongs to none; 2 if something in the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
+_VERIFY_EXIT = "Exit code: 0 if the chain is accepted; 1 if it is refused, or --key belongs to another one; 2 if something in the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
 
 _WHO, _HOW, _OTHER = "Who it has to be", "How to get it", "Other"
 
@@ -50,7 +50,14 @@ _Starttls = Annotated[
 _Versions = Annotated[list[str] | None, _option(_HOW, "1.2,1.3", "Versions of TLS to offer; both by default.")]
 _Timeout = Annotated[float, _option(_HOW, "S", "Seconds for the connection, and for the handshake.")]
 _PasswordFile = Annotated[
-    Path | None, _option(_HOW, "FILE", "The password of a PKCS#12 file, in the first line; asked for without it.")
+    Path | None,
+    _option(_HOW, "FILE", "The password of a PKCS#12 file, or of --key, in the first line; asked for without it."),
+]
+_Key = Annotated[
+    str | None,
+    _option(
+        _WHO, "FILE|pkcs11:...", "Tell whether this private key belongs to the certificate; it is not sent or shown."
+    ),
 ]
 _Json = Annotated[bool, _flag(_OTHER, "--json", "Print one JSON object on standard output and nothing else.")]
 
@@ -58,6 +65,7 @@ _Json = Annotated[bool, _flag(_OTHER, "--json", "Print one JSON object on standa
 @app.command(epilog=_SHOW_EXIT)
 def show(  # noqa: PLR0917 - an option is a parameter: that is typer's way
     target: _Target,
+    key: _Key = None,
     name: _AskedName = None,
     starttls: _Starttls = None,
     tls: _Versions = None,
@@ -69,7 +77,7 @@ def show(  # noqa: PLR0917 - an option is a parameter: that is typer's way
     from handfast.cli.cert_run import Options, run
 
     options = Options(
-        "show", target, name=name, starttls=starttls, tls=listed("--tls", tls), timeout=timeout,
+        "show", target, key=key, name=name, starttls=starttls, tls=listed("--tls", tls), timeout=timeout,
         password_file=password_file, json=json,
     )  # fmt: skip
     raise typer.Exit(run(options))
@@ -79,6 +87,7 @@ def show(  # noqa: PLR0917 - an option is a parameter: that is typer's way
 def verify(  # noqa: PLR0913, PLR0917 - likewise
     target: _Target,
     name: _Name = None,
+    key: _Key = None,
     purpose: Annotated[str, _option(_WHO, "server|client", "What the certificate has to be for.")] = "server",
     ca: Annotated[
         list[Path] | None,
@@ -137,7 +146,7 @@ def verify(  # noqa: PLR0913, PLR0917 - likewise
     from handfast.cli.cert_run import Options, run
 
     options = Options(
-        "verify", target, name=name, purpose=purpose, ca=tuple(ca or ()), relax=listed("--relax", relax),
+        "verify", target, key=key, name=name, purpose=purpose, ca=tuple(ca or ()), relax=listed("--relax", relax),
         known_keys=tuple(known_keys or ()), spiffe=listed("--spiffe", spiffe), spiffe_trust=tuple(spiffe_trust or ()), at=at, aia=aia,
         aia_networks=listed("--aia-network", aia_network), starttls=starttls, tls=listed("--tls", tls), timeout=timeout, password_file=password_file, json=json,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from handfast.certificates.names import normalized
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
 from handfast.cli import cert_report, cert_show, report, show
+from handfast.cli.cert_key import Belonging, belonging, given_key
 from handfast.cli.cert_source import Source, read
 from handfast.cli.connect import INTERRUPTED, exit_code
 from handfast.cli.policy import policy as asked_for
@@ -37,6 +38,7 @@ class Options:
 
     command: Literal["show", "verify"]
     target: str
+    key: str | None = None
     name: str | None = None
     purpose: str = "server"
     ca: tuple[Path, ...] = ()
@@ -86,6 +88,7 @@ class Verified:
     ``error``        why it is refused
     ``examination``  what each check says; None where a certificate cannot be read
     ``completion``   what was fetched
+    ``belonging``    whose the key of --key is, if there is one
     """
 
     purpose: Purpose
@@ -97,6 +100,7 @@ class Verified:
     examination: Examination | None = None
     completion: Completion | None = None
     stores: list[StoreVerdict] = field(default_factory=list)
+    belonging: Belonging | None = None
 
     @property
     def fetched(self) -> dict[bytes, str]:
@@ -109,12 +113,18 @@ def run(options: Options) -> int:
     failure: TLSError | None = None
     source: Source | None = None
     verified: Verified | None = None
+    whose: Belonging | None = None
     warnings.simplefilter("ignore")  # of odd certificates, which this is here to look at
     try:
         _check(options)
+        key = given_key(options)  # before a server is asked for anything
         source = read(options)
-        verified = _verified(options, source) if options.command == "verify" else None
-        failure = None if verified is None else verified.error
+        if key is not None:
+            whose = belonging(key, source, first=options.command == "verify" or source.kind == "host")
+            failure = whose.error
+        if options.command == "verify":
+            verified = _verified(options, source, whose)
+            failure = verified.error or failure
     except TLSError as error:
         failure = error
     except TimeoutError:
@@ -122,15 +132,21 @@ def run(options: Options) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     try:
-        return _tell(options, source, verified, failure)
+        return _tell(options, source, verified, whose, failure)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _tell(options: Options, source: Source | None, verified: Verified | None, failure: TLSError | None) -> int:
+def _tell(
+    options: Options,
+    source: Source | None,
+    verified: Verified | None,
+    whose: Belonging | None,
+    failure: TLSError | None,
+) -> int:
     if options.json:
         try:
-            say(json.dumps(_document(options, source, verified, failure)))
+            say(json.dumps(_document(options, source, verified, whose, failure)))
         except ConfigurationError as error:
             show.error(show.console(sys.stderr), error)
             return exit_code(error)
@@ -140,7 +156,7 @@ def _tell(options: Options, source: Source | None, verified: Verified | None, fa
         if source is not None and verified is not None:
             cert_show.verified(out, source, verified)
         elif source is not None and options.command == "show":
-            cert_show.shown_chain(out, source)
+            cert_show.shown_chain(out, source, whose)
     except BrokenPipeError:
         abandon(sys.stdout)
     if failure is None and out.failure is not None and not isinstance(out.failure, BrokenPipeError):
@@ -152,9 +168,14 @@ def _tell(options: Options, source: Source | None, verified: Verified | None, fa
 
 
 def _document(
-    options: Options, source: Source | None, verified: Verified | None, failure: TLSError | None
+    options: Options,
+    source: Source | None,
+    verified: Verified | None,
+    whose: Belonging | None,
+    failure: TLSError | None,
 ) -> dict[str, Any]:
     document = cert_report.document(options.command, source, verified)
+    document["key"] = None if whose is None else whose.document()
     document["error"] = None if failure is None else report.error(failure, given=bool(options.given))
     return document
 
@@ -162,8 +183,9 @@ def _document(
 def _check(options: Options) -> None:
     if options.purpose not in ("server", "client"):
         raise ConfigurationError(setting="--purpose", problem="is server or client", value=options.purpose)
-    if options.name == "":  # a variable of a script that is not set: without a name none would be compared
-        raise ConfigurationError(setting="--name", problem="a value is needed")
+    for option, value in (("--name", options.name), ("--key", options.key)):
+        if value == "":  # a variable of a script that is not set: without a name none would be compared
+            raise ConfigurationError(setting=option, problem="a value is needed")
     if options.purpose == "client" and options.name is not None:
         problem = "means nothing with --purpose client: who a client is, its certificate says, and nobody asked for it"
         raise ConfigurationError(setting="--name", problem=problem)
@@ -186,7 +208,7 @@ def _time(text: str | None) -> datetime:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-def _verified(options: Options, source: Source) -> Verified:
+def _verified(options: Options, source: Source, whose: Belonging | None) -> Verified:
     if len(source.chain) > CERTIFICATES_OF_A_CHAIN:  # no server gets as far as this
         number, most = len(source.chain), CERTIFICATES_OF_A_CHAIN
         problem = f"has {number} certificates, and a chain {most} at most: handfast cert show draws all"
@@ -199,7 +221,7 @@ def _verified(options: Options, source: Source) -> Verified:
     policy = asked_for(options.relax, options.known_keys, options.spiffe, domains)
     purpose = cast("Purpose", options.purpose)
     name = options.name or (source.host if purpose == "server" and policy.allow is None else None)
-    result = Verified(purpose, None if name is None else normalized(name), _time(options.at), trust)
+    result = Verified(purpose, None if name is None else normalized(name), _time(options.at), trust, belonging=whose)
     verifier = ChainVerifier(trust, policy, remember=0)
 
     def keep(completion: Completion) -> None:

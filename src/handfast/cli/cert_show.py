@@ -19,6 +19,7 @@ from handfast.observe.phrases import count
 
 if TYPE_CHECKING:
     from handfast.certificates.examined import Verdict
+    from handfast.cli.cert_key import Belonging
     from handfast.cli.cert_run import StoreVerdict, Verified
     from handfast.cli.cert_source import Source
 
@@ -104,8 +105,8 @@ def _long(about: Facts, now: datetime) -> list[tuple[str, str, str]]:
 # --- cert show ----------------------------------------------------------------------------------------------------------------
 
 
-def shown_chain(out: Paper, source: Source) -> None:
-    """All the certificates, each below the one that has issued it as far as names tell."""
+def shown_chain(out: Paper, source: Source, whose: Belonging | None = None) -> None:
+    """All the certificates, each below the one that has issued it as far as names tell; and ``whose`` the given key is."""
     now = datetime.now(UTC)
     _head(out, source)
     chain = tuple(dict.fromkeys(source.chain))
@@ -124,6 +125,8 @@ def shown_chain(out: Paper, source: Source) -> None:
         if not parsed(der).self_issued:
             top.lines.insert(0, ("issued by", f"{shown(parsed(der).issuer)}, which is not here", ""))
         draw(out, top)
+    if whose is not None:
+        marked(out, whose.fits, "key", str(whose))
 
 
 def _node(der: bytes, ordinal: str, now: datetime) -> Node:
@@ -180,6 +183,8 @@ def verified(out: Paper, source: Source, result: Verified) -> None:
     out.print(Text("checks", "bold"))
     for verdict in seen.verdicts:
         _checked(out, verdict, result)
+    if result.belonging is not None:
+        marked(out, result.belonging.fits, "key", str(result.belonging))
     out.print()
     out.print(Text("trust stores", "bold"))
     for says in result.stores:
@@ -199,8 +204,11 @@ def _accepted(out: Paper, result: Verified) -> None:
     name = result.identity.uris[0] if by_id else result.name
     whose = shown(name) if name else shown(path[0].subject or path[0].alternative_names)
     what = f"is that of {whose}" if name else f"is that of a {result.purpose}, {whose}"
-    left = _between(until, result.now)
-    paragraph(out, f"accepted: the chain {what}, until {moment(until, result.now)} ({left})", 0, "bold green")
+    ends = f"until {moment(until, result.now)} ({_between(until, result.now)})"
+    if result.belonging is None or result.belonging.fits:
+        paragraph(out, f"accepted: the chain {what}, {ends}", 0, "bold green")
+    else:
+        paragraph(out, f"refused: the chain {what}, {ends}, and the key is another one's", 0, "bold red")
 
 
 def _path(source: Source, result: Verified) -> Node:
