@@ -175,12 +175,9 @@ def _nobody(_: ClientHello) -> NoReturn:
 # that there are take demands away, or change how lists are read.
 _UNREAD: Final = (
     (ssl.VERIFY_CRL_CHECK_LEAF | ssl.VERIFY_CRL_CHECK_CHAIN, "certificate revocation lists"),
-    (
-        0x80 | 0x100 | 0x200 | 0x400,
-        "certificate policies",
-    ),  # X509_V_FLAG_POLICY_CHECK, EXPLICIT_POLICY, INHIBIT_ANY, _MAP
+    (0x780, "certificate policies"),  # X509_V_FLAG_POLICY_CHECK, _EXPLICIT_POLICY, _INHIBIT_ANY, _INHIBIT_MAP
     (0x30000, "the algorithms of Suite B"),  # X509_V_FLAG_SUITEB_128_LOS_ONLY, _192_LOS, or both
-    (0x400000 | 0x800000, "answers of OCSP"),  # X509_V_FLAG_OCSP_RESP_CHECK, _ALL
+    (0xC00000, "answers of OCSP"),  # X509_V_FLAG_OCSP_RESP_CHECK, _ALL
 )
 
 
