@@ -168,7 +168,7 @@ def test_in_der_too_it_is_called_by_its_name(tmp_path: Path) -> None:
         (x509.CertificateSigningRequestBuilder(name).sign(key, None), "it is a request for a certificate (CSR)"),
     ):
         path.write_bytes(made.public_bytes(Encoding.DER))
-        run = called("cert", "show", path)
+        run = called("cert", "verify", path)
         assert run.returncode == 2
         assert words in " ".join(lines_of(run))
 

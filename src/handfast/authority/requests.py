@@ -7,9 +7,10 @@ ask to be an authority.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from handfast.authority import names
 from handfast.certificates import pem
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
     from handfast.authority.names import Limits
 
 
-class Request:
-    """A request whose signature is good: who made it has the key.
+class Asked:
+    """What stands in a request, whoever has made it: to be looked at. One that can be signed is a :class:`Request`.
 
+    ``request``    the same for `cryptography`
     ``key``        the public key
     ``names``      the names that it asks for, as they stand there
     ``subject``    as RFC 4514 writes it: for people, and not for the certificate
-    ``left_out``   the other extensions that it asks for, by their names: none of them is granted
+    ``others``     the other extensions that it asks for
+    ``is_signed``  whether it is signed by its key; None for a signature of a kind that is not known here
     """
+
+    pss: Final = None  # what a certificate may say of its key besides
 
     def __init__(self, data: bytes, source: str = "the given request") -> None:
         """``data``: PEM or DER. Raises ConfigurationError (REQUEST_REFUSED)."""
@@ -36,24 +41,37 @@ class Request:
             _refuse(source, f"a request of more than {SIGNING_REQUEST:,} bytes is not read")
         try:
             load = x509.load_pem_x509_csr if pem.is_pem(data) else x509.load_der_x509_csr
-            request = load(data)
-            extensions, self.key, valid = request.extensions, request.public_key(), request.is_signature_valid
-            self.subject = request.subject.rfc4514_string()
+            self.request = load(data)
+            extensions, self.key = self.request.extensions, self.request.public_key()
+            self.is_signed = _is_signed(self.request)
+            self.subject = self.request.subject.rfc4514_string()
         except Exception:  # whatever the parser trips over, in the request itself or in an extension
             _refuse(source, _instead(data))
-        if not valid:
-            _refuse(source, "it is not signed by the key that it asks a certificate for, so it proves nothing")
         self.names: tuple[x509.GeneralName, ...] = ()
-        left_out = []
+        others = []
         for extension in extensions:
             if isinstance(extension.value, x509.SubjectAlternativeName):
                 self.names = tuple(extension.value)
             else:
-                left_out.append(_name_of(extension.oid))
-        self.left_out = tuple(left_out)
+                others.append(extension)
+        self.others = tuple(others)
+        self.source = source
+
+
+class Request(Asked):
+    """A request whose signature is good: who made it has the key.
+
+    ``left_out``   the extensions that it asks for besides its names, by what they are called: none of them is granted
+    """
+
+    def __init__(self, data: bytes, source: str = "the given request") -> None:
+        """``data``: PEM or DER. Raises ConfigurationError (REQUEST_REFUSED)."""
+        super().__init__(data, source)
+        if not self.is_signed:
+            _refuse(source, "it is not signed by the key that it asks a certificate for, so it proves nothing")
+        self.left_out = tuple(name_of(extension.oid) for extension in self.others)
         if len(self.names) > NAMES_OF_A_SIGNING_REQUEST:
             _refuse(source, f"it asks for {len(self.names)} names, and {NAMES_OF_A_SIGNING_REQUEST} is the most")
-        self.source = source
 
     def granted(self, named: Sequence[str], allowed: Limits, *, drop_others: bool = False) -> list[x509.GeneralName]:
         """The names of the certificate: those that are named, and those of the request that are allowed.
@@ -81,6 +99,13 @@ class Request:
         if not granted:
             raise ConfigurationError(REQUEST_REFUSED, request=self.source, problem="there is no name to certify")
         return granted
+
+
+def _is_signed(request: x509.CertificateSigningRequest) -> bool | None:
+    try:
+        return request.is_signature_valid
+    except UnsupportedAlgorithm:
+        return None
 
 
 def _instead(data: bytes) -> str:
@@ -120,7 +145,8 @@ def _shown(name: x509.GeneralName) -> str:
     return str(getattr(name, "value", name))
 
 
-def _name_of(oid: x509.ObjectIdentifier) -> str:
+def name_of(oid: x509.ObjectIdentifier) -> str:
+    """What an extension is called; its number where it has no name here."""
     known: Any = oid._name
     return oid.dotted_string if known == "Unknown OID" else str(known)
 

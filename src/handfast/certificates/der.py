@@ -143,6 +143,14 @@ _MGF1 = bytes.fromhex("06092a864886f70d010108")
 _NOTHING = PssParameters(0, 0, 0, 0)
 
 
+def key_of_request(request: bytes) -> bytes:
+    """The subjectPublicKeyInfo of a request that has been parsed before (RFC 2986 section 4.1)."""
+    start, _ = span(request, 0)  # CertificationRequest
+    start, _ = span(request, start)  # CertificationRequestInfo
+    _, _, key, end = _bounds(request, start, 3)
+    return request[key:end]
+
+
 def algorithm(subject_public_key_info: bytes) -> bytes:
     """The AlgorithmIdentifier of a key."""
     start, _ = span(subject_public_key_info, 0)

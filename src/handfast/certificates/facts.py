@@ -88,7 +88,7 @@ def facts(der: bytes) -> Facts:
         serial=serial_text(source.serial_number),
         names=certificate.alternative_names,
         key=key(certificate),
-        signature=signature(certificate),
+        signature=signature(source),
         not_before=certificate.not_before,
         not_after=certificate.not_after,
         is_authority=limits is not None and limits.ca,
@@ -112,11 +112,11 @@ def key(certificate: Parsed) -> str:
     return kinds.called(certificate.kind, certificate.key, for_pss=certificate.pss is not None)
 
 
-def signature(certificate: Parsed) -> str:
+def signature(source: x509.Certificate | x509.CertificateSigningRequest) -> str:
     """How it is signed."""
-    oid = certificate.certificate.signature_algorithm_oid
+    oid = source.signature_algorithm_oid
     try:
-        hashed = certificate.signature_hash
+        hashed = source.signature_hash_algorithm
     except (UnsupportedAlgorithm, ValueError):
         return str(oid.dotted_string)
     name = _NAMED.get(oid.dotted_string)
@@ -129,7 +129,12 @@ def signature(certificate: Parsed) -> str:
 
 def _key_usage(certificate: Parsed) -> tuple[str, ...] | None:
     found = certificate.extension(x509.KeyUsage)
-    return None if found is None else tuple(name for bit, name in _BITS.items() if getattr(found, bit))
+    return None if found is None else bits(found)
+
+
+def bits(usage: x509.KeyUsage) -> tuple[str, ...]:
+    """The bits that are set, by their RFC names."""
+    return tuple(name for bit, name in _BITS.items() if getattr(usage, bit))
 
 
 def _extended_usage(certificate: Parsed) -> tuple[str, ...] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -40,7 +40,19 @@ def public_key(key: signatures.PrivateKey) -> signatures.PublicKey:
         raise ConfigurationError(NOT_A_KEY, problem=f"a {type(key).__name__} is no private key and no Signer") from None
 
 
-def ownership(key: Signer | signatures.PrivateKey, certificates: Sequence[Parsed]) -> Callable[[Parsed], bool]:
+class Certified(Protocol):
+    """What a key may belong to: a certificate, or a request for one."""
+
+    @property
+    def key(self) -> signatures.PublicKey | None:
+        """The public key; None for a kind that is not known here."""
+
+    @property
+    def pss(self) -> signatures.PssKey | None:
+        """What it may be used for, where it is for RSASSA-PSS alone."""
+
+
+def ownership(key: Signer | signatures.PrivateKey, certificates: Sequence[Certified]) -> Callable[[Certified], bool]:
     """What tells whether a certificate is the key's. Raises ConfigurationError where a Signer fails."""
     if not is_signer(key):
         public = public_key(key)
@@ -55,7 +67,7 @@ def ownership(key: Signer | signatures.PrivateKey, certificates: Sequence[Parsed
     return lambda certificate: _has_signed(certificate, fitting, signature)
 
 
-def owner(key: Signer | signatures.PrivateKey, certificates: Sequence[Parsed]) -> int | None:
+def owner(key: Signer | signatures.PrivateKey, certificates: Sequence[Certified]) -> int | None:
     """The index of the first certificate that is the key's; None where none is.
 
     Of a Signer that has to be awaited nothing is known before it has signed: it is taken for the first one's that it could
@@ -84,7 +96,7 @@ def fingerprint(key: signatures.PrivateKey) -> str:
     return hashlib.sha256(public).hexdigest()
 
 
-def _can_verify(scheme: int, certificates: Sequence[Parsed]) -> bool:
+def _can_verify(scheme: int, certificates: Sequence[Certified]) -> bool:
     return any(
         item.key is not None and scheme in signatures.schemes_of(item.key, table, pss=item.pss)
         for item in certificates
@@ -107,7 +119,7 @@ def _tried(sign: Callable[[int, bytes], object], scheme: int) -> bytes | None:
     return None
 
 
-def _has_signed(certificate: Parsed, scheme: int, signature: bytes) -> bool:
+def _has_signed(certificate: Certified, scheme: int, signature: bytes) -> bool:
     for table in (signatures.SCHEMES, signatures.SCHEMES_12):
         if certificate.key is None or scheme not in signatures.schemes_of(certificate.key, table, pss=certificate.pss):
             continue

@@ -159,6 +159,13 @@ def instead(data: bytes) -> str:
     return _in_der(data) if data[:1] == _SEQUENCE else "it is neither PEM nor DER"
 
 
+def has_requests(data: bytes) -> bool:
+    """Whether there is a request for a certificate in place of certificates, as far as labels tell; in DER one that is whole."""
+    if is_pem(data):
+        return b"CERTIFICATE REQUEST-----" in data and not certificates(data)
+    return data[:1] == _SEQUENCE and _in_der(data) == _REQUEST
+
+
 def _in_der(data: bytes) -> str:
     """What it is, which has no label in DER; "" where it may be a certificate."""
     for load, words_of_it in ((x509.load_der_x509_crl, _REVOCATIONS), (x509.load_der_x509_csr, _REQUEST)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from math import gcd, isqrt, prod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     from handfast.certificates.parsed import Parsed
+    from handfast.crypto.signatures import PublicKey
     from handfast.reasons import Reason
 
 RSA_BITS: Final = 2048
@@ -46,22 +47,26 @@ def weak_key(certificate: Parsed) -> Weakness | None:
 
     EC curves are measured; the ones that TLS does not know are the matter of :func:`unusable_key`.
     """
-    if certificate.kind.startswith("rsa"):
-        key: rsa.RSAPublicKey = certificate.key  # type: ignore[assignment]
-        numbers = key.public_numbers()
+    return weakness(certificate.kind, certificate.key, certificate.raw.subject_public_key_info)
+
+
+def weakness(kind: str, key: PublicKey | None, encoded: bytes) -> Weakness | None:
+    """The same of a key by itself. ``encoded``: as it stands in a certificate or a request (subjectPublicKeyInfo)."""
+    if kind.startswith("rsa"):
+        numbers = cast("rsa.RSAPublicKey", key).public_numbers()
         return _weak_rsa(numbers.n, numbers.e)
-    if certificate.key is None:
+    if key is None:
         # `cryptography` makes no key of an exponent that cannot be one. It can be named all the same.
-        found = rsa_numbers(certificate.raw.subject_public_key_info)
+        found = rsa_numbers(encoded)
         return None if found is None else _weak_rsa(*found)
-    if certificate.kind in _TLS_KINDS:
+    if kind in _TLS_KINDS:
         return None
-    if certificate.kind.startswith("DSA"):
+    if kind.startswith("DSA"):
         return Weakness(reasons.WEAK_KEY, "DSA, which is no longer used")
-    bits = getattr(getattr(certificate.key, "curve", None), "key_size", EC_BITS)
+    bits = getattr(getattr(key, "curve", None), "key_size", EC_BITS)
     if bits >= EC_BITS:
         return None
-    return Weakness(reasons.WEAK_KEY, f"{certificate.kind} of {bits} bits, at least {EC_BITS} are needed")
+    return Weakness(reasons.WEAK_KEY, f"{kind} of {bits} bits, at least {EC_BITS} are needed")
 
 
 def _weak_rsa(modulus: int, exponent: int) -> Weakness | None:

@@ -16,7 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_SHOW_EXIT = "Exit code: 0 if all went well; 1 if a server was reached and sent no certificate, or --key belongs to none; 2 if something in the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
+_SHOW_EXIT = "Exit code: 0 if all went well; 1 if a server was reached and sent no certificate, or --key belongs to another one; 2 if something in the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
 _VERIFY_EXIT = "Exit code: 0 if the chain is accepted; 1 if it is refused, or --key belongs to another one; 2 if something in the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
 
 _WHO, _HOW, _OTHER = "Who it has to be", "How to get it", "Other"
@@ -73,7 +73,7 @@ def show(  # noqa: PLR0917 - an option is a parameter: that is typer's way
     password_file: _PasswordFile = None,
     json: _Json = False,
 ) -> None:
-    """Show what stands in certificates, and who has issued which. Nothing is verified."""
+    """Show what stands in certificates, and who has issued which; or in a request for one (CSR). No chain is verified."""
     from handfast.cli.cert_run import Options, run
 
     options = Options(

@@ -16,7 +16,7 @@ from handfast.certificates.examined import Examination, examine
 from handfast.certificates.names import normalized
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
-from handfast.cli import cert_report, cert_show, report, show
+from handfast.cli import cert_report, cert_request, cert_show, report, show
 from handfast.cli.cert_key import Belonging, belonging, given_key
 from handfast.cli.cert_source import Source, read
 from handfast.cli.connect import INTERRUPTED, exit_code
@@ -155,6 +155,8 @@ def _tell(
     try:
         if source is not None and verified is not None:
             cert_show.verified(out, source, verified)
+        elif source is not None and source.requests:
+            cert_request.shown_requests(out, source, whose)
         elif source is not None and options.command == "show":
             cert_show.shown_chain(out, source, whose)
     except BrokenPipeError:
@@ -175,6 +177,8 @@ def _document(
     failure: TLSError | None,
 ) -> dict[str, Any]:
     document = cert_report.document(options.command, source, verified)
+    if options.command == "show":
+        document["requests"] = [] if source is None else cert_request.document(source)
     document["key"] = None if whose is None else whose.document()
     document["error"] = None if failure is None else report.error(failure, given=bool(options.given))
     return document

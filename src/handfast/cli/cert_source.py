@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from handfast.authority.asked import requests
 from handfast.certificates import containers, pem
 from handfast.certificates.loading import is_pkcs12
 from handfast.certificates.parsed import parsed
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from handfast.authority.requests import Asked
     from handfast.certificates.peer import PeerIdentity
     from handfast.cli.cert_run import Options
 
@@ -42,6 +44,7 @@ class Source:
     ``version``  of TLS, where a server sent them
     ``failure``  what ended the handshake afterwards, if anything did
     ``cut``      a file ends within a certificate, which is not in the chain
+    ``requests`` for certificates that are in a file in place of certificates
     """
 
     kind: Literal["file", "stdin", "host"]
@@ -51,6 +54,7 @@ class Source:
     version: str | None = None
     failure: TLSError | None = field(default=None, compare=False)
     cut: bool = False
+    requests: tuple[Asked, ...] = field(default=(), compare=False)
 
 
 def read(options: Options) -> Source:
@@ -58,11 +62,27 @@ def read(options: Options) -> Source:
     target = options.target
     if target == _STDIN:
         data = sys.stdin.buffer.read(LARGEST + 1)
-        return Source("stdin", "standard input", _in_file(data, "standard input", options), cut=pem.is_cut(data))
+        return _of_file("stdin", "standard input", data, options)
     if _is_file(target):
-        data = pem.read(target, LARGEST)
-        return Source("file", target, _in_file(data, target, options), cut=pem.is_cut(data))
+        return _of_file("file", target, pem.read(target, LARGEST), options)
     return _of_host(options)
+
+
+def _of_file(kind: Literal["file", "stdin"], name: str, data: bytes, options: Options) -> Source:
+    try:
+        return Source(kind, name, _in_file(data, name, options), cut=pem.is_cut(data))
+    except ConfigurationError as error:
+        if options.command != "show" or error.reason is not NOT_A_CERTIFICATE or not pem.has_requests(data):
+            raise
+        problem = error.evidence["problem"]
+    try:
+        found = requests(data, name)
+    except ConfigurationError as error:
+        problem = f"{problem}; {error.evidence['problem']}"
+    else:
+        if found:
+            return Source(kind, name, (), requests=tuple(found))
+    raise ConfigurationError(NOT_A_CERTIFICATE, file=name, problem=problem)
 
 
 def _is_file(target: str) -> bool:

@@ -104,9 +104,10 @@ _AT: Final[Mapping[Reason, str]] = {
 
 # Where it is not a certificate that is in a file, but something that has to do with one.
 _INSTEAD: Final = (
+    ("(CSR), and no certificate yet; ", "Have it sent again, or made anew."),
     (
         "(CSR)",
-        "handfast ca sign FILE NAME makes a certificate of it; openssl req -text -in FILE (-inform DER) shows what it asks for.",
+        "handfast ca sign FILE NAME makes a certificate of it; handfast cert show FILE shows what it asks for.",
     ),
     ("(CRL)", "openssl crl -text -in FILE shows what it revokes."),
 )
