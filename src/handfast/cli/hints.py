@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Final
 
 from handfast.certificates.spiffe import SpiffeId
@@ -129,6 +130,7 @@ def hints(problem: TLSError, *, serving: bool = False, given: bool = False) -> l
         if nothing_in_common and "TLSv1.2" in _names(problem, "versions_we_offered"):
             found.append(_OLD)
     if isinstance(problem, ConnectionFailed) and problem.reason is CONNECTION_FAILED:
+        found.append(_of_address(str(problem.evidence.get("host", ""))))
         found.append(_of_system(str(problem.evidence.get("problem", ""))))
     wrong = problem.reason is KEY_ENCRYPTED and problem.evidence.get("problem") == "the password is wrong"
     found += [_ANOTHER if wrong else _OF_KEYS.get(problem.reason, ""), _of_certificate(problem)]
@@ -305,6 +307,18 @@ def _of_kinds(problem: TLSError) -> str:
 def _names(problem: TLSError, name: str) -> list[str]:
     value = problem.evidence.get(name)
     return [str(item) for item in value] if isinstance(value, (list, tuple)) else []
+
+
+def _of_address(host: str) -> str:
+    """Where the last part of an IPv6 address may have been meant for a port: "::1:9102"."""
+    address, _, port = host.rpartition(":")
+    try:
+        known = IPv6Address(address)
+    except ValueError:
+        return ""
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        return ""
+    return f"If {port} is the port, the address stands in brackets: [{known}]:{port}"
 
 
 def _of_system(words_of_system: str) -> str:

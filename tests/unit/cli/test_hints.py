@@ -57,6 +57,20 @@ def test_what_the_system_says_has_its_hint(problem: str, words: str) -> None:
     assert words in hints(ConnectionFailed(None, host="a", port=1, problem=problem))[0]
 
 
+@pytest.mark.parametrize("host", ["::1:9102", "::1:59102", "2001:db8::1:443"])
+def test_a_port_behind_an_address_without_brackets(host: str) -> None:
+    address, _, port = host.rpartition(":")
+    found = hints(ConnectionFailed(None, host=host, port=443, problem=os.strerror(errno.EHOSTUNREACH)))
+    assert found[0] == f"If {port} is the port, the address stands in brackets: [{address}]:{port}"
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("host", ["::1", "2001:db8::5", "::1:face", "::1:0", "example.com", "::1:70000", ""])
+def test_what_has_no_port_behind_it_is_not_asked_for_brackets(host: str) -> None:
+    found = hints(ConnectionFailed(None, host=host, port=443, problem=os.strerror(errno.EHOSTUNREACH)))
+    assert len(found) == 1
+
+
 def test_an_alert_has_the_hint_of_its_kind() -> None:
     assert "--servername" in hints(AlertReceived(AlertDescription.UNRECOGNIZED_NAME, "unrecognized_name"))[0]
     assert "--alpn" in hints(AlertReceived(AlertDescription.NO_APPLICATION_PROTOCOL, "no_application_protocol"))[0]
