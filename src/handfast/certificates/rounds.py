@@ -6,6 +6,7 @@ PBES1, PBES2 with PBKDF2, and PBMAC1 (RFC 8018), of scrypt (RFC 7914), and of PK
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import Final, NamedTuple
 
@@ -92,6 +93,28 @@ def _number(element: _Element) -> int:
     return int.from_bytes(element.content) if len(element.content) <= 8 else _HUGE
 
 
+def _pieces(inner: tuple[_Element, ...]) -> Iterator[bytes | memoryview]:
+    """What an OCTET STRING is put together of. OpenSSL takes pieces of any kind, and what these consist of."""
+    for each in inner:
+        if each.content:
+            yield each.content
+        else:
+            yield from _pieces(each.inner)
+
+
+def _long_tag(first: int, data: memoryview, at: int, end: int) -> tuple[int, int]:
+    """A tag with its number behind it, and where that ends (X.690 section 8.1.2.4).
+
+    OpenSSL reads a number below 31 as well, which belongs into one byte; ours is that byte then, and ``first`` for others.
+    """
+    number = 0
+    while at < end and data[at] & 0x80:
+        number = min(number << 7 | data[at] & 0x7F, _HUGE)
+        at += 1
+    number = number << 7 | (data[at] if at < end else 0)
+    return (first & ~_LONG_TAG | number if number < _LONG_TAG else first), at + 1
+
+
 class _TooMuchError(Exception):
     """More than anybody writes."""
 
@@ -124,9 +147,7 @@ class _Reader:
         tag = data[at]
         at += 1
         if tag & _LONG_TAG == _LONG_TAG:
-            while at < end and data[at] & 0x80:
-                at += 1
-            at += 1
+            tag, at = _long_tag(tag, data, at, end)
         length = data[at] if at < end else 0xFF
         at += 1
         if length == _INDEFINITE and tag & _CONSTRUCTED:
@@ -148,7 +169,7 @@ class _Reader:
     def _constructed(self, tag: int, inner: tuple[_Element, ...], depth: int) -> _Element:
         if tag != _OCTETS | _CONSTRUCTED:
             return _Element(tag, b"", inner)
-        whole = b"".join(each.content for each in inner)
+        whole = b"".join(_pieces(inner))
         self._spend(len(whole) >> 8)
         return _Element(tag, whole, self.elements(memoryview(whole), depth + 1))
 

@@ -302,6 +302,42 @@ def test_a_pkcs12_without_lengths_is_read_as_well(issued: IssuedIdentity, folder
     refused(loading.from_pkcs12, without_lengths(data.replace(FEW, MANY)), SECRET, "server.p12")
 
 
+def long(tag: int, *parts: bytes) -> bytes:
+    """The same with the number of its tag in a byte of its own."""
+    return bytes((tag | 0x1F, tag & 0x1F)) + tlv(tag, *parts)[1:]
+
+
+SAFE = tlv(0x30, tlv(0x30, named(ENCRYPTED_DATA), tlv(0xA0, tlv(0x30, number(0), SECRETS))))
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        long(0x04, SAFE),
+        long(0x04, SAFE).replace(b"\x1f\x04", b"\x1f\x80\x80\x04"),
+        tlv(0x24, tlv(0x30, tlv(0x04, SAFE[:9]), tlv(0x02, SAFE[9:]))),
+        b"\x24\x80\x30\x80" + tlv(0x0C, SAFE) + bytes(4),
+        tlv(0x24, tlv(0xA0, tlv(0x2C, tlv(0x80, SAFE)))),
+    ],
+    ids=["a long tag", "a longer tag", "pieces of other kinds", "without lengths", "pieces in pieces"],
+)
+def test_octets_that_only_openssl_takes_for_such(octets: bytes) -> None:
+    """It finds the safe in them, and counts: to see it, raise the limit."""
+    data = tlv(0x30, number(3), tlv(0x30, named(DATA), tlv(0xA0, octets)))
+    assert rounds.asked(data) == 4_000_000
+    costly = data.replace(number(4_000_000), number(8_000_000))
+    refused(loading.from_pkcs12, costly, SECRET, "server.p12")
+
+
+def test_numbers_and_algorithms_with_long_tags() -> None:
+    count = long(0x02, HUGE.to_bytes(4))
+    sized = tlv(0x30, tlv(0x30, SHA256, tlv(0x04, bytes(32))), tlv(0x04, bytes(16)), count)
+    derivation = tlv(0x30, named("2a864886f70d01050c"), tlv(0x30, tlv(0x04, bytes(16)), count))
+    kind = tlv(0x30, long(0x06, bytes.fromhex("2a864886f70d010c0106")), tlv(0x30, tlv(0x04, bytes(8)), number(HUGE)))
+    for data in (pfx(mac=sized), locked(pbes2(derivation)), locked(kind)):
+        assert rounds.asked(data) == HUGE
+
+
 def test_the_key_that_is_looked_at_is_the_one_that_is_opened(issued: IssuedIdentity, folder: Path) -> None:
     """The first in the file, whatever stands before and behind it, and however its lines are."""
     good = key_of_openssl(folder, "-iter", "2048", form="PEM")
