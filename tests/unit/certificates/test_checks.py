@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import isqrt
 
 import pytest
 from cryptography import x509
@@ -75,6 +76,20 @@ def test_a_modulus_with_a_small_factor(prime: int) -> None:
 def test_a_modulus_of_primes_that_are_close_to_each_other(apart: int) -> None:
     """CVE-2022-26320: whoever has the certificate has the key."""
     assert _weakness(close_modulus(apart)) == "RSA with factors so close to each other that they are easily found"
+
+
+@pytest.mark.parametrize(("rounds", "found"), [(1, True), (100, True), (101, False)])
+def test_fermat_s_method_has_so_many_rounds(rounds: int, found: bool) -> None:
+    a = modulus(1024) - 1
+    b = isqrt(2 * a * (rounds - 1)) + 1
+    b += 1 - b % 2
+    assert has_close_factors((a - b) * (a + b)) is found
+
+
+@pytest.mark.parametrize(("bits", "weak"), [(2047, True), (2048, False), (2049, False)])
+def test_the_bits_of_a_modulus(bits: int, weak: bool) -> None:
+    der = forged(root().issue(SERVER_NAME).chain[0], root().key, with_key(info(rsa_key(modulus(bits)))))
+    assert (weak_key(parsed(der)) is not None) is weak
 
 
 def test_a_modulus_as_it_should_be() -> None:

@@ -211,6 +211,15 @@ def test_a_root_signed_with_sha1_is_trusted_all_the_same(openssl: Shell) -> None
     assert ChainVerifier(openssl.trust("ca.pem")).verify_server(openssl.chain("leaf.pem"), "server.example", NOW)
 
 
+def test_a_trusted_certificate_of_a_server_may_have_signed_itself_with_sha1(openssl: Shell) -> None:
+    openssl(
+        "req -x509 -newkey rsa:2048 -sha1 -nodes -keyout own.key -out own.pem -subj /CN=s -days 30"
+        " -addext subjectAltName=DNS:server.example -addext basicConstraints=critical,CA:FALSE"
+    )
+    own = openssl.chain("own.pem")[:1]
+    assert ChainVerifier(openssl.trust("own.pem")).verify_server(own, "server.example", NOW).path == tuple(own)
+
+
 def test_an_authority_key_identifier_by_issuer_and_serial(openssl: Shell) -> None:
     """`issuer:always` beside `keyid`, as easy-rsa makes it: harmless."""
     openssl(

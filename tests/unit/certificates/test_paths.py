@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -10,12 +11,15 @@ from cryptography import x509
 
 from handfast import errors, limits, reasons
 from handfast.certificates import path
+from handfast.certificates.parsed import parsed
 from handfast.certificates.policy import ChainVerifier
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateError
 from handfast.testing import Authority, chain
+from handfast.testing.authority import certify
 from handfast.testing.chains import SERVER_NAME, root
-from tests.unit.certificates.made import NOW, chain_by, refused
+from tests.certificates.forging import SEQUENCE, element, inside, split
+from tests.unit.certificates.made import NOW, chain_by, ed25519_root, refused
 
 
 def test_a_cross_signed_authority_reaches_the_root_that_is_trusted() -> None:
@@ -57,6 +61,48 @@ def test_the_path_of_ed25519_authorities_has_the_same_limit() -> None:
     assert ChainVerifier(first.trust).verify_server(authority.issue(SERVER_NAME).chain, SERVER_NAME, NOW)
     too_long = authority.intermediate("one too many", key="ed25519").issue(SERVER_NAME)
     assert refused(too_long, first.trust).reason is reasons.CERTIFICATE_RULE_BROKEN
+
+
+def certified(subject: Authority, by: Authority, not_before: datetime, not_after: datetime) -> bytes:
+    """The certificate of an authority once more, by another one, and for another time."""
+    extensions = {type(item.value): (item.value, item.critical) for item in subject.certificate.extensions}
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key())
+    extensions[x509.AuthorityKeyIdentifier] = (identifier, False)
+    own, key = subject.certificate.subject, subject.key.public_key()
+    return certify(own, key, by.certificate.subject, by.key, extensions, (not_before, not_after))
+
+
+def test_a_good_way_is_found_among_those_that_are_none() -> None:
+    """Below Ed25519, where the verifier finds none at all. One has expired, one is forged and one leads nowhere."""
+    now, day = NOW.replace(microsecond=0), timedelta(days=1)
+    ours, other, stranger = ed25519_root(), ed25519_root(), ed25519_root()
+    between = ours.intermediate(key="ed25519")
+    good = certified(between, ours, now, now + day)
+    expired = certified(between, other, now - 2 * day, now - day)
+    forged = bytearray(certified(between, other, now - day, now + 2 * day))
+    forged[-1] ^= 1
+    nowhere = certified(between, stranger, now - day, now + 2 * day)
+    leaf = between.issue(SERVER_NAME, not_before=now - day, not_after=now + 2 * day).chain[0]
+    verifier = ChainVerifier(ours.trust | other.trust, remember=0)
+    for others in permutations((good, expired, bytes(forged), nowhere, stranger.der)):
+        for at in (now, now + day):  # the first and the last second of the good one
+            assert verifier.verify_server((leaf, *others), SERVER_NAME, at).path == (leaf, good, ours.der)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_signature_that_cannot_be_verified_is_not_forgotten_further_up(which: int) -> None:
+    """Below Ed25519 nobody but us looks at it: here it is called one by RSA, which the key above cannot have made."""
+    authority = ed25519_root()
+    made = authority.intermediate(key="ed25519").intermediate("lower", key="ed25519").issue(SERVER_NAME)
+    assert ChainVerifier(authority.trust).verify_server(made.chain, SERVER_NAME, NOW)
+    tbs, of_key, signature = split(inside(made.chain[which]))
+    by_rsa = bytes.fromhex("300d06092a864886f70d01010b0500")
+    odd = element(SEQUENCE, element(SEQUENCE, inside(tbs).replace(of_key, by_rsa, 1)), by_rsa, signature)
+    sent = (*made.chain[:which], odd, *made.chain[which + 1 :])
+    assert path.follow([parsed(der) for der in sent], authority.trust, NOW).unchecked
+    error = refused(sent, authority.trust)
+    assert error.reason is reasons.BAD_CERTIFICATE_SIGNATURE
+    assert error.certificate == odd
 
 
 def test_a_cycle_of_authorities_ends() -> None:
