@@ -77,6 +77,8 @@ def encrypted(data: bytes, source: str) -> bytes:
             data = base64.b64decode(b"".join(line for line in lines if b":" not in line))
         except binascii.Error:
             raise ConfigurationError(NOT_A_KEY, file=source, problem="it is damaged") from None
+        if pem.is_pem(data):  # another key within this one, which whoever opens it would take
+            raise ConfigurationError(NOT_A_KEY, file=source, problem="it is damaged")
     rounds.check(data, source)
     return data
 

@@ -355,6 +355,19 @@ def test_the_key_that_is_looked_at_is_the_one_that_is_opened(issued: IssuedIdent
     assert Identity.from_pem(crlf, crlf, SECRET).chain == issued.chain
 
 
+def test_a_key_within_the_key_is_not_opened() -> None:
+    """PEM that is the salt or content of what stands in PEM: it would be taken for the file."""
+    costly = pem.block("ENCRYPTED PRIVATE KEY", COSTLY_KEYS["PBKDF2"])
+    data = pem.block("ENCRYPTED PRIVATE KEY", tlv(0x30, pbes2(pbkdf2(1)), tlv(0x04, b"\n" + costly)))
+    start = time.process_time()
+    with pytest.raises(ConfigurationError, match="damaged") as caught:
+        loading.private_key(data, SECRET, "server.key")
+    assert caught.value.reason is reasons.NOT_A_KEY
+    with pytest.raises(ConfigurationError):
+        load_key(data, SECRET, "root.key")
+    assert time.process_time() - start < SECONDS
+
+
 def test_what_is_built_to_be_read_for_long_is_not() -> None:
     for data in (
         tlv(0x30, number(3), b"\x30\x80" * 100_000),
