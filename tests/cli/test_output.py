@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from handfast import Server, ServerConfig, TLSSocket
+from handfast.reasons import MISSING_INTERMEDIATE
 from handfast.testing import Authority
-from tests.cli.running import document, handfast, lines_of
+from tests.cli.running import called, document, handfast, lines_of
 
 LARGE = 8 << 20
 
@@ -157,3 +158,25 @@ def test_json_of_a_failure_has_what_was_reached(echoing: int) -> None:
     assert found["timings_ms"]["tcp_connect"] > 0
     assert found["error"]["hints"]
     assert found["error"]["evidence"]["issuer"].startswith("CN=Prüfstelle \\x1b[31m漢字")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_the_first_line_of_an_error_is_as_wide_as_the_others(
+    authority: Authority, tmp_path: Path, columns: int
+) -> None:
+    """Here it has 111 columns."""
+    leaf, _ = authority.intermediate().issue("localhost", send_chain=False).write(tmp_path)
+    run = called("cert", "verify", leaf, "--ca", authority.write(tmp_path), environment={"COLUMNS": str(columns)})
+    lines = lines_of(run)
+    first = next(number for number, line in enumerate(lines) if line.startswith("  position"))
+    assert first > 1
+    assert lines[0].startswith("handfast: ")
+    assert all(line.startswith(" " * 10) and len(line) <= columns for line in lines[1:first])
+    assert len(lines[0]) <= columns
+    whole = " ".join(line.strip() for line in lines[:first])
+    assert whole == f"handfast: {MISSING_INTERMEDIATE.sentence}"
+    setting = called(
+        "cert", "verify", leaf, "--purpose", "client", "--name", "x", environment={"COLUMNS": str(columns)}
+    )
+    assert all(len(line) <= columns for line in lines_of(setting))
+    assert len(lines_of(setting)) > 1

@@ -17,7 +17,7 @@ from handfast.cli import show_sessions
 from handfast.cli.exports import Exported
 from handfast.cli.facts import ClientProof, Roots, in_the_clear, retry, subject, why_this_version
 from handfast.cli.hints import alert_meaning, hints
-from handfast.cli.lines import BODY, NAME, field, left, moment, paragraph, row
+from handfast.cli.lines import BODY, NAME, field, left, moment, paragraph, row, wrapped
 from handfast.cli.sessions import Visit
 from handfast.cli.streams import Paper
 from handfast.errors import AlertReceived, ConfigurationError, TLSError, shown
@@ -29,6 +29,7 @@ from handfast.transport.starttls.dialogue import Said
 from handfast.wire.codepoints import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 from handfast.wire.hello import ClientHello
 
+_PROGRAM: Final = "handfast: "
 _TLS12: Final = ProtocolVersion.name(ProtocolVersion.TLS_1_2)
 _SURPLUS: Final = 5  # certificates that are not needed, before the rest is only counted
 _HELLO_AGAIN: Final = "The client says its hello again, with what the server asked for."
@@ -320,18 +321,26 @@ def unverified(out: Paper, problem: TLSError | None, *, given: bool) -> None:
 
 def warning(out: Paper, text: str) -> None:
     """Something that must not be missed: one line, whole, so that it can be searched for."""
-    out.print(Text(f"handfast: {text}", "bold red"))
+    out.print(Text(f"{_PROGRAM}{text}", "bold red"))
+
+
+def _first_line(out: Paper, text: str) -> None:
+    """What an error begins with, as wide as the rest of it."""
+    first, *others = wrapped(out, text, len(_PROGRAM))
+    out.print(Text(f"{_PROGRAM}{first}", "bold red"))
+    for line in others:
+        out.print(Text(" " * len(_PROGRAM)).append(line, "bold red"))
 
 
 def error(out: Paper, problem: TLSError, *, given: bool = False) -> None:
     """What happened, in which message, who broke off, the evidence, what to try. ``given``: the roots are those of --ca."""
     setting = problem.evidence.get("setting")
     if isinstance(problem, ConfigurationError) and setting and "problem" in problem.evidence:
-        warning(out, f"{_option(str(setting))}: {shown(problem.evidence['problem'])}")
+        _first_line(out, f"{_option(str(setting))}: {shown(problem.evidence['problem'])}")
         told = ("setting", "problem", "profile")  # no option chooses a profile
         _facts(out, [(name, value) for name, value in problem.evidence.items() if name not in told])
         return
-    warning(out, problem.reason.sentence)
+    _first_line(out, problem.reason.sentence)
     facts: list[tuple[str, object]] = []
     if isinstance(problem, AlertReceived):
         facts.append(("it means", alert_meaning(problem)))
