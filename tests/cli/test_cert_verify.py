@@ -251,3 +251,8 @@ def test_roots_may_be_the_files_of_a_folder(world: World, tmp_path: Path) -> Non
     refused = called("connect", "127.0.0.1:1", "--ca", folder)
     assert "left out" in lines_of(refused)[0]
     assert refused.returncode == 3
+
+
+def test_the_name_may_be_given_as_connect_has_it(world: World) -> None:
+    for option, code in (("--name=example.com", 0), ("--servername=example.com", 0), ("--servername=other.example", 1)):
+        assert called("cert", "verify", world / "good.pem", "--ca", world / "ca.pem", option).returncode == code

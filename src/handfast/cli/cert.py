@@ -19,11 +19,12 @@ app = typer.Typer(
 _SHOW_EXIT = "Exit code: 0 if all went well; 1 if a server was reached and sent no certificate, or --key belongs to another one; 2 if something in the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
 _VERIFY_EXIT = "Exit code: 0 if the chain is accepted; 1 if it is refused, or --key belongs to another one; 2 if something in the call is wrong, or a file cannot be used; 3 if there is no connection; 130 after Ctrl-C."
 
+_NAMES = ("--name", "--servername")  # the second as `handfast connect` has it
 _WHO, _HOW, _OTHER = "Who it has to be", "How to get it", "Other"
 
 
-def _option(panel: str, metavar: str, text: str) -> Any:
-    return typer.Option(metavar=metavar, rich_help_panel=panel, help=text)
+def _option(panel: str, metavar: str, text: str, *names: str) -> Any:
+    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=text)
 
 
 def _flag(panel: str, name: str, text: str) -> Any:
@@ -40,9 +41,10 @@ _Target = Annotated[
     ),
 ]
 _Name = Annotated[
-    str | None, _option(_WHO, "NAME", "The name that the certificate has to be for; of a server, HOST by default.")
+    str | None,
+    _option(_WHO, "NAME", "The name that the certificate has to be for; of a server, HOST by default.", *_NAMES),
 ]
-_AskedName = Annotated[str | None, _option(_HOW, "NAME", "The name to ask a server for, if it is not HOST.")]
+_AskedName = Annotated[str | None, _option(_HOW, "NAME", "The name to ask a server for, if it is not HOST.", *_NAMES)]
 _Starttls = Annotated[
     str | None,
     _option(_HOW, "PROTOCOL", "Speak this protocol first, and begin TLS by its command: smtp, imap, ldap, ..."),
