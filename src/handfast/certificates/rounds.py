@@ -102,19 +102,6 @@ def _pieces(inner: tuple[_Element, ...]) -> Iterator[bytes | memoryview]:
             yield from _pieces(each.inner)
 
 
-def _long_tag(first: int, data: memoryview, at: int, end: int) -> tuple[int, int]:
-    """A tag with its number behind it, and where that ends (X.690 section 8.1.2.4).
-
-    OpenSSL reads a number below 31 as well, which belongs into one byte; ours is that byte then, and ``first`` for others.
-    """
-    number = 0
-    while at < end and data[at] & 0x80:
-        number = min(number << 7 | data[at] & 0x7F, _HUGE)
-        at += 1
-    number = number << 7 | (data[at] if at < end else 0)
-    return (first & ~_LONG_TAG | number if number < _LONG_TAG else first), at + 1
-
-
 class _TooMuchError(Exception):
     """More than anybody writes."""
 
@@ -147,7 +134,7 @@ class _Reader:
         tag = data[at]
         at += 1
         if tag & _LONG_TAG == _LONG_TAG:
-            tag, at = _long_tag(tag, data, at, end)
+            tag, at = self._long_tag(tag, data, at, end)
         length = data[at] if at < end else 0xFF
         at += 1
         if length == _INDEFINITE and tag & _CONSTRUCTED:
@@ -165,6 +152,20 @@ class _Reader:
             return self._constructed(tag, inner, depth), stop
         content = data[at:stop]
         return _Element(tag, content, self.elements(content, depth + 1) if tag == _OCTETS else ()), stop
+
+    def _long_tag(self, first: int, data: memoryview, at: int, end: int) -> tuple[int, int]:
+        """A tag with its number behind it, and where that ends (X.690 section 8.1.2.4).
+
+        OpenSSL reads a number below 31 as well, which belongs into one byte, and zeros before it: ours is that byte then,
+        and ``first`` for others.
+        """
+        number = 0
+        while at < end and data[at] & 0x80:
+            self._spend(1)
+            number = min(number << 7 | data[at] & 0x7F, _HUGE)
+            at += 1
+        number = number << 7 | (data[at] if at < end else 0)
+        return (first & ~_LONG_TAG | number if number < _LONG_TAG else first), at + 1
 
     def _constructed(self, tag: int, inner: tuple[_Element, ...], depth: int) -> _Element:
         if tag != _OCTETS | _CONSTRUCTED:

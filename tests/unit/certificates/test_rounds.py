@@ -373,6 +373,7 @@ def test_what_is_built_to_be_read_for_long_is_not() -> None:
         tlv(0x30, number(3), b"\x30\x80" * 100_000),
         tlv(0x30, number(3), b"\x05\x00" * 1_000_000),
         tlv(0x30, number(3), b"\x24\x80" * 40 + tlv(0x04, bytes(1 << 23))),
+        tlv(0x30, number(3), b"\x1f" + bytes([0x80]) * (1 << 24) + b"\x04\x00"),
     ):
         start = time.process_time()
         with pytest.raises(ConfigurationError):
