@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from handfast import errors, limits, reasons
 from handfast.certificates import path
 from handfast.certificates.parsed import parsed
-from handfast.certificates.policy import ChainVerifier
+from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.store import TrustStore
 from handfast.errors import CertificateError
 from handfast.testing import Authority, chain
-from handfast.testing.authority import certify
+from handfast.testing.authority import certify, key_usage
 from handfast.testing.chains import SERVER_NAME, root
 from tests.certificates.forging import SEQUENCE, element, inside, split
 from tests.unit.certificates.made import NOW, chain_by, ed25519_root, refused
@@ -63,11 +64,15 @@ def test_the_path_of_ed25519_authorities_has_the_same_limit() -> None:
     assert refused(too_long, first.trust).reason is reasons.CERTIFICATE_RULE_BROKEN
 
 
-def certified(subject: Authority, by: Authority, not_before: datetime, not_after: datetime) -> bytes:
-    """The certificate of an authority once more, by another one, and for another time."""
+def certified(
+    subject: Authority, by: Authority, not_before: datetime, not_after: datetime, extensions: Any = None
+) -> bytes:
+    """The certificate of an authority once more, by another one, for another time, and with other extensions."""
+    others = extensions or {}
     extensions = {type(item.value): (item.value, item.critical) for item in subject.certificate.extensions}
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key())
     extensions[x509.AuthorityKeyIdentifier] = (identifier, False)
+    extensions.update(others)
     own, key = subject.certificate.subject, subject.key.public_key()
     return certify(own, key, by.certificate.subject, by.key, extensions, (not_before, not_after))
 
@@ -87,6 +92,31 @@ def test_a_good_way_is_found_among_those_that_are_none() -> None:
     for others in permutations((good, expired, bytes(forged), nowhere, stranger.der)):
         for at in (now, now + day):  # the first and the last second of the good one
             assert verifier.verify_server((leaf, *others), SERVER_NAME, at).path == (leaf, good, ours.der)
+
+
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        ("missing-key-usage", (key_usage(crl_sign=True), True)),
+        ("critical-extended-key-usage", (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)),
+        ("uncritical-basic-constraints", (x509.BasicConstraints(False, None), True)),
+        (
+            "incomplete-authority-key-identifier",
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(root().key.public_key()), True),
+        ),
+    ],
+)
+def test_a_rule_that_is_relaxed_leads_to_no_authority_with_another_fault(rule: str, fault: Any) -> None:
+    """Which stands beside a good one: all that the verifier no longer looks at has to be looked at in its place."""
+    made = root().intermediate()
+    bounds = NOW - timedelta(days=1), NOW + timedelta(days=1)
+    good, bad = certified(made, root(), *bounds), certified(made, root(), *bounds, {type(fault[0]): fault})
+    leaf = made.issue(SERVER_NAME).chain[0]
+    verifier = ChainVerifier(root().trust, Policy([rule]), remember=0)
+    for sent in ((leaf, good, bad), (leaf, bad, good)):
+        assert verifier.verify_server(sent, SERVER_NAME, NOW).path == (leaf, good, root().der)
+    with pytest.raises(CertificateError):
+        verifier.verify_server((leaf, bad), SERVER_NAME, NOW)
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])

@@ -31,6 +31,7 @@ NOW = datetime.now(UTC)
         ("SPIFFE://example.org/ns/Prod/sa/a_b.c-d", "example.org", "/ns/Prod/sa/a_b.c-d"),
         ("spiffe://a_b-c.1/x", "a_b-c.1", "/x"),
         ("spiffe://" + "a" * 255 + "/x", "a" * 255, "/x"),
+        ("spiffe://example.org/" + "a" * 2027, "example.org", "/" + "a" * 2027),  # 2,048 bytes in all
     ],
 )
 def test_ids(text: str, domain: str, path: str) -> None:
@@ -61,7 +62,7 @@ def test_ids(text: str, domain: str, path: str) -> None:
         "spiffe://example.org/w\u00e9b",
         "spiffe://example.org/web\n",
         "spiffe://" + "a" * 256 + "/x",
-        "spiffe://example.org/" + "a" * 2048,
+        "spiffe://example.org/" + "a" * 2028,
     ],
 )
 def test_what_is_no_id(text: str) -> None:
@@ -138,6 +139,12 @@ def test_a_server_by_its_id() -> None:
         ),
         (
             WEB,
+            {x509.KeyUsage: (key_usage(digital_signature=True, key_cert_sign=True), True)},
+            ["authority-as-leaf"],
+            "an authority's",
+        ),
+        (
+            WEB,
             {x509.BasicConstraints: (x509.BasicConstraints(True, None), True)},
             ["authority-as-leaf"],
             "an authority's",
@@ -174,6 +181,24 @@ def test_each_trust_domain_has_its_own_roots() -> None:
     assert len({item.fingerprint for item in (rules, swapped, AllowSpiffe(*rules.rules))}) == 3
     with pytest.raises(ConfigurationError, match=r"theirs\.test"):
         AllowSpiffe(*rules.rules, trust={"ours.test": ours.trust})
+
+
+@pytest.mark.parametrize("extensions", [{x509.BasicConstraints: None}, {x509.KeyUsage: None}])
+def test_who_does_not_say_to_be_no_authority_is_none(extensions: Any) -> None:
+    made = root().issue(WEB, usage=("client",), extensions=extensions)
+    verifier = ChainVerifier(root().trust, Policy(allow=AllowSpiffe(WEB)))
+    assert verifier.verify_client(made.chain, NOW).uris == (WEB,)
+
+
+@pytest.mark.parametrize("names", [("db.test",), (WEB, "spiffe://example.org/db"), ("https://example.org/web",)])
+def test_who_has_no_id_comes_from_no_trust_domain(names: Sequence[str]) -> None:
+    ours, theirs = root(), Authority.create("theirs")
+    rules = AllowSpiffe("spiffe://example.org/*", trust={"example.org": ours.trust})
+    for authority in (ours, theirs):
+        made = authority.issue(*names, usage=("client",))
+        with pytest.raises(CertificateError) as caught:
+            ChainVerifier(ours.trust | theirs.trust, Policy(allow=rules)).verify_client(made.chain, NOW)
+        assert caught.value.reason is reasons.PEER_NOT_ALLOWED
 
 
 class TwoDomains:
@@ -250,6 +275,20 @@ def test_who_asks_for_something_else_trusts_something_else() -> None:
         Policy(allow=AllowSpiffe("spiffe://a/y")),
     ]
     assert len({ChainVerifier(root().trust, policy).trust_id for policy in policies}) == len(policies)
+
+
+def test_roots_of_another_kind_are_asked_each_time() -> None:
+    """Only they know what they ask for, so no session stands on it."""
+
+    class Roots(TrustStore):
+        pass
+
+    def trust_id(roots: TrustStore) -> bytes:
+        rules = AllowSpiffe("spiffe://a/*", trust={"a": roots})
+        return ChainVerifier(root().trust, Policy(allow=rules)).trust_id
+
+    assert trust_id(root().trust) != b""
+    assert trust_id(Roots.from_bytes(root().der)) == b""
 
 
 @pytest.mark.parametrize("depth", [-1, 9])

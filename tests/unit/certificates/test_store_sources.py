@@ -194,8 +194,9 @@ HEXADECIMAL = hashlib.sha256(TWO.der).hexdigest()
         HEXADECIMAL,
         HEXADECIMAL.upper(),
         ":".join(HEXADECIMAL[at : at + 2] for at in range(0, 64, 2)),
+        " ".join(HEXADECIMAL[at : at + 2] for at in range(0, 64, 2)),
     ],
-    ids=["certificate", "DER", "PEM", "digits", "capitals", "with colons, as OpenSSL prints it"],
+    ids=["certificate", "DER", "PEM", "digits", "capitals", "with colons, as OpenSSL prints it", "with blanks"],
 )
 def test_a_root_can_be_taken_out(root: Any) -> None:
     whole = store_of(ONE, TWO, source="system")
