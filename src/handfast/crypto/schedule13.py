@@ -59,11 +59,13 @@ def _derived(suite: Suite, secret: Key) -> bytes:
 class TrafficSecret(Guarded):
     """A secret that protects records in one direction: the root of a key and an IV (RFC 9846 section 7.3)."""
 
-    __slots__ = ("_keyed", "secret", "suite")
+    __slots__ = ("_finishes", "_keyed", "secret", "suite")
 
-    def __init__(self, suite: Suite, secret: bytes) -> None:
+    def __init__(self, suite: Suite, secret: bytes, *, finishes: bool = False) -> None:
+        """``finishes``: whether a Finished is made of it besides, so that its key is worth a KiB for as long as it lives."""
         self.suite = suite
         self.secret = secret
+        self._finishes = finishes
         self._keyed: Key | None = None
 
     def cipher(self) -> tuple[Cipher, int]:
@@ -86,9 +88,10 @@ class TrafficSecret(Guarded):
 
     def _key(self) -> Key:
         """The secret as a key, made when it is first needed: many a secret protects no record."""
-        if self._keyed is None:
-            self._keyed = keyed(self.suite.hash, self.secret)
-        return self._keyed
+        key = keyed(self.suite.hash, self.secret) if self._keyed is None else self._keyed
+        if self._finishes:
+            self._keyed = key
+        return key
 
 
 class EarlySecret(Guarded):
@@ -176,11 +179,13 @@ class HandshakeSecret(Guarded):
 
     def client_traffic(self, transcript_hash: bytes) -> TrafficSecret:
         """client_handshake_traffic_secret, over ClientHello...ServerHello."""
-        return TrafficSecret(self.suite, _derive(self.suite, self._secret, "c hs traffic", transcript_hash))
+        secret = _derive(self.suite, self._secret, "c hs traffic", transcript_hash)
+        return TrafficSecret(self.suite, secret, finishes=True)
 
     def server_traffic(self, transcript_hash: bytes) -> TrafficSecret:
         """server_handshake_traffic_secret, over ClientHello...ServerHello."""
-        return TrafficSecret(self.suite, _derive(self.suite, self._secret, "s hs traffic", transcript_hash))
+        secret = _derive(self.suite, self._secret, "s hs traffic", transcript_hash)
+        return TrafficSecret(self.suite, secret, finishes=True)
 
     def main_secret(self) -> MainSecret:
         """The next stage."""

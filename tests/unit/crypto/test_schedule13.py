@@ -127,6 +127,24 @@ def test_finished_is_a_mac_over_the_transcript(suite: Suite) -> None:
 
 
 @ALL
+def test_what_protects_an_idle_connection_keeps_no_key_of_hmac(suite: Suite) -> None:
+    """Each has about a KiB: only those are kept of which a Finished is made as well, and these live for a handshake."""
+    transcript = bytes(suite.hash_length)
+    handshake = EarlySecret(suite).handshake_secret(bytes(32))
+    main = handshake.main_secret()
+    for secret in (handshake.client_traffic(transcript), handshake.server_traffic(transcript)):
+        secret.cipher()
+        kept = secret._keyed
+        assert kept is not None
+        secret.verify_data(transcript)
+        assert secret._keyed is kept
+    for secret in (main.client_traffic(transcript), main.server_traffic(transcript).next()):
+        secret.cipher()
+        secret.next()
+        assert secret._keyed is None
+
+
+@ALL
 def test_the_next_generation_of_a_traffic_secret(suite: Suite) -> None:
     """RFC 9846 section 7.2: HKDF-Expand-Label(., "traffic upd", "", Hash.length), again and again."""
     secret = TrafficSecret(suite, bytes(range(suite.hash_length)))
