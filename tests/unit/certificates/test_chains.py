@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from handfast import errors, insecure, reasons
 from handfast.certificates import parsed
+from handfast.certificates.alike import alike
 from handfast.certificates.policy import ChainVerifier, Policy
 from handfast.certificates.rules import Role, Rule, findings
 from handfast.errors import CertificateError, ConfigurationError, TLSError
@@ -22,6 +23,7 @@ from handfast.testing.authority import certify
 from handfast.testing.chains import SERVER_NAME, root
 from handfast.testing.keys import new_key
 from tests.certificates.alerts import ALERTS
+from tests.certificates.forging import INTEGER, element, forged
 from tests.unit.certificates.made import NOW, refusal, refused, root_with_full_serial
 
 
@@ -120,6 +122,21 @@ def test_serial_numbers() -> None:
         "its serial number is negative or too long"
     ]
     assert breaches(made.der, "root") == []
+
+
+@pytest.mark.parametrize(
+    ("number", "broken"), [("00", False), ("00" + "80" * 20, False), ("7f" * 21, False), ("00" + "80" * 21, True)]
+)
+def test_the_length_of_serial_numbers(number: str, broken: bool) -> None:
+    alike.cache_clear()  # nothing is known of the root, which has a number of its own
+    serial = element(INTEGER, bytes.fromhex(number))
+    der = forged(root().der, root().key, lambda fields: fields.update(serial=serial))
+    assert breaches(der, "root") == ["its serial number is negative or too long"] * broken
+
+
+def test_a_certificate_of_the_first_version() -> None:
+    der = forged(root().der, root().key, lambda fields: fields.update(version=b"", extensions=b""))
+    assert "it is not of version 3" in breaches(der, "leaf")
 
 
 def test_an_issuer_without_a_name() -> None:

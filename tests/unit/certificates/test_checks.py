@@ -143,6 +143,14 @@ def test_no_root_may_have_the_exponent_1() -> None:
         assert weak.tolerable is tolerable
 
 
+def test_a_short_key_is_not_tolerated_in_a_root() -> None:
+    short = Authority.create(key="rsa1024")
+    with pytest.raises(errors.WeakCertificate) as caught:
+        ChainVerifier(short.trust).verify_server(short.issue(SERVER_NAME).chain, SERVER_NAME, NOW)
+    assert caught.value.reason is reasons.WEAK_KEY
+    assert caught.value.certificate == short.der
+
+
 def test_an_old_root_may_have_the_exponent_3_and_no_other_authority() -> None:
     old = with_exponent_3()
     assert ChainVerifier(old.trust).verify_server(old.issue(SERVER_NAME).chain, SERVER_NAME, NOW)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from handfast import errors, reasons
 from handfast.certificates import parsed, policy
@@ -17,7 +18,7 @@ from handfast.certificates.store import TrustStore
 from handfast.testing import Authority, chain
 from handfast.testing.authority import key_usage
 from handfast.testing.chains import SERVER_NAME, root
-from tests.certificates.forging import forged, generalized
+from tests.certificates.forging import forged, generalized, signed_anew
 from tests.unit.certificates.made import NOW, ed25519_root, refused
 
 
@@ -117,6 +118,18 @@ def test_a_peer_s_own_key_exempts_nothing() -> None:
     odd = forged(made, root().key, generalized(1))
     error = refused((odd,), root().trust)
     assert error.evidence["rule"] == "it has a date before 2050 as a GeneralizedTime, and not as a UTCTime"
+
+
+def test_a_signature_by_pss_has_one_hash_below_an_edwards_authority() -> None:
+    """The mask has SHA-256 here, and the salt is as long as the hash."""
+    authority = ed25519_root()
+    issuer = authority.intermediate(key="rsa2048")
+    leaf = issuer.issue(SERVER_NAME).chain[0]
+    one = signed_anew(leaf, issuer.key, hashes.SHA256(), 32)
+    assert ChainVerifier(authority.trust).verify_server((one, issuer.der), SERVER_NAME, NOW)
+    two = signed_anew(leaf, issuer.key, hashes.SHA384(), 48)
+    error = refused((two, issuer.der), authority.trust)
+    assert "its RSASSA-PSS signature has parameters" in str(error.evidence["rule"])
 
 
 def test_an_exemption_needs_a_whole_path() -> None:
