@@ -171,6 +171,8 @@ def names_of(*names: bytes) -> bytes:
         (names_of(b"a" * 125), ["a" * 125]),
         (names_of(b"a" * 126), ["a" * 126]),
         (names_of(b"a" * 127), ["a" * 127]),
+        (names_of(b"a" * 126, b"b" * 125), ["a" * 126, "b" * 125]),  # 255 bytes
+        (names_of(b"a" * 126, b"b" * 126), ["a" * 126, "b" * 126]),
         (element(SEQUENCE, element(DNS, b"a.example"), element(IP, bytes(4))), ["a.example", "0.0.0.0"]),
         (element(SEQUENCE, element(IP, bytes(15) + b"\1"), element(DNS, b"a.example")), ["a.example", "::1"]),
         # Read by `cryptography`, or refused by it.
@@ -245,6 +247,8 @@ def timestamps(*items: bytes) -> bytes:
         (timestamps(timestamp(algorithms=b"\7\3")), False),
         (timestamps(timestamp()[:-1]), False),
         (timestamps(timestamp(), b"\0"), False),
+        (timestamps(prefixed(bytes(43) + b"\4\3" + b"\0\x46" + bytes(71))), False),
+        (timestamps(prefixed(bytes(43) + b"\4\3" + b"\0\x48" + bytes(71))), False),
         (timestamps(prefixed(b"")), False),
         (element(OCTETS, b"\0"), False),
         (element(OCTETS, b""), False),
