@@ -72,6 +72,13 @@ def test_a_modulus_with_a_small_factor(prime: int) -> None:
     assert _weakness(number) == f"RSA with a modulus that can be divided by {prime}"
 
 
+def test_an_even_modulus() -> None:
+    der = forged(root().issue(SERVER_NAME).chain[0], root().key, with_key(rsa_info(modulus(2048) + 1, 65_537)))
+    weak = weak_key(parsed(der))
+    assert weak is not None
+    assert weak.sentence == "RSA with an even modulus, so that one of its factors is 2"
+
+
 @pytest.mark.parametrize("apart", [2, 1 << 300, 1 << 515], ids=int.bit_length)
 def test_a_modulus_of_primes_that_are_close_to_each_other(apart: int) -> None:
     """CVE-2022-26320: whoever has the certificate has the key."""
