@@ -121,6 +121,7 @@ def test_a_key_of_1024_bits_has_no_room_for_sha_512() -> None:
         b"\x30\x04\xa0\x02\x30\x00",
         b"\x30\x04\xa1\x02\x30\x00",
         parameters(256).replace(bytes.fromhex("2a864886f70d010108"), bytes.fromhex("2a864886f70d010109")),  # no MGF1
+        parameters(256).replace(bytes.fromhex("608648016503040201"), bytes.fromhex("608648016503040301")),  # no hash
         parameters(256)[:1] + bytes((parameters(256)[1] + 5,)) + parameters(256)[2:] + b"\xa3\x03\x02\x01\x02",
     ],
     ids=bytes.hex,
