@@ -42,6 +42,18 @@ def signer(hsm: SoftHsm) -> Iterator[Pkcs11Signer]:
         yield made
 
 
+def _log_out(hsm: SoftHsm) -> None:
+    """As if the token had been reset: all sessions are gone, and the login with them."""
+    pkcs11.lib(hsm.library).reinitialize()
+
+
+@pytest.fixture
+def nobody_in(hsm: SoftHsm) -> SoftHsm:
+    """The token without a login: an identity of another test that was not closed keeps its own as long as the process."""
+    _log_out(hsm)
+    return hsm
+
+
 def refused(reason: reasons.Reason, uri: str, pin: Any = PIN) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as caught:
         Pkcs11Signer(uri, pin)
@@ -182,12 +194,14 @@ def test_where_the_pin_may_come_from(hsm: SoftHsm, tmp_path: Path) -> None:
     refused(reasons.FILE_UNREADABLE, f"{uri}&pin-source={tmp_path}/missing", None)
 
 
-def test_without_a_pin(hsm: SoftHsm) -> None:
+def test_without_a_pin(nobody_in: SoftHsm) -> None:
     for nothing in (None, lambda: None):
-        assert "wants a PIN, and none is given" in str(refused(reasons.PIN_MISSING, hsm.uri(object="p256"), nothing))
+        assert "wants a PIN, and none is given" in str(
+            refused(reasons.PIN_MISSING, nobody_in.uri(object="p256"), nothing)
+        )
 
 
-def test_a_wrong_pin_is_tried_once(hsm: SoftHsm) -> None:
+def test_a_wrong_pin_is_tried_once(nobody_in: SoftHsm) -> None:
     """A token locks itself after a few: a server must not use these up, a handshake each."""
     asked: list[int] = []
 
@@ -195,26 +209,21 @@ def test_a_wrong_pin_is_tried_once(hsm: SoftHsm) -> None:
         asked.append(1)
         return "wrong-" + PIN
 
-    assert "the PIN is wrong" in str(refused(reasons.PIN_REFUSED, hsm.uri(object="p256"), wrong))
+    assert "the PIN is wrong" in str(refused(reasons.PIN_REFUSED, nobody_in.uri(object="p256"), wrong))
     assert len(asked) == 1
-    refused(reasons.PIN_REFUSED, hsm.uri(object="p256"), "1")
+    refused(reasons.PIN_REFUSED, nobody_in.uri(object="p256"), "1")
 
 
-def test_a_pin_that_becomes_wrong_is_tried_once_too(hsm: SoftHsm) -> None:
+def test_a_pin_that_becomes_wrong_is_tried_once_too(nobody_in: SoftHsm) -> None:
     pins = iter([PIN, "wrong", PIN])
-    with Pkcs11Signer(hsm.uri(object="p256"), lambda: next(pins)) as signer:
-        _log_out(hsm)
+    with Pkcs11Signer(nobody_in.uri(object="p256"), lambda: next(pins)) as signer:
+        _log_out(nobody_in)
         for _ in range(3):
             with pytest.raises(KeyUnavailable) as caught:
                 signer.sign(S.ECDSA_SECP256R1_SHA256, b"content")
             assert caught.value.reason is reasons.PIN_REFUSED
             assert_no_pin(caught.value)
         assert next(pins) == PIN  # nobody has asked for the third one
-
-
-def _log_out(hsm: SoftHsm) -> None:
-    """As if the token had been reset: all sessions are gone, and the login with them."""
-    pkcs11.lib(hsm.library).reinitialize()
 
 
 # --- sessions, threads, processes -------------------------------------------------------------------------------------------
@@ -240,7 +249,7 @@ def test_many_threads_at_once(signer: Pkcs11Signer, issued: Issued) -> None:
     assert not failures
 
 
-def test_two_signers_share_a_token(hsm: SoftHsm) -> None:
+def test_two_signers_share_a_token(nobody_in: SoftHsm) -> None:
     """The login is of the process: who goes must not log out who stays, and the last one does."""
     pins: list[int] = []
 
@@ -248,13 +257,13 @@ def test_two_signers_share_a_token(hsm: SoftHsm) -> None:
         pins.append(1)
         return PIN
 
-    first, second = (Pkcs11Signer(hsm.uri(object=kind), pin) for kind in ("p256", "rsa2048"))
+    first, second = (Pkcs11Signer(nobody_in.uri(object=kind), pin) for kind in ("p256", "rsa2048"))
     assert len(pins) == 1
     first.close()
     assert second.sign(second.schemes[0], b"content")
     second.close()
     assert len(pins) == 1
-    assert not _is_logged_in(hsm)
+    assert not _is_logged_in(nobody_in)
 
 
 def _is_logged_in(hsm: SoftHsm, label: str = "handfast") -> bool:
@@ -264,17 +273,17 @@ def _is_logged_in(hsm: SoftHsm, label: str = "handfast") -> bool:
         return bool(list(session.get_objects({pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY})))
 
 
-def test_a_signer_that_cannot_be_made_leaves_no_login(hsm: SoftHsm) -> None:
+def test_a_signer_that_cannot_be_made_leaves_no_login(nobody_in: SoftHsm) -> None:
     """With it the next one would need no PIN, or take a wrong one."""
     for reason, parts in ((reasons.KEY_AMBIGUOUS, {}), (reasons.KEY_NOT_FOUND, {"object": "nothing"})):
-        refused(reason, hsm.uri(**parts))
-        assert not _is_logged_in(hsm)
-    hsm.put(new_key("p224"), "useless", 98, "another one")
-    refused(reasons.SIGNING_FAILED, hsm.uri("another one", object="useless"))
-    assert not _is_logged_in(hsm, "another one")
-    with Pkcs11Signer(hsm.uri(object="p256"), PIN) as signer:
-        refused(reasons.KEY_AMBIGUOUS, hsm.uri())
-        assert _is_logged_in(hsm)  # who needs the login keeps it
+        refused(reason, nobody_in.uri(**parts))
+        assert not _is_logged_in(nobody_in)
+    nobody_in.put(new_key("p224"), "useless", 98, "another one")
+    refused(reasons.SIGNING_FAILED, nobody_in.uri("another one", object="useless"))
+    assert not _is_logged_in(nobody_in, "another one")
+    with Pkcs11Signer(nobody_in.uri(object="p256"), PIN) as signer:
+        refused(reasons.KEY_AMBIGUOUS, nobody_in.uri())
+        assert _is_logged_in(nobody_in)  # who needs the login keeps it
         assert signer.sign(signer.schemes[0], b"content")
 
 
