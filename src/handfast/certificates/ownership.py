@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from handfast.certificates.identity import Signer
     from handfast.certificates.parsed import Parsed
 
+_TABLES: Final = (signatures.SCHEMES, signatures.SCHEMES_12)
 _TRIAL: Final = b"handfast: to which certificate does this key belong?"  # no message of any version of TLS
 
 
@@ -53,36 +54,37 @@ class Certified(Protocol):
 
 
 def ownership(key: Signer | signatures.PrivateKey, certificates: Sequence[Certified]) -> Callable[[Certified], bool]:
-    """What tells whether a certificate is the key's. Raises ConfigurationError where a Signer fails."""
+    """What tells whether a certificate is the key's. Raises ConfigurationError where a Signer fails, also when called.
+
+    Of a Signer that has to be awaited nothing is known before it has signed: any is its own that it could sign for. Where
+    it could for none of them, the first one is, and whoever wants to use it says why that cannot be.
+    """
     if not is_signer(key):
         public = public_key(key)
         return lambda certificate: bool(certificate.key == public)
     sign = getattr(key, "sign_and_wait", key.sign)
-    fitting = next((scheme for scheme in key.schemes if _can_verify(scheme, certificates)), None)
-    if inspect.iscoroutinefunction(sign) or fitting is None:
-        return lambda certificate: certificate is certificates[0]
-    signature = _tried(sign, fitting)
-    if signature is None:
-        return lambda certificate: certificate is certificates[0]
-    return lambda certificate: _has_signed(certificate, fitting, signature)
+    is_usable = any(_scheme(key, certificate) is not None for certificate in certificates)
+    # A certificate may want another way of signing than the one that it was issued by.
+    made: dict[int, bytes | None] = {}
+
+    def is_ours(certificate: Certified) -> bool:
+        scheme = _scheme(key, certificate)
+        if scheme is None:
+            return not is_usable and certificate is certificates[0]
+        if scheme not in made:
+            made[scheme] = None if inspect.iscoroutinefunction(sign) else _tried(sign, scheme)
+        signature = made[scheme]
+        return signature is None or _has_signed(certificate, scheme, signature)
+
+    return is_ours
 
 
 def owner(key: Signer | signatures.PrivateKey, certificates: Sequence[Certified]) -> int | None:
-    """The index of the first certificate that is the key's; None where none is.
-
-    Of a Signer that has to be awaited nothing is known before it has signed: it is taken for the first one's that it could
-    sign for. Raises ConfigurationError where a Signer fails.
-    """
-    # ownership() has a Signer sign in one way for all: the first certificate may want another way than those behind it.
-    for start, some in ((0, certificates[:1]), (1, certificates[1:])):
-        if is_signer(key) and not any(_can_verify(scheme, some) for scheme in key.schemes):
-            continue
-        if some:
-            is_ours = ownership(key, some)
-            index = next((index for index, certificate in enumerate(some, start) if is_ours(certificate)), None)
-            if index is not None:
-                return index
-    return None
+    """The index of the first certificate that is the key's; None where none is. Raises ConfigurationError as ownership()."""
+    if is_signer(key) and all(_scheme(key, certificate) is None for certificate in certificates):
+        return None
+    is_ours = ownership(key, certificates)
+    return next((index for index, certificate in enumerate(certificates) if is_ours(certificate)), None)
 
 
 def kind(key: signatures.PrivateKey) -> str:
@@ -96,12 +98,12 @@ def fingerprint(key: signatures.PrivateKey) -> str:
     return hashlib.sha256(public).hexdigest()
 
 
-def _can_verify(scheme: int, certificates: Sequence[Certified]) -> bool:
-    return any(
-        item.key is not None and scheme in signatures.schemes_of(item.key, table, pss=item.pss)
-        for item in certificates
-        for table in (signatures.SCHEMES, signatures.SCHEMES_12)
-    )
+def _scheme(key: Signer, certificate: Certified) -> int | None:
+    """The first way in which this key could sign for a certificate."""
+    if certificate.key is None:
+        return None
+    of_it = [signatures.schemes_of(certificate.key, table, pss=certificate.pss) for table in _TABLES]
+    return next((scheme for scheme in key.schemes if any(scheme in schemes for schemes in of_it)), None)
 
 
 def _tried(sign: Callable[[int, bytes], object], scheme: int) -> bytes | None:
@@ -120,7 +122,7 @@ def _tried(sign: Callable[[int, bytes], object], scheme: int) -> bytes | None:
 
 
 def _has_signed(certificate: Certified, scheme: int, signature: bytes) -> bool:
-    for table in (signatures.SCHEMES, signatures.SCHEMES_12):
+    for table in _TABLES:
         if certificate.key is None or scheme not in signatures.schemes_of(certificate.key, table, pss=certificate.pss):
             continue
         try:

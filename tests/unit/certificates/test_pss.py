@@ -270,3 +270,17 @@ def test_its_keys_do_what_rsa_keys_do_but_for_encryption() -> None:
             call(b"")
     with pytest.raises(ConfigurationError):
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_key_elsewhere_is_tried_as_each_certificate_wants_it(*, behind: bool) -> None:
+    """An RSA certificate beside it takes a signature that its own, which is for RSASSA-PSS, does not."""
+
+    class Elsewhere:
+        schemes = (S.RSA_PSS_RSAE_SHA256, S.RSA_PSS_PSS_SHA256)
+
+        def sign(self, scheme: int, content: bytes) -> bytes:
+            return RSA.sign(content, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
+
+    ours, others = leaf(parameters(256)), root().issue(SERVER_NAME, key="rsa2048").chain[0]
+    assert Identity.from_der([others, ours] if behind else [ours, others], Elsewhere()).chain == (ours,)
