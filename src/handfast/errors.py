@@ -53,8 +53,9 @@ class TLSError(Exception):
     sent_by: Party = "us"
 
     def __init__(self, reason: Reason | str | None = None, /, **evidence: object) -> None:
-        if isinstance(reason, str):
-            reason, evidence = None, {"problem": reason, **evidence}
+        if isinstance(reason, str):  # which nobody here gives: it is no bug of ours
+            of_theirs = reasons.REFUSED_BY_CALLBACK if self.default_reason is reasons.INTERNAL_ERROR else None
+            reason, evidence = of_theirs, {"problem": reason, **evidence}
         self.reason = reason or self.default_reason
         self.evidence: dict[str, object] = evidence
         self.step = ""

@@ -51,8 +51,8 @@ NAME_BYTES: Final = 4_096  # of a distinguished name: to write down a longer one
 RSA_BITS_MOST: Final = 8_192  # of a key that a peer sends: to use a longer one, or a longer exponent, takes too long
 RSA_EXPONENT_BITS_MOST: Final = 33
 
-# Of what makes a key of a password, all in a file together: one to three seconds, as the hash is. People are told to take a
-# million for a key and for each part of a PKCS#12, which has three.
+# Of what makes a key of a password, all in a file together: one to three seconds with SHA-256 and SHA-512, twelve with the
+# slowest hash there is. People are told to take a million for a key and for each part of a PKCS#12, which has three.
 PASSWORD_ROUNDS: Final = 5_000_000
 
 # Of a chain that an event loop waits for: no honest one has more, and all together take a millisecond or two. What has
