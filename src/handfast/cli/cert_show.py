@@ -204,7 +204,7 @@ def _accepted(out: Paper, result: Verified) -> None:
     name = result.identity.uris[0] if by_id else result.name
     whose = shown(name) if name else shown(path[0].subject or path[0].alternative_names)
     what = f"is that of {whose}" if name else f"is that of a {result.purpose}, {whose}"
-    ends = f"until {moment(until, result.now)} ({_between(until, result.now)})"
+    ends = f"until {moment(until, result.now)} ({left(until, result.now)})"
     if result.belonging is None or result.belonging.fits:
         paragraph(out, f"accepted: the chain {what}, {ends}", 0, "bold green")
     else:
