@@ -174,5 +174,9 @@ def test_the_honest_containers_and_texts_are_taken() -> None:
 
 # What is honest, and cannot be all that the target makes of it: neither a folder of roots nor an identity has PKCS#7 in it,
 # and the former no PKCS#12.
-NO_CONTAINERS = {"file-pkcs12": "not_a_certificate", "file-pkcs7": "not_a_certificate"}
+NO_CONTAINERS = {
+    "file-pkcs12": "not_a_certificate",
+    "file-pkcs7": "not_a_certificate",
+    "identity-costly": "password_too_slow",
+}
 NO_TEXTS = {"fetch-directory": "fetch_not_http", "token-1": "bad_key_uri"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,6 @@ SECRET = "secret"
 ROUNDS = 65_535  # which are three bytes in DER, as eight million are
 FEW, MANY = b"\x02\x03\x00\xff\xff", b"\x02\x03\x7f\xff\xff"
 MANY_ROUNDS = 8_388_607
-SECONDS = 0.5  # of a processor, and far below what any of these files asks for
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +139,9 @@ COSTLY_PKCS12 = {
 
 
 def refused(load: object, *arguments: object) -> ConfigurationError:
-    """What ``load`` raises, which takes it no time."""
-    start = time.process_time()
+    """What ``load`` raises, before it does what is asked: two thousand million rounds would take it minutes."""
     with pytest.raises(ConfigurationError) as caught:
         load(*arguments)  # type: ignore[operator]
-    assert time.process_time() - start < SECONDS
     assert caught.value.reason is reasons.PASSWORD_TOO_SLOW
     return caught.value
 
@@ -359,13 +355,11 @@ def test_a_key_within_the_key_is_not_opened() -> None:
     """PEM that is the salt or content of what stands in PEM: it would be taken for the file."""
     costly = pem.block("ENCRYPTED PRIVATE KEY", COSTLY_KEYS["PBKDF2"])
     data = pem.block("ENCRYPTED PRIVATE KEY", tlv(0x30, pbes2(pbkdf2(1)), tlv(0x04, b"\n" + costly)))
-    start = time.process_time()
     with pytest.raises(ConfigurationError, match="damaged") as caught:
         loading.private_key(data, SECRET, "server.key")
     assert caught.value.reason is reasons.NOT_A_KEY
     with pytest.raises(ConfigurationError):
         load_key(data, SECRET, "root.key")
-    assert time.process_time() - start < SECONDS
 
 
 def test_what_is_built_to_be_read_for_long_is_not() -> None:
@@ -375,10 +369,9 @@ def test_what_is_built_to_be_read_for_long_is_not() -> None:
         tlv(0x30, number(3), b"\x24\x80" * 40 + tlv(0x04, bytes(1 << 23))),
         tlv(0x30, number(3), b"\x1f" + bytes([0x80]) * (1 << 24) + b"\x04\x00"),
     ):
-        start = time.process_time()
-        with pytest.raises(ConfigurationError):
+        with pytest.raises(ConfigurationError) as caught:
             loading.from_pkcs12(data, SECRET, "a file")
-        assert time.process_time() - start < 4 * SECONDS
+        assert caught.value.reason is reasons.PASSWORD_TOO_SLOW
 
 
 def test_what_is_broken_is_counted_up_to_there() -> None:
@@ -390,10 +383,8 @@ def test_what_is_broken_is_counted_up_to_there() -> None:
 
 def test_the_drop_in_does_not_hand_it_on(folder: Path) -> None:
     (folder / "costly.key").write_bytes(pem.block("ENCRYPTED PRIVATE KEY", COSTLY_KEYS["PBKDF2"]))
-    start = time.process_time()
     with pytest.raises(SSLError, match="too many rounds") as caught:
         SSLContext(PROTOCOL_TLS_SERVER).load_cert_chain(folder / "server.pem", folder / "costly.key", SECRET)
-    assert time.process_time() - start < SECONDS
     error = caught.value.handfast  # type: ignore[attr-defined]
     assert isinstance(error, TLSError)
     assert error.reason is reasons.PASSWORD_TOO_SLOW
