@@ -373,8 +373,7 @@ class Connection(Guarded):
             return False
         self._runner.step = wanted.NAME
         message = wanted.parse(raw)
-        if self._tap is not None:
-            self._tap.message(False, message, self._layer.decrypting)
+        self._report(message, encrypted=self._layer.decrypting)
         self._advance(self._runner.advance(message))
         return True
 
