@@ -57,10 +57,11 @@ def check(data: bytes, source: str) -> None:
 
 
 def asked(data: bytes) -> int:
-    """The rounds of all derivations in ``data`` together, read so that it is never less than what is done.
+    """The rounds of all derivations in ``data`` together, read so that none is passed over that can be seen.
 
-    Of scrypt a block counts as a round: it takes about as long, and 128 bytes of memory. Where ``data`` is broken, what
-    stands before that place counts: nobody reads further.
+    What a round takes is another matter: a slow hash, and a key that is longer than the hash, make it several times as
+    much. Of scrypt a block counts as a round: it takes about as long, and 128 bytes of memory. Where ``data`` is broken,
+    what stands before that place counts: nobody reads further.
     """
     whole = _Reader().elements(memoryview(data))
     parts = whole[0].inner if whole else ()
