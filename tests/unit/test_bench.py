@@ -19,6 +19,7 @@ def test_each_part_of_it_can_be_imported(name: str) -> None:
     import_module(f"bench.{name}")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of peers, where `make bench` has installed them
 @pytest.mark.timeout(600)  # half a minute, where nothing else is to be done
 def test_each_scenario_has_a_figure_for_handfast() -> None:
     ours = {name: peer for name, peer in load_peers()[0].items() if name in {"handfast", "ssl", "floor"}}
